@@ -1,0 +1,52 @@
+"""What an adapter provides. The gateway verifies and parses; the orchestrator reads, posts, finds, lists."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol
+
+import httpx
+
+from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
+
+NoteFormat = Literal["html", "text"]
+
+
+class TicketingTool(Protocol):
+    """An adapter keeps no state: everything about a tenant comes with the call.
+
+    Methods that reach the tool raise `ToolError`s only, make one attempt (retrying is the caller's) and
+    follow no redirects.
+    """
+
+    name: ClassVar[str]
+    note_format: ClassVar[NoteFormat]
+
+    def verify(self, request: WebhookRequest, secrets: Sequence[WebhookSecret]) -> str | None:
+        """Return the id of the secret the webhook was sent with, None to refuse it.
+
+        Compares with every secret, in the same time whether and whichever one matches.
+        """
+
+    def parse(self, request: WebhookRequest) -> WebhookEvent:
+        """Read a verified webhook; raises `MalformedWebhook`."""
+
+    async def read_ticket(self, http: httpx.AsyncClient, connection: Connection, ticket_id: str) -> Ticket:
+        """Read the whole ticket, its resolution included."""
+
+    async def post_note(
+        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, body: str, marker: str
+    ) -> PostedNote:
+        """Add a private note: `body` in the tool's `note_format`, then `marker` as text, which is added here.
+
+        Not idempotent: after `ToolUnavailable`, ask `find_note` whether it was posted.
+        """
+
+    async def find_note(
+        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, marker: str
+    ) -> PostedNote | None:
+        """Find the note that carries `marker`."""
+
+    def list_resolved(
+        self, http: httpx.AsyncClient, connection: Connection, *, since: datetime
+    ) -> AsyncIterator[Ticket]:
+        """Yield the whole of each ticket that is resolved and has changed since then, oldest change first."""

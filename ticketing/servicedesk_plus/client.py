@@ -1,0 +1,163 @@
+"""One call to the v3 API, and what its failures mean.
+
+The tool says how a call went in `response_status`, not always in the HTTP status, and what stands before it
+(a proxy, a login page, a portal that is not there) answers in HTML with any status at all.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from ticketing.errors import TicketMissing, ToolError, ToolRateLimited, ToolRejected, ToolUnavailable
+from ticketing.servicedesk_plus.site import Site
+from ticketing.servicedesk_plus.wire import Reply, ResponseStatus
+
+R = TypeVar("R", bound=Reply)
+
+LARGEST_REPLY_BYTES: Final = 5 * 1024 * 1024
+_DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0  # the limits are not published; a minute is their usual window
+_LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
+_WORTH_ANOTHER_TRY: Final = frozenset({408, 423, 425})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    method: Literal["GET", "POST"]
+    url: str
+    doing: str
+    """What an administrator would call it: "read the request"."""
+    ticket_id: str | None = None
+    input_data: str | None = None
+    """The one parameter of the API: JSON, in the query of a GET and in the form of a POST."""
+
+
+async def call(http: httpx.AsyncClient, site: Site, this: Call, reply_type: type[R]) -> R:
+    status, headers, body = await _exchange(http, site, this)
+    if 300 <= status < 400:
+        raise ToolRejected(f"cannot {this.doing}: redirected ({status}); set base_url to the final address")
+    outcome = _outcome(body)
+    if status >= 400 or (outcome is not None and not outcome.succeeded):
+        raise _failure(this, site, status=status, headers=headers, outcome=outcome)
+    try:
+        return reply_type.model_validate_json(body)
+    except ValidationError as error:
+        raise _unreadable(this, body, error) from None
+
+
+async def _exchange(http: httpx.AsyncClient, site: Site, this: Call) -> tuple[int, httpx.Headers, bytes]:
+    parameters = {} if this.input_data is None else {"input_data": this.input_data}
+    try:
+        request = http.build_request(
+            this.method,
+            this.url,
+            headers=site.headers,
+            params=parameters if this.method == "GET" else None,
+            data=parameters if this.method == "POST" else None,
+        )
+        # The client is shared: a session that the tool opened for one tenant must not serve another.
+        request.headers.pop("cookie", None)
+        async with asyncio.timeout(site.timeout_seconds):
+            response = await http.send(request, stream=True, follow_redirects=False)
+            try:
+                return response.status_code, response.headers, await _body(response, this)
+            finally:
+                await response.aclose()
+    except (TimeoutError, httpx.TimeoutException):
+        raise ToolUnavailable(f"cannot {this.doing}: no answer within {site.timeout_seconds:g} s") from None
+    except httpx.RequestError as error:
+        raise ToolUnavailable(f"cannot {this.doing}: {type(error).__name__}") from error
+    except httpx.InvalidURL:
+        raise ToolRejected("base_url is not an address") from None
+
+
+async def _body(response: httpx.Response, this: Call) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > LARGEST_REPLY_BYTES:
+            raise ToolRejected(f"cannot {this.doing}: the answer is larger than {LARGEST_REPLY_BYTES} bytes")
+    return bytes(body)
+
+
+def _outcome(body: bytes) -> ResponseStatus | None:
+    try:
+        return Reply.model_validate_json(body).outcome
+    except ValidationError:
+        return None
+
+
+def _failure(  # noqa: PLR0911 - a table: one row per meaning
+    this: Call, site: Site, *, status: int, headers: httpx.Headers, outcome: ResponseStatus | None
+) -> ToolError:
+    code = outcome.code if outcome is not None else None
+    match code, status:
+        case (4015, _) | (_, 429):
+            return ToolRateLimited(f"cannot {this.doing}: rate limited", _retry_after(headers))
+        case (4022, _) | (_, 401):
+            return ToolRejected(
+                f"cannot {this.doing}: the API key is refused; check that the credential authtoken is not "
+                f"expired or revoked and that option edition ({site.edition}) is right"
+            )
+        case (4007, _) if this.ticket_id is not None:
+            return TicketMissing(this.ticket_id)
+        case (4002, _) | (_, 403):
+            return ToolRejected(
+                f"cannot {this.doing}: forbidden; check that the role of the API key's technician may view "
+                f"requests of this site and add notes{_said(outcome, site)}"
+            )
+        case (4004, _):
+            return ToolUnavailable(f"cannot {this.doing}: internal error of the tool (4004)")
+        case (_, 404):
+            return ToolRejected(f"cannot {this.doing}: no API at this address; check base_url and portal")
+        case _ if status >= 500 or status in _WORTH_ANOTHER_TRY:
+            return ToolUnavailable(f"cannot {this.doing}: HTTP {status}")
+        case _:
+            named = f"code {code}" if code is not None else f"HTTP {status}"
+            return ToolRejected(f"cannot {this.doing}: refused with {named}{_said(outcome, site)}")
+
+
+def _said(outcome: ResponseStatus | None, site: Site) -> str:
+    """Quote the tool, less the key if it repeats it."""
+    if outcome is None:
+        return ""
+    parts = [
+        f"{', '.join(filter(None, (said.field, *said.fields)))} {said.message}".strip()
+        for said in outcome.messages
+    ]
+    text = "; ".join(filter(None, parts))
+    for secret in {*site.headers.values(), site.token}:
+        text = text.replace(secret, "***")
+    return f": {text[:200]}" if text else ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value) if value.isdigit() else _until(parsedate_to_datetime(value))
+    except ValueError:
+        return _DEFAULT_RETRY_AFTER_SECONDS
+    return min(max(seconds, 1.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _until(moment: datetime) -> float:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - datetime.now(UTC)).total_seconds()
+
+
+def _unreadable(this: Call, body: bytes, error: ValidationError) -> ToolError:
+    if body.lstrip()[:1] == b"<":
+        return ToolRejected(
+            f"cannot {this.doing}: answered with a web page; check base_url and portal, and that no "
+            "login page or proxy stands before the API"
+        )
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return ToolUnavailable(f"cannot {this.doing}: the answer is cut short or not JSON")
+    field = ".".join(str(part) for part in first["loc"])
+    return ToolRejected(f"cannot {this.doing}: the answer is not one of the v3 API ({field}: {first['msg']})")
