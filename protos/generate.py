@@ -3,7 +3,7 @@
 Nothing of others' contracts is copied into the repository: `google/api` comes from googleapis-common-protos,
 `buf/validate` is compiled into the protovalidate package, from where its descriptor is taken.
 
-    python protos/generate.py            writes gen/
+    python protos/generate.py            writes gen/ (the gateway reads gen/dossier/descriptors.binpb for its documentation)
     python protos/generate.py --check    writes elsewhere and fails when gen/ is not the same
     python protos/generate.py --image F  writes the descriptor set, with imports and source information, to F
 """
@@ -66,6 +66,7 @@ def generate(into: Path, dependency_set: Path) -> None:
     run(known, f"--python_out={out}", f"--pyi_out={out}", "buf/validate/validate.proto")
     for package in PACKAGES:
         (into / package / "py.typed").touch()
+    image(into / "dossier" / "descriptors.binpb", dependency_set)
 
 
 def image(path: Path, dependency_set: Path) -> None:
