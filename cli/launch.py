@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 PARENT_GONE = 75
 
 
-def main(parent: int, death_signal: int, user: str, program: list[str]) -> int:
+def main(parent: int, death_signal: int, user: str, program: list[str]) -> None:
     if user != "-":
         uid, gid = (int(number) for number in user.split(":"))
         os.setgroups([])
@@ -23,9 +23,9 @@ def main(parent: int, death_signal: int, user: str, program: list[str]) -> int:
         # After setuid, which clears the request.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent:
-            return PARENT_GONE
+            sys.exit(PARENT_GONE)
     os.execvp(program[0], program)  # noqa: S606 - the supervisor composed the command
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

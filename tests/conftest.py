@@ -12,6 +12,7 @@ from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from tests.support.children import running
 from tests.support.databases import DatabaseServer, TestDatabase
+from tests.support.keys import Keys, Mint
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +63,15 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
     with redis.Redis.from_url(redis_server.url()) as client:
         client.flushall()
     return redis_server.url()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The run's keys: `.signing_key_file`, `.jwks_file`, `.mint(...)`, `.metadata(...)`."""
+    return Keys.generated_in(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def mint(keys: Keys) -> Mint:
+    """`mint("history", tenant="acme", role="technician")` is a token that history accepts."""
+    return keys.mint

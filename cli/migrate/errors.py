@@ -1,9 +1,7 @@
-"""Why migrating stopped."""
+"""Why migrating stopped: the text names the file or step that failed."""
+
+from cli.errors import DossierError
 
 
-class MigrationError(Exception):
-    """The text names the file or step that failed; `hint` says what to do next."""
-
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+class MigrationError(DossierError):
+    pass

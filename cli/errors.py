@@ -1,0 +1,11 @@
+"""What a user of the command gets instead of a traceback."""
+
+
+class DossierError(Exception):
+    """The text says what happened; `hint` says what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint

@@ -1,0 +1,171 @@
+"""One running (or resting) mesh: its folder, and the record its supervisor keeps there for everybody else."""
+
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cli.errors import DossierError
+from cli.ports import Ports
+
+DATA_DIR_VARIABLE = "DOSSIER_DATA_DIR"
+
+
+class State(StrEnum):
+    """Where one process is; `backoff` is a crashed one that waits for its next start."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+
+
+class Phase(StrEnum):
+    """Where the whole instance is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ProcessMark(_Record):
+    """A process id that cannot be mistaken for a later process that got the same number."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessMark | None":
+        try:
+            return cls(pid=pid, created=psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def process(self) -> psutil.Process | None:
+        """Find the process while it lives."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < 1
+            alive = same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+
+class ProcessRecord(_Record):
+    name: str
+    state: State
+    detail: str = ""
+    """Why it is not ready, in its own words."""
+    mark: ProcessMark | None = None
+    restarts: int = 0
+    stop_signal: int
+    log: str
+
+
+class Trouble(_Record):
+    message: str
+    hint: str
+
+
+class InstanceRecord(_Record):
+    phase: Phase
+    step: str = ""
+    """What the supervisor is doing while it starts."""
+    trouble: Trouble | None = None
+    supervisor: ProcessMark
+    gateway_port: int
+    first_service_port: int
+    database: str
+    """`embedded` or `external`."""
+    redis: str
+    database_url: str
+    """The admin's address of the embedded database; an external one is not written down."""
+    redis_url: str
+    processes: tuple[ProcessRecord, ...] = ()
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.gateway_port, self.first_service_port)
+
+
+class Instance:
+    """The paths of one instance, and its record."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.logs = home / "logs"
+        self.keys = home / "keys"
+        self.postgres = home / "postgres"
+        self.lock = home / "supervisor.lock"
+        self._record = home / "instance.json"
+
+    @classmethod
+    def resolve(cls, data_dir: Path | None) -> "Instance":
+        """Choose the option, then DOSSIER_DATA_DIR, then one fixed folder in the user's state directory."""
+        if data_dir is None and (named := os.environ.get(DATA_DIR_VARIABLE)):
+            data_dir = Path(named)
+        if data_dir is None:
+            state = os.environ.get("XDG_STATE_HOME")
+            data_dir = (Path(state) if state else Path.home() / ".local" / "state") / "dossier"
+        return cls(data_dir.expanduser().absolute())
+
+    @property
+    def signing_key(self) -> Path:
+        return self.keys / "signing.jwk"
+
+    @property
+    def jwks(self) -> Path:
+        return self.keys / "jwks.json"
+
+    @property
+    def key_encryption_key(self) -> Path:
+        return self.keys / "kek"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def read(self) -> InstanceRecord | None:
+        try:
+            text = self._record.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return InstanceRecord.model_validate_json(text)
+        except ValidationError as failure:
+            raise DossierError(
+                f"{self._record} cannot be understood; another version of dossier wrote it.",
+                hint="Stop that instance with the version that started it, then delete the file.",
+            ) from failure
+
+    def write(self, record: InstanceRecord) -> None:
+        """Replace the record in one step, so that a reader never sees half of it."""
+        descriptor, fresh = tempfile.mkstemp(dir=self.home, prefix=".instance-")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(record.model_dump_json(indent=2).encode())
+        Path(fresh).rename(self._record)
+
+    def running(self) -> InstanceRecord | None:
+        """Read the record while its supervisor lives."""
+        record = self.read()
+        return record if record and record.supervisor.process() else None
+
+    def require_running(self) -> InstanceRecord:
+        record = self.running()
+        if record is None:
+            raise DossierError(
+                f"No instance is running in {self.home}.",
+                hint="Start one with `dossier up`, or name another with --data-dir or DOSSIER_DATA_DIR.",
+            )
+        return record

@@ -1,0 +1,70 @@
+"""Serves a stand-in on loopback, in this process, and can cut a connection as a crashing server would."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HOST: Final = "127.0.0.1"
+_ABORT: Final = "standin.abort"
+
+
+class LostReply(Response):
+    """What was asked has been done, and the connection ends before a byte of the reply."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        scope["extensions"][_ABORT]["abort"]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class _Abortable(HttpToolsProtocol):
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {_ABORT: {"abort": self.transport.abort}}
+
+
+class _Guest(uvicorn.Server):
+    """A server in somebody else's process, whose signals it leaves alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Abortable,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+    """Yield the base URL. The socket listens before the server has started, so no caller comes too early."""
+    with socket.create_server((HOST, port)) as listener:
+        server = _Guest(_config(app))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def serve(app: ASGIApp, *, port: int) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    with socket.create_server((HOST, port)) as listener:
+        uvicorn.Server(_config(app)).run(sockets=[listener])

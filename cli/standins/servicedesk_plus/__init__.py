@@ -1,0 +1,12 @@
+"""A ServiceDesk Plus to try Dossier with: API v3, webhooks, a page per request. In memory, on loopback.
+
+Written from the tool's documentation and recorded replies alone, so that it and the adapter can only be wrong
+separately.
+"""
+
+from cli.standins.servicedesk_plus.app import application, running
+from cli.standins.servicedesk_plus.desk import NewRequest, ServiceDesk
+from cli.standins.servicedesk_plus.faults import Fault
+from cli.standins.servicedesk_plus.webhooks import Delivery, WebhookTarget
+
+__all__ = ["Delivery", "Fault", "NewRequest", "ServiceDesk", "WebhookTarget", "application", "running"]

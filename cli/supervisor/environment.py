@@ -1,0 +1,37 @@
+"""The environment of each process: the user's own, and over it what the instance decides."""
+
+import os
+from collections.abc import Mapping
+
+from cli.instance import Instance
+from cli.migrate.urls import with_user
+from cli.ports import SERVICES, Ports
+
+DATABASE_VARIABLE = "DOSSIER_DATABASE_URL"
+REDIS_VARIABLE = "DOSSIER_REDIS_URL"
+
+
+def compose(
+    instance: Instance, *, ports: Ports, embedded_database_url: str | None, redis_url: str
+) -> Mapping[str, str]:
+    """Make one environment that serves all seven: every name in it says whose it is.
+
+    With a database of the user's own, DOSSIER_DATABASE_URL passes through: each service takes its role on
+    that login, unless its own DOSSIER_<SERVICE>_DATABASE_URL says otherwise.
+    """
+    composed = dict(os.environ)
+    composed[REDIS_VARIABLE] = redis_url
+    composed["DOSSIER_TOKEN_JWKS_FILE"] = str(instance.jwks)
+    composed["DOSSIER_TOKEN_SIGNING_KEY_FILE"] = str(instance.signing_key)
+    composed["DOSSIER_GATEWAY_HTTP_PORT"] = str(ports.gateway)
+    composed["DOSSIER_GATEWAY_METRICS_PORT"] = str(ports.metrics("gateway"))
+    composed.setdefault("DOSSIER_GATEWAY_PUBLIC_URL", f"http://localhost:{ports.gateway}")
+    composed.setdefault("DOSSIER_TENANTS_KEY_ENCRYPTION_KEY_FILE", str(instance.key_encryption_key))
+    for service in SERVICES:
+        prefix = f"DOSSIER_{service.upper()}"
+        composed[f"{prefix}_GRPC_PORT"] = str(ports.serving(service))
+        composed[f"{prefix}_METRICS_PORT"] = str(ports.metrics(service))
+        composed[f"{prefix}_TARGET"] = f"localhost:{ports.serving(service)}"
+        if embedded_database_url is not None:
+            composed[f"{prefix}_DATABASE_URL"] = with_user(embedded_database_url, f"dossier_{service}")
+    return composed

@@ -1,0 +1,95 @@
+"""What must be true before an instance starts: free ports, no leftovers, keys, the only supervisor."""
+
+import base64
+import errno
+import fcntl
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from cli.errors import DossierError
+from cli.instance import Instance, InstanceRecord
+from cli.ports import Ports
+from services.runtime.tokens import generate_keys
+
+_LEFTOVER_SECONDS = 15.0
+
+
+@contextmanager
+def only_supervisor(instance: Instance) -> Iterator[None]:
+    """Hold the folder's lock; the kernel releases it however we end."""
+    instance.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with instance.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            raise DossierError(
+                f"Another supervisor runs {instance.home}.",
+                hint="`dossier status` shows it; `dossier down` stops it.",
+            ) from held
+        yield
+
+
+def stop_leftovers(record: InstanceRecord | None) -> tuple[str, ...]:
+    """End what a supervisor that died left running, and name it."""
+    if record is None:
+        return ()
+    alive: list[tuple[str, psutil.Process]] = []
+    for entry in record.processes:
+        process = entry.mark.process() if entry.mark else None
+        if process is not None:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.Signals(entry.stop_signal))
+            alive.append((entry.name, process))
+    _, stubborn = psutil.wait_procs([process for _, process in alive], timeout=_LEFTOVER_SECONDS)
+    for process in stubborn:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    return tuple(name for name, _ in alive)
+
+
+def require_free(ports: Ports) -> None:
+    for name, port in ports.all():
+        with socket.socket() as probe:
+            # Lingering connections of the last run are no obstacle; a listener is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as taken:
+                if taken.errno != errno.EADDRINUSE:
+                    raise
+                raise DossierError(
+                    f"Port {port}, which {name} needs, is taken{_holder(port)}.",
+                    hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one, the"
+                    " six after it, and the same plus 1000.",
+                ) from taken
+
+
+def _holder(port: int) -> str:
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if _listens(connection, port):
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return ""
+
+
+def ensure_keys(instance: Instance) -> None:
+    instance.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    generate_keys(instance.keys)
+    if not instance.key_encryption_key.exists():
+        _write_secret(instance.key_encryption_key, base64.b64encode(secrets.token_bytes(32)))
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    fresh.rename(path)

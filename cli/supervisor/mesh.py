@@ -1,0 +1,86 @@
+"""The plan of a whole instance: its servers, its seven processes, its migrations."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from cli.embedded.postgres import EmbeddedPostgres
+from cli.embedded.redis import EmbeddedRedis
+from cli.embedded.sockets import socket_directory
+from cli.instance import Instance, InstanceRecord, Phase, ProcessMark
+from cli.migrate.run import migrate
+from cli.ports import SERVICES, Ports
+from cli.program import Program
+from cli.supervisor.environment import DATABASE_VARIABLE, REDIS_VARIABLE, compose
+from cli.supervisor.probe import http_probe, local_probe
+from cli.supervisor.supervisor import Managed, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    plan: Plan
+    record: InstanceRecord
+
+
+def compose_mesh(instance: Instance, *, ports: Ports) -> Mesh:
+    """Decide everything about an instance; starts nothing, but creates an absent embedded cluster."""
+    own_database = os.environ.get(DATABASE_VARIABLE)
+    own_redis = os.environ.get(REDIS_VARIABLE)
+    sockets = socket_directory(instance.home)
+    postgres = EmbeddedPostgres(instance.postgres, sockets)
+    redis = EmbeddedRedis(sockets)
+    servers = []
+    if not own_database:
+        postgres.prepare()
+        probe = local_probe(postgres.ready, reason="is not accepting connections yet")
+        servers.append(Managed(postgres.program(), probe))
+    if not own_redis:
+        probe = local_probe(redis.ready, reason="does not answer yet")
+        servers.append(Managed(redis.program(), probe))
+    database_url = own_database or postgres.url()
+    redis_url = own_redis or redis.url()
+    environment = compose(
+        instance,
+        ports=ports,
+        embedded_database_url=None if own_database else database_url,
+        redis_url=redis_url,
+    )
+    record = InstanceRecord(
+        phase=Phase.STARTING,
+        supervisor=_ourselves(),
+        gateway_port=ports.gateway,
+        first_service_port=ports.first_service,
+        database="external" if own_database else "embedded",
+        redis="external" if own_redis else "embedded",
+        database_url="" if own_database else database_url,
+        redis_url="" if own_redis else redis_url,
+    )
+    return Mesh(
+        Plan(servers=servers, prepare=_migrating(database_url), groups=_groups(ports, environment)), record
+    )
+
+
+def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]:
+    def managed(name: str) -> Managed:
+        module = "gateway" if name == "gateway" else f"services.{name}"
+        # -P: the working directory must not shadow a module.
+        program = Program(name, (sys.executable, "-P", "-m", module), environment)
+        port = ports.gateway if name == "gateway" else ports.metrics(name)
+        return Managed(program, http_probe(port))
+
+    answering = [managed(name) for name in SERVICES if name != "orchestrator"]
+    return [answering, [managed("orchestrator")], [managed("gateway")]]
+
+
+def _migrating(database_url: str) -> Callable[[Callable[[str], None]], Awaitable[None]]:
+    async def prepare(progress: Callable[[str], None]) -> None:
+        await migrate(database_url, progress=lambda step: progress(f"migrating: {step}"))
+
+    return prepare
+
+
+def _ourselves() -> ProcessMark:
+    return ProcessMark(pid=os.getpid(), created=psutil.Process().create_time())
