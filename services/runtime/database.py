@@ -1,0 +1,129 @@
+"""PostgreSQL, reached only inside transactions, each for one tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Self, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from services.runtime.errors import DependencyUnavailable
+
+# In quotes: the class is generic for the type checker only.
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+_NAME: Final = "postgresql"
+_CONNECT_SECONDS: Final = 5.0
+_STATEMENT_SECONDS: Final = 30.0
+# Why a connection could not be opened: refused, no such host, bad password, too many, starting up.
+_NOT_CONNECTED = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+# A connection that broke while in use.
+_LOST = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleSessionTimeoutError,
+)
+
+
+class Database:
+    """A pool that connects on first use, so that a service starts without PostgreSQL and finds it later.
+
+    Every loss of the database reaches callers as `DependencyUnavailable("postgresql")`.
+    """
+
+    def __init__(self, pool: "asyncpg.pool.Pool[asyncpg.Record]", *, acquire_seconds: float) -> None:
+        self._pool = pool
+        self._acquire_seconds = acquire_seconds
+        self._ready = asyncio.Lock()
+
+    @classmethod
+    def lazy(
+        cls,
+        url: str,
+        *,
+        role: str,
+        pool_max: int = 8,
+        statement_cache: int = 100,
+        acquire_seconds: float = 5.0,
+    ) -> Self:
+        """Work as `role`: the URL's user is that role, or may become it."""
+        settings = {"application_name": role}
+        if urlsplit(url).username != role:
+            settings["role"] = role
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=pool_max,
+            statement_cache_size=statement_cache,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            server_settings=settings,
+        )
+        return cls(pool, acquire_seconds=acquire_seconds)
+
+    async def close(self) -> None:
+        """Return the connections; those still in use a moment later are cut."""
+        try:
+            async with asyncio.timeout(self._acquire_seconds):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def tenant(self, tenant: str) -> AsyncIterator[Connection]:
+        """One transaction that row-level security confines to this tenant."""
+        async with self.transaction() as connection:
+            # Local to the transaction: a plain SET would follow the connection to its next user.
+            await connection.execute("select set_config('dossier.tenant', $1, true)", tenant)
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction without a tenant: tables under row-level security look empty."""
+        connection = await self._acquire()
+        try:
+            async with connection.transaction():
+                yield connection
+        except _LOST as error:
+            raise DependencyUnavailable(_NAME, "closed the connection") from error
+        except asyncpg.InterfaceError as error:
+            # The driver says so too when it is misused, which is a bug and stays one.
+            if connection.is_closed():
+                raise DependencyUnavailable(_NAME, "closed the connection") from error
+            raise
+        finally:
+            await self._release(connection)
+
+    async def check(self) -> None:
+        """Readiness: raises, with the reason, unless a statement goes through."""
+        async with self.transaction() as connection:
+            await connection.execute("select 1")
+
+    async def _acquire(self) -> Connection:
+        # With min_size 0 this opens nothing; it has to happen on the loop that will use the pool.
+        async with self._ready:
+            await self._pool
+        try:
+            return await self._pool.acquire(timeout=self._acquire_seconds)
+        except TimeoutError as error:
+            raise DependencyUnavailable(
+                _NAME, f"gave no connection within {self._acquire_seconds:g} s"
+            ) from error
+        except _NOT_CONNECTED as error:
+            raise DependencyUnavailable(_NAME, f"refuses connections ({type(error).__name__})") from error
+
+    async def _release(self, connection: Connection) -> None:
+        try:
+            await self._pool.release(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
+            return

@@ -1,0 +1,46 @@
+"""Makes the time a call has left known to what it calls, and gives a limit to calls that came without."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.runtime import deadline
+from services.runtime.errors import DeadlineExceeded
+from services.runtime.interceptors.call import Call
+
+DEFAULT_SECONDS = 30.0
+
+
+class DeadlineConcern:
+    """gRPC itself cancels a call whose client set a deadline; only the default is kept here.
+
+    A response stream without a deadline lasts as long as its client listens.
+    """
+
+    def __init__(self, default_seconds: float = DEFAULT_SECONDS) -> None:
+        self._default_seconds = default_seconds
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        # The stubs do not know that a call may have come without a deadline.
+        remaining: float | None = call.context.time_remaining()
+        if remaining is not None:
+            deadline.limit_to(remaining)
+            yield
+        elif call.method.answers_stream:
+            yield
+        else:
+            async with self._default():
+                yield
+
+    @asynccontextmanager
+    async def _default(self) -> AsyncIterator[None]:
+        deadline.limit_to(self._default_seconds)
+        limit = asyncio.timeout(self._default_seconds)
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if limit.expired():
+                raise DeadlineExceeded(f"not done within {self._default_seconds:g} s") from error
+            raise

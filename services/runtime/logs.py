@@ -1,0 +1,90 @@
+"""Structured logs: JSON lines for machines, readable ones on a terminal, ours and the libraries' alike."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Final, Literal
+
+import orjson
+import structlog
+from opentelemetry import trace
+
+from services.runtime.caller import caller_or_none
+from services.runtime.request_id import current_request_id
+
+# A net under the rule that nobody logs secrets: passwords in addresses, and tokens.
+_SECRETS: Final = re.compile(r"(?<=://)([^\s:/@\"']*):[^\s/@\"']+@|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+")
+
+_Event = MutableMapping[str, object]
+
+
+def configure(*, format: Literal["auto", "json", "console"], level: str, service: str) -> None:  # noqa: A002
+    """Send every log line of this process to standard output in one shape."""
+    readable = format == "console" or (format == "auto" and sys.stdout.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Named(service),
+        add_context,
+        structlog.processors.StackInfoRenderer(),
+    ]
+    rendered: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        if readable
+        else [structlog.processors.format_exc_info, render_json]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        _Redacting(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    # These two announce every request they make.
+    for chatty in ("httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def add_context(_logger: object, _method: str, event: _Event) -> _Event:
+    """Add the ids of the call at hand, read only when a line is really written."""
+    if (request_id := current_request_id()) is not None:
+        event.setdefault("request_id", request_id)
+    if (caller := caller_or_none()) is not None and caller.tenant is not None:
+        event.setdefault("tenant", caller.tenant)
+    if (span := trace.get_current_span().get_span_context()).is_valid:
+        event.setdefault("trace_id", trace.format_trace_id(span.trace_id))
+    return event
+
+
+def render_json(_logger: object, _method: str, event: _Event) -> str:
+    return orjson.dumps(event, default=repr).decode()
+
+
+def redact(text: str) -> str:
+    return _SECRETS.sub(lambda found: f"{found[1]}:***@" if found[1] is not None else "***", text)
+
+
+class _Redacting(structlog.stdlib.ProcessorFormatter):
+    """Formats as told and redacts what came out, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _Named:
+    """Says which service wrote the line, for logs that several share."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, _logger: object, _method: str, event: _Event) -> _Event:
+        event["service"] = self._service
+        return event
