@@ -1,0 +1,1 @@
+"""The `dossier` command: runs an instance, migrates its database, talks to it."""

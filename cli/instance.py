@@ -90,9 +90,9 @@ class InstanceRecord(_Record):
     database: str
     """`embedded` or `external`."""
     redis: str
-    database_url: str
+    database_url: str = ""
     """The admin's address of the embedded database; an external one is not written down."""
-    redis_url: str
+    redis_url: str = ""
     processes: tuple[ProcessRecord, ...] = ()
 
     @property

@@ -1,1 +1,1 @@
-"""Stand-ins for the outside world: the demo's and the tests' counterparts, over real HTTP, never in a service."""
+"""Stand-ins for the outside world, over real HTTP: for the demo and the tests, never for a service."""

@@ -22,6 +22,8 @@ class LostReply(Response):
         scope["extensions"][_ABORT]["abort"]()
         while (await receive())["type"] != "http.disconnect":
             pass
+        if self.background is not None:
+            await self.background()
 
 
 class _Abortable(HttpToolsProtocol):

@@ -1,44 +1,42 @@
-"""The process behind `dossier up`: `python -m cli.supervisor HOME [PORT]`. It shows nothing; it keeps the record."""
+"""The process behind `dossier up`: `python -m cli.supervisor HOME [PORT]`. Its record is its face."""
 
 import asyncio
 import sys
 from pathlib import Path
 
 from cli.errors import DossierError
-from cli.instance import Instance
+from cli.instance import Instance, InstanceRecord, Phase, Trouble
 from cli.ports import Ports
 from cli.supervisor.ground import ensure_keys, only_supervisor, require_free, stop_leftovers
-from cli.supervisor.mesh import compose_mesh
+from cli.supervisor.mesh import compose_mesh, first_record
 from cli.supervisor.supervisor import Supervisor
 
 
 def main(home: Path, port: int | None) -> int:
     instance = Instance(home)
-    try:
-        with only_supervisor(instance):
-            return _supervise(instance, Ports.starting_at(port))
-    except DossierError as trouble:
-        sys.stderr.write(f"{trouble}\n{trouble.hint}\n")
-        return trouble.exit_code
+    with only_supervisor(instance):
+        stop_leftovers(instance.read())
+        record = first_record(Ports.starting_at(port))
+        instance.write(record)
+        try:
+            record = _supervise(instance, record)
+        except DossierError as trouble:
+            last = instance.read() or record
+            told = Trouble(message=str(trouble), hint=trouble.hint)
+            instance.write(last.model_copy(update={"phase": Phase.FAILED, "step": "", "trouble": told}))
+            return trouble.exit_code
+        instance.write(record.model_copy(update={"phase": Phase.STOPPED}))
+        return 0
 
 
-def _supervise(instance: Instance, ports: Ports) -> int:
-    stop_leftovers(instance.read())
-    require_free(ports)
+def _supervise(instance: Instance, record: InstanceRecord) -> InstanceRecord:
+    require_free(record.ports)
     instance.logs.mkdir(exist_ok=True)
     ensure_keys(instance)
-    mesh = compose_mesh(instance, ports=ports)
-    return asyncio.run(_run(Supervisor(instance, mesh.plan, record=mesh.record)))
-
-
-async def _run(supervisor: Supervisor) -> int:
-    try:
-        await supervisor.run()
-    except DossierError as trouble:
-        supervisor.close(trouble)
-        return trouble.exit_code
-    supervisor.close(None)
-    return 0
+    mesh = compose_mesh(instance, record)
+    supervisor = Supervisor(instance, mesh.plan, record=mesh.record)
+    asyncio.run(supervisor.run())
+    return supervisor.record
 
 
 if __name__ == "__main__":

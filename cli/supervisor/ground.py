@@ -66,15 +66,16 @@ def require_free(ports: Ports) -> None:
                     raise
                 raise DossierError(
                     f"Port {port}, which {name} needs, is taken{_holder(port)}.",
-                    hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one, the"
-                    " six after it, and the same plus 1000.",
+                    hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one,"
+                    " the six after it, and the same plus 1000.",
                 ) from taken
 
 
 def _holder(port: int) -> str:
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if _listens(connection, port):
+            local = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""
 

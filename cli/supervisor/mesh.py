@@ -19,48 +19,48 @@ from cli.supervisor.probe import http_probe, local_probe
 from cli.supervisor.supervisor import Managed, Plan
 
 
+def first_record(ports: Ports) -> InstanceRecord:
+    """Describe an instance before anything of it exists."""
+    return InstanceRecord(
+        phase=Phase.STARTING,
+        supervisor=ProcessMark(pid=os.getpid(), created=psutil.Process().create_time()),
+        gateway_port=ports.gateway,
+        first_service_port=ports.first_service,
+        database="external" if os.environ.get(DATABASE_VARIABLE) else "embedded",
+        redis="external" if os.environ.get(REDIS_VARIABLE) else "embedded",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Mesh:
     plan: Plan
     record: InstanceRecord
 
 
-def compose_mesh(instance: Instance, *, ports: Ports) -> Mesh:
+def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
     """Decide everything about an instance; starts nothing, but creates an absent embedded cluster."""
-    own_database = os.environ.get(DATABASE_VARIABLE)
-    own_redis = os.environ.get(REDIS_VARIABLE)
     sockets = socket_directory(instance.home)
     postgres = EmbeddedPostgres(instance.postgres, sockets)
     redis = EmbeddedRedis(sockets)
     servers = []
-    if not own_database:
+    if record.database == "embedded":
         postgres.prepare()
         probe = local_probe(postgres.ready, reason="is not accepting connections yet")
         servers.append(Managed(postgres.program(), probe))
-    if not own_redis:
+        record = record.model_copy(update={"database_url": postgres.url()})
+    if record.redis == "embedded":
         probe = local_probe(redis.ready, reason="does not answer yet")
         servers.append(Managed(redis.program(), probe))
-    database_url = own_database or postgres.url()
-    redis_url = own_redis or redis.url()
+        record = record.model_copy(update={"redis_url": redis.url()})
+    database_url = record.database_url or os.environ[DATABASE_VARIABLE]
     environment = compose(
         instance,
-        ports=ports,
-        embedded_database_url=None if own_database else database_url,
-        redis_url=redis_url,
+        ports=record.ports,
+        embedded_database_url=record.database_url or None,
+        redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
     )
-    record = InstanceRecord(
-        phase=Phase.STARTING,
-        supervisor=_ourselves(),
-        gateway_port=ports.gateway,
-        first_service_port=ports.first_service,
-        database="external" if own_database else "embedded",
-        redis="external" if own_redis else "embedded",
-        database_url="" if own_database else database_url,
-        redis_url="" if own_redis else redis_url,
-    )
-    return Mesh(
-        Plan(servers=servers, prepare=_migrating(database_url), groups=_groups(ports, environment)), record
-    )
+    plan = Plan(servers, prepare=_migrating(database_url), groups=_groups(record.ports, environment))
+    return Mesh(plan, record)
 
 
 def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]:
@@ -80,7 +80,3 @@ def _migrating(database_url: str) -> Callable[[Callable[[str], None]], Awaitable
         await migrate(database_url, progress=lambda step: progress(f"migrating: {step}"))
 
     return prepare
-
-
-def _ourselves() -> ProcessMark:
-    return ProcessMark(pid=os.getpid(), created=psutil.Process().create_time())

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from cli.errors import DossierError
-from cli.instance import Instance, InstanceRecord, Phase, State, Trouble
+from cli.instance import Instance, InstanceRecord, Phase, State
 from cli.program import Program
 from cli.supervisor.child import Child, Policy
 from cli.supervisor.probe import Probe
@@ -58,6 +58,10 @@ class Supervisor:
     def _children(self) -> list[Child]:
         return [*self._servers, *(child for group in self._groups for child in group)]
 
+    @property
+    def record(self) -> InstanceRecord:
+        return self._record
+
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. SIGHUP starts what has stopped; a second SIGTERM kills."""
         loop = asyncio.get_running_loop()
@@ -88,8 +92,14 @@ class Supervisor:
         for server in self._servers:
             self._set(step=f"starting {server.name}")
             server.start()
-        async with asyncio.timeout(_SERVERS_READY_SECONDS):
-            await self._until_ready(self._servers)
+        try:
+            async with asyncio.timeout(_SERVERS_READY_SECONDS):
+                await self._until_ready(self._servers)
+        except TimeoutError as late:
+            raise DossierError(
+                f"{self._first_unready()} did not become ready in {_SERVERS_READY_SECONDS:.0f} s.",
+                hint=f"The logs in {self._instance.logs} say why.",
+            ) from late
         await self._plan.prepare(lambda step: self._set(step=step))
         self._set(step="waiting for the processes to be ready")
         self._start_stopped()
@@ -106,6 +116,9 @@ class Supervisor:
                     )
             self._moved.clear()
             await self._moved.wait()
+
+    def _first_unready(self) -> str:
+        return next(child.name for child in self._servers if child.state is not State.READY)
 
     async def _stop(self) -> None:
         for group in reversed([*([server] for server in self._servers), *self._groups]):
@@ -131,14 +144,3 @@ class Supervisor:
         processes = tuple(child.record() for child in self._children)
         self._record = self._record.model_copy(update={"processes": processes})
         self._instance.write(self._record)
-
-    def close(self, trouble: DossierError | None) -> None:
-        """Write the last word about this run."""
-        update: dict[str, object] = {"phase": Phase.STOPPED, "step": ""}
-        if trouble is not None:
-            update |= {
-                "phase": Phase.FAILED,
-                "trouble": Trouble(message=str(trouble), hint=trouble.hint),
-            }
-        self._record = self._record.model_copy(update=update)
-        self._publish()

@@ -5,8 +5,16 @@ separately.
 """
 
 from cli.standins.servicedesk_plus.app import application, running
-from cli.standins.servicedesk_plus.desk import NewRequest, ServiceDesk
+from cli.standins.servicedesk_plus.desk import Delivery, NewRequest, ServiceDesk, WebhookTarget, new_requests
 from cli.standins.servicedesk_plus.faults import Fault
-from cli.standins.servicedesk_plus.webhooks import Delivery, WebhookTarget
 
-__all__ = ["Delivery", "Fault", "NewRequest", "ServiceDesk", "WebhookTarget", "application", "running"]
+__all__ = [
+    "Delivery",
+    "Fault",
+    "NewRequest",
+    "ServiceDesk",
+    "WebhookTarget",
+    "application",
+    "new_requests",
+    "running",
+]

@@ -1,20 +1,24 @@
 """What the tool remembers."""
 
+import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from cli.standins.servicedesk_plus.faults import Calls, Faults
-from cli.standins.servicedesk_plus.webhooks import Delivery, WebhookTarget
 
 Edition = Literal["onprem", "cloud"]
+Event = Literal["ticket_created", "ticket_updated", "ticket_resolved", "note_added"]
 
 # The tool keeps neither comments nor anything that runs: a marker hidden in a comment does not survive.
-_NOT_KEPT: Final = re.compile(r"<!--.*?-->|<(script|style|iframe)\b.*?(</\1\s*>|$)", re.DOTALL | re.IGNORECASE)
+_NOT_KEPT: Final = re.compile(
+    r"<!--.*?-->|<(script|style|iframe)\b.*?(</\1\s*>|$)", re.DOTALL | re.IGNORECASE
+)
 _CLOUD_IDS_FROM: Final = 123_640_000_000_240_000
 
 
@@ -28,11 +32,11 @@ class StatusKind(NamedTuple):
 STATUSES: Final = {
     status.name.lower(): status
     for status in (
-        StatusKind("1", "Onhold", True, "#ff9900"),
-        StatusKind("2", "Open", True, "#0066ff"),
-        StatusKind("3", "Closed", False, "#006600"),
-        StatusKind("4", "Resolved", False, "#00ff66"),
-        StatusKind("6", "Cancelled", False, "#999999"),
+        StatusKind("1", "Onhold", in_progress=True, color="#ff9900"),
+        StatusKind("2", "Open", in_progress=True, color="#0066ff"),
+        StatusKind("3", "Closed", in_progress=False, color="#006600"),
+        StatusKind("4", "Resolved", in_progress=False, color="#00ff66"),
+        StatusKind("6", "Cancelled", in_progress=False, color="#999999"),
     )
 }
 
@@ -85,8 +89,32 @@ class Request:
     notes: list[Note] = field(default_factory=list)
 
 
+class WebhookTarget(BaseModel):
+    """Where webhooks go. `tenant` is what existing senders say in the body."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    secret: str = Field(repr=False)
+    mode: Literal["signed", "static"] = "signed"
+    template: Literal["fields", "hint", "request"] = "fields"
+    tenant: str = ""
+    events: frozenset[Event] = frozenset({"ticket_created", "ticket_resolved"})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook that was sent, and what was answered."""
+
+    event: Event
+    ticket_id: str
+    status: int
+    """0 when nothing answered."""
+    body: str
+
+
 class ServiceDesk:
-    """One installation, either edition. `authtoken` is the API key on-premises and the OAuth token in Cloud."""
+    """One installation of either edition. `authtoken` is the API key, in Cloud the OAuth token."""
 
     def __init__(
         self,
@@ -94,7 +122,7 @@ class ServiceDesk:
         *,
         edition: Edition = "onprem",
         portal: str = "itdesk",
-        authtoken: str = "standin-key",  # noqa: S107 - it opens nothing but this
+        authtoken: str = "standin-key",
     ) -> None:
         self.edition: Final = edition
         self.portal: Final = portal
@@ -168,6 +196,17 @@ class ServiceDesk:
         return self._ids
 
 
-def kept(html: str) -> str:
+def new_requests(file: Path) -> list[NewRequest]:
+    """Read JSON Lines with plain-text descriptions; what else a line says is not for the tool."""
+    lines = (line for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    texts = (NewRequest.model_validate_json(line, extra="ignore") for line in lines)
+    return [text.model_copy(update={"description": _as_html(text.description)}) for text in texts]
+
+
+def _as_html(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
+def kept(source: str) -> str:
     """Return what the tool keeps of an HTML field."""
-    return _NOT_KEPT.sub("", html)
+    return _NOT_KEPT.sub("", source)

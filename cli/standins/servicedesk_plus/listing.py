@@ -56,7 +56,9 @@ class ListInfo(BaseModel):
     search_criteria: tuple[Criterion, ...] | Criterion = ()
 
     def requests(self, requests: Sequence[Request]) -> list[Request]:
-        criteria = self.search_criteria if isinstance(self.search_criteria, tuple) else (self.search_criteria,)
+        criteria = (
+            self.search_criteria if isinstance(self.search_criteria, tuple) else (self.search_criteria,)
+        )
         order = _field(self.sort_field)
         found = [request for request in requests if all(criterion.admits(request) for criterion in criteria)]
         return sorted(found, key=lambda request: order(request) or 0, reverse=self.sort_order == "desc")

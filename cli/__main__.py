@@ -1,0 +1,57 @@
+"""The `dossier` command."""
+
+import logging
+import sys
+
+import typer
+
+from cli.commands.mesh import down, status, up
+from cli.commands.migrate import migrate
+from cli.commands.token import token
+from cli.errors import DossierError
+from cli.output import fail
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="dossier",
+    help="Cited briefs on incoming tickets. Every verb takes --json.",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback(invoke_without_command=True)
+def overview(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command()(up)
+app.command()(down)
+app.command()(status)
+app.command()(migrate)
+app.command()(token)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except DossierError as error:
+        fail(error, as_json=as_json)
+    except typer.TyperException as misused:
+        usage = DossierError(
+            misused.format_message(), hint="`dossier --help`, or --help after a verb, tells."
+        )
+        usage.exit_code = misused.exit_code
+        fail(usage, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

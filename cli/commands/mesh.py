@@ -1,0 +1,158 @@
+"""`up`, `down`, `status`: an instance as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Annotated
+
+import psutil
+import typer
+
+from cli.errors import DossierError
+from cli.follow import all_ready, follow, unready
+from cli.instance import Instance, InstanceRecord, Phase
+from cli.options import DataDirOption
+from cli.output import Json, JsonOption, Output
+from cli.program import Program
+from cli.supervisor.ground import only_supervisor, stop_leftovers
+from cli.table import processes_json, processes_table
+
+_READY_SECONDS = 90.0
+_DRAIN_SECONDS = 120.0
+
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=64000,
+        help="The gateway's port; services take the six after it. Without it 8080 and 50051 to 50056.",
+    ),
+]
+
+
+def up(
+    *,
+    data_dir: DataDirOption = None,
+    port: PortOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running and return.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start everything, or what has stopped of a running instance, and wait until it is ready."""
+    instance = Instance.resolve(data_dir)
+    output = Output(as_json=as_json)
+    running = instance.running()
+    if running is not None:
+        _complete(instance, running, port=port, output=output)
+        return
+    supervisor = _start_supervisor(instance, port, bound=not detach)
+    try:
+        record = follow(
+            instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output, supervisor=supervisor
+        )
+        if record is None:
+            raise unready(instance.require_running())
+        output.result(
+            _instance_json(instance, record), shown=f"Ready: http://localhost:{record.gateway_port}/docs"
+        )
+        if not detach:
+            output.console.print("[dim]Ctrl-C stops it.[/dim]")
+            supervisor.wait()
+    except KeyboardInterrupt:
+        _drain(supervisor, output=output)
+    except DossierError:
+        if not detach:
+            _drain(supervisor, output=output)
+        raise
+
+
+def down(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Stop an instance: what it accepted is kept, calls in flight may finish."""
+    instance = Instance.resolve(data_dir)
+    output = Output(as_json=as_json)
+    record = instance.running()
+    if record is None:
+        leftovers = _stop_leftovers(instance)
+        words = f"Stopped what was left: {', '.join(leftovers)}." if leftovers else "Nothing was running."
+        output.result({"stopped": list(leftovers), "was_running": False}, shown=words)
+        return
+    names = [process.name for process in record.processes if process.mark]
+    process = record.supervisor.process()
+    if process is not None:
+        process.terminate()
+        try:
+            process.wait(_DRAIN_SECONDS)
+        except psutil.TimeoutExpired as late:
+            raise DossierError(
+                f"The supervisor (process {record.supervisor.pid}) is still draining.",
+                hint=f"`kill {record.supervisor.pid}` once more ends it at once.",
+            ) from late
+    output.result({"stopped": list[Json](names), "was_running": True}, shown="Stopped.")
+
+
+def status(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Show the processes of an instance: state, address, memory, restarts."""
+    instance = Instance.resolve(data_dir)
+    output = Output(as_json=as_json)
+    record = instance.require_running()
+    output.result(_instance_json(instance, record), shown=processes_table(record))
+
+
+def _start_supervisor(instance: Instance, port: int | None, *, bound: bool) -> subprocess.Popen[bytes]:
+    """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
+    instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home)]
+    if port is not None:
+        argv.append(str(port))
+    if bound:
+        argv = Program("supervisor", tuple(argv)).launch_argv()
+    with instance.log("supervisor").open("ab") as log:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+        )
+
+
+def _complete(instance: Instance, running: InstanceRecord, *, port: int | None, output: Output) -> None:
+    if port is not None and port != running.gateway_port:
+        raise DossierError(
+            f"{instance.home} already runs, on port {running.gateway_port}.",
+            hint="Stop it first with `dossier down`, or give the other one a --data-dir of its own.",
+        )
+    os.kill(running.supervisor.pid, signal.SIGHUP)
+    record = follow(instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output)
+    if record is None:
+        raise unready(instance.require_running())
+    output.result(
+        _instance_json(instance, record), shown=f"Running: http://localhost:{record.gateway_port}/docs"
+    )
+
+
+def _drain(supervisor: subprocess.Popen[bytes], *, output: Output) -> None:
+    output.console.print("Stopping; once more Ctrl-C kills.")
+    supervisor.terminate()
+    try:
+        supervisor.wait()
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait()
+
+
+def _stop_leftovers(instance: Instance) -> tuple[str, ...]:
+    if not instance.home.exists():
+        return ()
+    with only_supervisor(instance):
+        return stop_leftovers(instance.read())
+
+
+def _instance_json(instance: Instance, record: InstanceRecord) -> dict[str, Json]:
+    return {
+        "data_dir": str(instance.home),
+        "phase": record.phase.value,
+        "ready": record.phase is Phase.RUNNING and all_ready(record),
+        "gateway_url": f"http://localhost:{record.gateway_port}",
+        "docs_url": f"http://localhost:{record.gateway_port}/docs",
+        "database": record.database,
+        "redis": record.redis,
+        "supervisor_pid": record.supervisor.pid,
+        "processes": processes_json(record),
+    }
