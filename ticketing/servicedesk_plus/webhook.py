@@ -63,7 +63,7 @@ class Template(Wire):
     updated: Moment = Field(
         default=None, validation_alias=AliasChoices("updated_at", "last_updated_time", "timestamp")
     )
-    tags: Annotated[tuple[str, ...], BeforeValidator(_tags)] = ()
+    tags: Annotated[tuple[Text, ...], BeforeValidator(_tags)] = ()
 
     def ticket(self) -> Ticket:
         return Ticket(

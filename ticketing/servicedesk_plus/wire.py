@@ -14,10 +14,12 @@ _FINISHED_STATUSES: Final = frozenset({"resolved", "closed", "completed", "cance
 
 
 def _text(value: object) -> object:
-    """PostgreSQL takes no NUL, and the tool prints an unset variable as null."""
+    """Mend what neither PostgreSQL nor protobuf takes: NUL, and half of a character that a template cut."""
     if value is None:
         return ""
-    return value.replace("\x00", "") if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return value.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _id(value: object) -> object:
@@ -79,7 +81,7 @@ class Request(Wire):
     """A ticket: "request" is the tool's word."""
 
     id: Id
-    display_id: Annotated[str, BeforeValidator(_id)] = ""
+    display_id: Annotated[Text, BeforeValidator(_id)] = ""
     subject: Text = ""
     description: Text = ""
     requester: Requester | None = None
