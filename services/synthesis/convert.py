@@ -1,0 +1,150 @@
+"""Between the contract's messages and the model."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from dossier.context.v1 import evidence_pb2
+from dossier.synthesis.v1 import brief_pb2, synthesis_service_pb2
+from services.synthesis.model import (
+    Brief,
+    Claim,
+    Confidence,
+    Evidence,
+    EvidenceId,
+    EvidenceKind,
+    Options,
+    Order,
+    RequestId,
+    SectionKind,
+    TicketText,
+    Usage,
+    Verdict,
+    WriterKind,
+)
+from services.synthesis.store import ModelUsage
+
+_DEFAULT_LANGUAGE: Final = "en"
+_DEFAULT_MAX_WORDS: Final = 500
+
+_EVIDENCE_KINDS: Final = {
+    EvidenceKind.PAST_TICKET: evidence_pb2.EVIDENCE_KIND_PAST_TICKET,
+    EvidenceKind.ARTICLE: evidence_pb2.EVIDENCE_KIND_ARTICLE,
+    EvidenceKind.ASSET: evidence_pb2.EVIDENCE_KIND_ASSET,
+    EvidenceKind.PREFIX: evidence_pb2.EVIDENCE_KIND_PREFIX,
+    EvidenceKind.OBSERVATION: evidence_pb2.EVIDENCE_KIND_OBSERVATION,
+}
+_KINDS_OF_EVIDENCE: Final = {number: kind for kind, number in _EVIDENCE_KINDS.items()}
+_SECTIONS: Final = {
+    SectionKind.SIMILAR_TICKETS: brief_pb2.SECTION_KIND_SIMILAR_TICKETS,
+    SectionKind.KNOWLEDGE: brief_pb2.SECTION_KIND_KNOWLEDGE,
+    SectionKind.NETWORK: brief_pb2.SECTION_KIND_NETWORK,
+    SectionKind.PROBABLE_CAUSES: brief_pb2.SECTION_KIND_PROBABLE_CAUSES,
+    SectionKind.FIRST_STEPS: brief_pb2.SECTION_KIND_FIRST_STEPS,
+}
+_VERDICTS: Final = {
+    Verdict.SUPPORTED: brief_pb2.VERDICT_SUPPORTED,
+    Verdict.PARTIAL: brief_pb2.VERDICT_PARTIAL,
+    Verdict.UNSUPPORTED: brief_pb2.VERDICT_UNSUPPORTED,
+}
+_CONFIDENCES: Final = {
+    Confidence.LOW: brief_pb2.CONFIDENCE_LOW,
+    Confidence.MEDIUM: brief_pb2.CONFIDENCE_MEDIUM,
+    Confidence.HIGH: brief_pb2.CONFIDENCE_HIGH,
+}
+_WRITERS: Final = {
+    WriterKind.LLM: brief_pb2.WRITER_LLM,
+    WriterKind.EXTRACTIVE: brief_pb2.WRITER_EXTRACTIVE,
+}
+
+
+def order_from(request: synthesis_service_pb2.WriteBriefRequest) -> Order:
+    content = synthesis_service_pb2.WriteBriefRequest()
+    content.CopyFrom(request)
+    content.ClearField("request_id")
+    # How long a source took differs between two asks for the same brief.
+    content.ClearField("sources")
+    return Order(
+        request_id=RequestId(request.request_id),
+        content_hash=hashlib.sha256(content.SerializeToString(deterministic=True)).digest(),
+        ticket=TicketText(request.ticket.id, request.ticket.subject, request.ticket.description),
+        evidence=tuple(_evidence_from(each) for each in request.evidence),
+        options=Options(
+            language=request.options.language or _DEFAULT_LANGUAGE,
+            model=request.options.model,
+            max_words=request.options.max_words or _DEFAULT_MAX_WORDS,
+        ),
+    )
+
+
+def response_to(
+    brief: Brief, *, order: Order, sources: Iterable[evidence_pb2.SourceReport]
+) -> synthesis_service_pb2.WriteBriefResponse:
+    unavailable = [s for s in sources if s.state != evidence_pb2.SOURCE_STATE_ANSWERED]
+    message = brief_pb2.Brief(
+        sections=[
+            brief_pb2.Section(kind=_SECTIONS[kind], claims=[_claim_to(claim) for claim in claims])
+            for kind, claims in brief.sections.items()
+        ],
+        citations=[_citation_to(brief, each) for each in brief.cited],
+        nothing_similar=brief.nothing_similar,
+        confidence=_CONFIDENCES[brief.confidence],
+        unavailable_sources=unavailable,
+        writer=_WRITERS[brief.writer],
+        fallback_reason=brief.fallback_reason,
+        language=order.options.language,
+        word_count=brief.word_count,
+        dropped_claims=[_claim_to(claim) for claim in brief.dropped],
+    )
+    return synthesis_service_pb2.WriteBriefResponse(brief=message, usage=_usage_to(brief.usage))
+
+
+def model_usage_to(usage: ModelUsage) -> synthesis_service_pb2.ModelUsage:
+    return synthesis_service_pb2.ModelUsage(
+        model=usage.model,
+        call_count=usage.calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost=float(usage.cost),
+    )
+
+
+def _evidence_from(message: evidence_pb2.Evidence) -> Evidence:
+    return Evidence(
+        id=EvidenceId(message.id),
+        kind=_KINDS_OF_EVIDENCE[message.kind],
+        source=message.source,
+        title=message.title,
+        text=message.text,
+        resolution=message.resolution,
+        url=message.url,
+        score=message.score,
+    )
+
+
+def _claim_to(claim: Claim) -> brief_pb2.Claim:
+    return brief_pb2.Claim(text=claim.text, evidence_ids=claim.evidence_ids, verdict=_VERDICTS[claim.verdict])
+
+
+def _citation_to(brief: Brief, evidence: Evidence) -> brief_pb2.Citation:
+    return brief_pb2.Citation(
+        evidence_id=evidence.id,
+        source=evidence.source,
+        id=evidence.name,
+        kind=_EVIDENCE_KINDS[evidence.kind],
+        title=evidence.title,
+        url=evidence.url,
+        score=evidence.score,
+        verdict=_VERDICTS[brief.poorest_verdict(evidence.id)],
+    )
+
+
+def _usage_to(usage: Usage) -> brief_pb2.Usage:
+    return brief_pb2.Usage(
+        model=usage.model,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cost=float(usage.cost),
+        estimated=usage.estimated,
+        from_ledger=usage.from_ledger,
+    )

@@ -1,0 +1,198 @@
+"""What a brief is made of, and the rules that hold for every writer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum
+from typing import NewType, Protocol
+
+EvidenceId = NewType("EvidenceId", str)
+RequestId = NewType("RequestId", str)
+
+
+class EvidenceKind(Enum):
+    PAST_TICKET = "past_ticket"
+    ARTICLE = "article"
+    ASSET = "asset"
+    PREFIX = "prefix"
+    OBSERVATION = "observation"
+
+
+class SectionKind(Enum):
+    """In reading order."""
+
+    SIMILAR_TICKETS = "similar_tickets"
+    KNOWLEDGE = "knowledge"
+    NETWORK = "network"
+    PROBABLE_CAUSES = "probable_causes"
+    FIRST_STEPS = "first_steps"
+
+
+class Verdict(Enum):
+    """From the best to the poorest."""
+
+    SUPPORTED = "supported"
+    PARTIAL = "partial"
+    UNSUPPORTED = "unsupported"
+
+
+class Confidence(Enum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class WriterKind(Enum):
+    LLM = "llm"
+    EXTRACTIVE = "extractive"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketText:
+    """The part of a ticket that writing needs."""
+
+    id: str
+    subject: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that may be cited; `score` is its source's relevance, 0 to 1."""
+
+    id: EvidenceId
+    kind: EvidenceKind
+    source: str
+    title: str
+    text: str
+    resolution: str
+    url: str
+    score: float
+
+    @property
+    def citable(self) -> str:
+        """Every word a claim may rest on."""
+        return f"{self.title}\n{self.text}\n{self.resolution}"
+
+    @property
+    def name(self) -> str:
+        """The identifier within its source."""
+        return self.id.partition(":")[2] or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    text: str
+    evidence_ids: tuple[EvidenceId, ...]
+    verdict: Verdict = Verdict.UNSUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a writer wrote, before anything of it is believed."""
+
+    claims: Mapping[SectionKind, Sequence[Claim]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    language: str
+    model: str
+    max_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A brief to be written."""
+
+    request_id: RequestId
+    content_hash: bytes
+    ticket: TicketText
+    evidence: tuple[Evidence, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call consumed; `cost` in US dollars."""
+
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    estimated: bool = False
+    from_ledger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A language model's finished answer, as it came."""
+
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    sections: Mapping[SectionKind, tuple[Claim, ...]]
+    dropped: tuple[Claim, ...]
+    cited: tuple[Evidence, ...]
+    confidence: Confidence
+    writer: WriterKind
+    usage: Usage = field(default_factory=Usage)
+    fallback_reason: str = ""
+
+    @property
+    def nothing_similar(self) -> bool:
+        return not self.sections
+
+    @property
+    def word_count(self) -> int:
+        return sum(words(claim.text) for claims in self.sections.values() for claim in claims)
+
+    def poorest_verdict(self, evidence_id: EvidenceId) -> Verdict:
+        """How far the claims that cite this evidence are borne out."""
+        order = list(Verdict)
+        return max(
+            (c.verdict for claims in self.sections.values() for c in claims if evidence_id in c.evidence_ids),
+            key=order.index,
+        )
+
+
+class ModelUnavailable(Exception):
+    """The language model gave no answer; the text is fit for a brief's reader."""
+
+
+class PriceUnknown(ModelUnavailable):
+    """No price is configured or published for a model; it is not asked, since its cost could not be kept."""
+
+
+class Ledger(Protocol):
+    """Finished language-model calls, durable; one tenant's."""
+
+    async def find(self, request_id: RequestId, content_hash: bytes) -> Answer | None: ...
+
+    async def record(self, request_id: RequestId, content_hash: bytes, answer: Answer) -> None: ...
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def within_words(
+    claims: Mapping[SectionKind, Sequence[Claim]], limit: int
+) -> dict[SectionKind, tuple[Claim, ...]]:
+    """The claims that fit, every section's first before any section's second: none is crowded out."""
+    kept: dict[SectionKind, list[Claim]] = {kind: [] for kind in SectionKind}
+    left = limit
+    for rank in range(max((len(c) for c in claims.values()), default=0)):
+        for kind in SectionKind:
+            section = claims.get(kind, ())
+            if rank < len(section) and words(section[rank].text) <= left:
+                kept[kind].append(section[rank])
+                left -= words(section[rank].text)
+    return {kind: tuple(section) for kind, section in kept.items() if section}
+
+
+def as_fallback(brief: Brief, *, reason: str, usage: Usage) -> Brief:
+    return replace(brief, fallback_reason=reason, usage=usage)

@@ -1,0 +1,28 @@
+from decimal import Decimal
+
+from pydantic import Field, HttpUrl, SecretStr
+
+from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+class SynthesisSettings(ServiceSettings, DatabaseSettings):
+    model_config = settings_config("synthesis")
+
+    grpc_port: int = Field(default=50055, ge=0, le=65535)
+    metrics_port: int = Field(default=51055, ge=0, le=65535)
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """Key of the language model's endpoint; without it the built-in writer writes every brief."""
+    openai_base_url: HttpUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    """Any endpoint that speaks the OpenAI wire format; unset means OpenAI's own."""
+    llm_model: str = "gpt-4.1-mini"
+    """The model asked when a tenant names none."""
+    llm_timeout_seconds: float = Field(default=25, gt=0, le=600)
+    """Longest wait for one answer, retries included."""
+    llm_attempts: int = Field(default=3, ge=1, le=10)
+    """Times a call is made while the endpoint is overloaded or out of reach."""
+    llm_max_completion_tokens: int = Field(default=2000, ge=256, le=32000)
+    """The most tokens an answer may have."""
+    llm_input_price: Decimal | None = Field(default=None, ge=0)
+    """US dollars per million tokens read, for a model without a published price; 0 for one that is free."""
+    llm_output_price: Decimal | None = Field(default=None, ge=0)
+    """US dollars per million tokens written, likewise."""

@@ -1,0 +1,35 @@
+"""Every metric and span name of this service."""
+
+from typing import Final
+
+from prometheus_client import Counter
+
+from services.synthesis.model import Brief, WriterKind
+
+WRITE_SPAN: Final = "synthesis.write"
+
+_briefs = Counter(
+    "dossier_synthesis_briefs_total",
+    "Briefs written; fallback: a model is configured but did not write",
+    ["writer", "fallback"],
+)
+_claims = Counter("dossier_synthesis_claims_total", "Claims that the checker judged", ["verdict"])
+_tokens = Counter("dossier_synthesis_tokens_total", "Tokens bought from language models", ["kind"])
+_cost = Counter("dossier_synthesis_cost_dollars_total", "US dollars spent on language models")
+
+
+def count(brief: Brief) -> None:
+    fallback = "yes" if brief.fallback_reason else "no"
+    _briefs.labels(writer=brief.writer.value, fallback=fallback).inc()
+    for claims in (*brief.sections.values(), brief.dropped):
+        for claim in claims:
+            _claims.labels(verdict=claim.verdict.value).inc()
+    if not brief.usage.from_ledger:
+        _tokens.labels(kind="prompt").inc(brief.usage.prompt_tokens)
+        _tokens.labels(kind="completion").inc(brief.usage.completion_tokens)
+        _cost.inc(float(brief.usage.cost))
+
+
+for writer in WriterKind:
+    # Shown as zero before the first brief, so that a rate can be taken from the beginning.
+    _briefs.labels(writer=writer.value, fallback="no")
