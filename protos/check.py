@@ -1,7 +1,7 @@
 """Checks the contracts: buf's lint and format, no break against the last release, `gen/` as generated.
 
-    python protos/check.py               all of it; exit code 1 and each finding when something is wrong
-    python protos/check.py --release     keeps the contracts as they are now as the last release's
+python protos/check.py               all of it; exit code 1 and each finding when something is wrong
+python protos/check.py --release     keeps the contracts as they are now as the last release's
 """
 
 import argparse

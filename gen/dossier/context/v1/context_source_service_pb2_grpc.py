@@ -51,7 +51,7 @@ class ContextSourceServiceServicer:
     def Gather(self, request, context):
         """Says what is known that bears on a ticket. The caller's deadline is short and final: answer with what
         you have. The tenant is the one in the caller's token.
-        Error reasons: TOKEN_MISSING, TOKEN_INVALID, TENANT_REQUIRED, REQUEST_INVALID. Safe to retry.
+        Error reasons: those of `ErrorReason`. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

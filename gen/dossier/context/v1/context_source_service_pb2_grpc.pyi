@@ -38,7 +38,7 @@ class ContextSourceServiceStub:
     Gather: _grpc.UnaryUnaryMultiCallable[_context_source_service_pb2.GatherRequest, _context_source_service_pb2.GatherResponse]
     """Says what is known that bears on a ticket. The caller's deadline is short and final: answer with what
     you have. The tenant is the one in the caller's token.
-    Error reasons: TOKEN_MISSING, TOKEN_INVALID, TENANT_REQUIRED, REQUEST_INVALID. Safe to retry.
+    Error reasons: those of `ErrorReason`. Safe to retry.
     """
 
 @_typing.type_check_only
@@ -51,7 +51,7 @@ class ContextSourceServiceAsyncStub(ContextSourceServiceStub):
     Gather: _aio.UnaryUnaryMultiCallable[_context_source_service_pb2.GatherRequest, _context_source_service_pb2.GatherResponse]  # type: ignore[assignment]
     """Says what is known that bears on a ticket. The caller's deadline is short and final: answer with what
     you have. The tenant is the one in the caller's token.
-    Error reasons: TOKEN_MISSING, TOKEN_INVALID, TENANT_REQUIRED, REQUEST_INVALID. Safe to retry.
+    Error reasons: those of `ErrorReason`. Safe to retry.
     """
 
 class ContextSourceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -67,7 +67,7 @@ class ContextSourceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_context_source_service_pb2.GatherResponse, _abc.Awaitable[_context_source_service_pb2.GatherResponse]]:
         """Says what is known that bears on a ticket. The caller's deadline is short and final: answer with what
         you have. The tenant is the one in the caller's token.
-        Error reasons: TOKEN_MISSING, TOKEN_INVALID, TENANT_REQUIRED, REQUEST_INVALID. Safe to retry.
+        Error reasons: those of `ErrorReason`. Safe to retry.
         """
 
 def add_ContextSourceServiceServicer_to_server(servicer: ContextSourceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,32 +24,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Not set; never sent."""
-    ERROR_REASON_REQUEST_INVALID: _ErrorReason.ValueType  # 1
+    ERROR_REASON_INVALID_ARGUMENT: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT: a rule of the contract is broken; `BadRequest` names each field and the rule.
-    Example: `limit` is 80: value must be less than or equal to 50.
+    Example: `limit` is 80: must be less than or equal to 50. A page token that was made for another request,
+    tenant or version is told so too, with the field `page_token`.
     """
-    ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 2
-    """INVALID_ARGUMENT: a page token was made for another request, tenant or version. Start from the first page."""
-    ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 3
+    ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 2
     """UNAUTHENTICATED: there is no `authorization: Bearer …` in the metadata."""
-    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 4
-    """UNAUTHENTICATED: the token is malformed, expired, signed by an unknown key or meant for another service."""
-    ERROR_REASON_TENANT_REQUIRED: _ErrorReason.ValueType  # 5
+    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 3
+    """UNAUTHENTICATED: the token is malformed, signed by an unknown key or has claims that are not ours."""
+    ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 4
+    """UNAUTHENTICATED: the token was good and is no longer. Mint a new one."""
+    ERROR_REASON_TOKEN_WRONG_AUDIENCE: _ErrorReason.ValueType  # 5
+    """UNAUTHENTICATED: the token is for another service. Metadata `audience` where it is told."""
+    ERROR_REASON_TENANT_REQUIRED: _ErrorReason.ValueType  # 6
     """PERMISSION_DENIED: the call concerns one client, but the token names none."""
-    ERROR_REASON_ROLE_REQUIRED: _ErrorReason.ValueType  # 6
-    """PERMISSION_DENIED: the caller's role may not call this."""
-    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 7
+    ERROR_REASON_ROLE_REQUIRED: _ErrorReason.ValueType  # 7
+    """PERMISSION_DENIED: the caller's role or service may not call this."""
+    ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 8
     """UNAVAILABLE: something the service cannot do without does not answer; metadata `dependency` names it.
     Retry the call. Example: `postgresql`.
     """
-    ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 8
+    ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 9
     """DEADLINE_EXCEEDED: the time the caller gave is over."""
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 9
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 10
     """INTERNAL: our fault. The message gives the request id under which the log says more."""
-    ERROR_REASON_METHOD_UNIMPLEMENTED: _ErrorReason.ValueType  # 10
-    """UNIMPLEMENTED: the method is in the contract, but this server does not have it."""
-    ERROR_REASON_CANCELLED: _ErrorReason.ValueType  # 11
-    """CANCELLED: the caller went away."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons that every service may answer with. On the wire a reason stands in `google.rpc.ErrorInfo.reason`
@@ -58,30 +57,29 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not set; never sent."""
-ERROR_REASON_REQUEST_INVALID: ErrorReason.ValueType  # 1
+ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT: a rule of the contract is broken; `BadRequest` names each field and the rule.
-Example: `limit` is 80: value must be less than or equal to 50.
+Example: `limit` is 80: must be less than or equal to 50. A page token that was made for another request,
+tenant or version is told so too, with the field `page_token`.
 """
-ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 2
-"""INVALID_ARGUMENT: a page token was made for another request, tenant or version. Start from the first page."""
-ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 3
+ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED: there is no `authorization: Bearer …` in the metadata."""
-ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 4
-"""UNAUTHENTICATED: the token is malformed, expired, signed by an unknown key or meant for another service."""
-ERROR_REASON_TENANT_REQUIRED: ErrorReason.ValueType  # 5
+ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 3
+"""UNAUTHENTICATED: the token is malformed, signed by an unknown key or has claims that are not ours."""
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 4
+"""UNAUTHENTICATED: the token was good and is no longer. Mint a new one."""
+ERROR_REASON_TOKEN_WRONG_AUDIENCE: ErrorReason.ValueType  # 5
+"""UNAUTHENTICATED: the token is for another service. Metadata `audience` where it is told."""
+ERROR_REASON_TENANT_REQUIRED: ErrorReason.ValueType  # 6
 """PERMISSION_DENIED: the call concerns one client, but the token names none."""
-ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 6
-"""PERMISSION_DENIED: the caller's role may not call this."""
-ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 7
+ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 7
+"""PERMISSION_DENIED: the caller's role or service may not call this."""
+ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 8
 """UNAVAILABLE: something the service cannot do without does not answer; metadata `dependency` names it.
 Retry the call. Example: `postgresql`.
 """
-ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 8
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 9
 """DEADLINE_EXCEEDED: the time the caller gave is over."""
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 9
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 10
 """INTERNAL: our fault. The message gives the request id under which the log says more."""
-ERROR_REASON_METHOD_UNIMPLEMENTED: ErrorReason.ValueType  # 10
-"""UNIMPLEMENTED: the method is in the contract, but this server does not have it."""
-ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 11
-"""CANCELLED: the caller went away."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
