@@ -1,8 +1,4 @@
-"""Checks the contracts: buf's lint and format, no break against the last release, `gen/` as generated.
-
-python protos/check.py               all of it; exit code 1 and each finding when something is wrong
-python protos/check.py --release     keeps the contracts as they are now as the last release's
-"""
+"""Checks the contracts: buf's lint and format, no break against the last release, `gen/` as generated."""
 
 import argparse
 import subprocess
@@ -43,8 +39,9 @@ def check() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--release", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__)
+    keep = "keep the contracts as they are now as the last release's"
+    parser.add_argument("--release", action="store_true", help=keep)
     if parser.parse_args().release:
         subprocess.run([*GENERATE, "--image", str(RELEASED)], check=True)
         return

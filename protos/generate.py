@@ -1,11 +1,7 @@
-"""Turns the contracts into `gen/`: Python modules, type stubs, and the descriptor set that buf reads.
+"""Turns the contracts into `gen/`: Python modules, type stubs, and the descriptors that tools read.
 
 Nothing of others' contracts is copied into the repository: `google/api` comes from googleapis-common-protos,
 `buf/validate` is compiled into the protovalidate package, from where its descriptor is taken.
-
-    python protos/generate.py            writes gen/ (the gateway reads gen/dossier/descriptors.binpb for its documentation)
-    python protos/generate.py --check    writes elsewhere and fails when gen/ is not the same
-    python protos/generate.py --image F  writes the descriptor set, with imports and source information, to F
 """
 
 import argparse
@@ -84,9 +80,11 @@ def differences(ours: Path, theirs: Path) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--image", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write elsewhere, and fail when gen/ differs")
+    parser.add_argument(
+        "--image", type=Path, help="only write the descriptors, imports included, to this file"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         dependency_set = dependencies(Path(scratch))
