@@ -5,16 +5,15 @@ import sys
 
 import typer
 
-from cli.commands.mesh import down, status, up
-from cli.commands.migrate import migrate
-from cli.commands.token import token
 from cli.errors import DossierError
 from cli.output import fail
+from cli.verbs import LazyVerbs
 
 _INTERRUPTED = 130
 
 app = typer.Typer(
     name="dossier",
+    cls=LazyVerbs,
     help="Cited briefs on incoming tickets. Every verb takes --json.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
@@ -26,13 +25,6 @@ app = typer.Typer(
 def overview(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-app.command()(up)
-app.command()(down)
-app.command()(status)
-app.command()(migrate)
-app.command()(token)
 
 
 def main() -> int:

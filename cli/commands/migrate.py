@@ -11,12 +11,11 @@ from rich.table import Table
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.migrate.dbmate import ServiceStatus
+from cli.migrate.roles import PASSWORD_VARIABLE
 from cli.migrate.run import migrate as apply_migrations
 from cli.migrate.run import roll_back, statuses
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
-
-PASSWORD_VARIABLE = "DOSSIER_ROLE_PASSWORD"  # noqa: S105 - a name, not a password
 
 
 def migrate(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,8 @@ class EmbeddedPostgres:
         if user:
             open_way(binaries / "postgres", user)
             open_way(self.data, user)
-            open_way(self.sockets / "socket", user)
             os.chown(self.sockets, user.uid, user.gid)
+            open_way(self.sockets / "socket", user)
             if not initialised:
                 os.chown(fresh, user.uid, user.gid)
         if initialised:
@@ -104,12 +105,16 @@ class EmbeddedPostgres:
         )
 
     def ready(self) -> bool:
-        """Whether the server accepts connections, by its own word in postmaster.pid."""
+        """Whether it says that it accepts connections (a killed server leaves that word) and does."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return False
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1)
+            return client.connect_ex(str(self.sockets / ".s.PGSQL.5432")) == 0
 
     def url(self, *, user: str = ADMIN, database: str = "dossier") -> str:
         where = urlencode({"host": str(self.sockets)}, quote_via=quote, safe="/")

@@ -8,6 +8,7 @@ from cli.migrate.errors import MigrationError
 from cli.migrate.services import MigratedService
 from cli.migrate.urls import database_of, with_database
 
+PASSWORD_VARIABLE = "DOSSIER_ROLE_PASSWORD"  # noqa: S105 - a name, not a password
 _MAINTENANCE_DATABASE = "postgres"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord, Phase, Trouble
 from cli.ports import Ports
-from cli.supervisor.ground import ensure_keys, only_supervisor, require_free, stop_leftovers
+from cli.supervisor.ground import only_supervisor, require_free, stop_leftovers
 from cli.supervisor.mesh import compose_mesh, first_record
 from cli.supervisor.supervisor import Supervisor
 
@@ -32,7 +32,6 @@ def main(home: Path, port: int | None) -> int:
 def _supervise(instance: Instance, record: InstanceRecord) -> InstanceRecord:
     require_free(record.ports)
     instance.logs.mkdir(exist_ok=True)
-    ensure_keys(instance)
     mesh = compose_mesh(instance, record)
     supervisor = Supervisor(instance, mesh.plan, record=mesh.record)
     asyncio.run(supervisor.run())

@@ -1,22 +1,17 @@
-"""What must be true before an instance starts: free ports, no leftovers, keys, the only supervisor."""
+"""What must be true before an instance starts: the only supervisor, free ports, no leftovers."""
 
-import base64
 import errno
 import fcntl
-import os
-import secrets
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psutil
 
 from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord
 from cli.ports import Ports
-from services.runtime.tokens import generate_keys
 
 _LEFTOVER_SECONDS = 15.0
 
@@ -78,19 +73,3 @@ def _holder(port: int) -> str:
             if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""
-
-
-def ensure_keys(instance: Instance) -> None:
-    instance.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    generate_keys(instance.keys)
-    if not instance.key_encryption_key.exists():
-        _write_secret(instance.key_encryption_key, base64.b64encode(secrets.token_bytes(32)))
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    fresh.rename(path)

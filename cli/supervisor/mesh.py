@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -11,10 +11,10 @@ from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from cli.embedded.sockets import socket_directory
 from cli.instance import Instance, InstanceRecord, Phase, ProcessMark
-from cli.migrate.run import migrate
 from cli.ports import SERVICES, Ports
 from cli.program import Program
 from cli.supervisor.environment import DATABASE_VARIABLE, REDIS_VARIABLE, compose
+from cli.supervisor.preparation import preparing
 from cli.supervisor.probe import http_probe, local_probe
 from cli.supervisor.supervisor import Managed, Plan
 
@@ -59,7 +59,8 @@ def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
         embedded_database_url=record.database_url or None,
         redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
     )
-    plan = Plan(servers, prepare=_migrating(database_url), groups=_groups(record.ports, environment))
+    prepare = preparing(instance, database_url=database_url, environment=environment)
+    plan = Plan(servers, prepare, groups=_groups(record.ports, environment))
     return Mesh(plan, record)
 
 
@@ -73,10 +74,3 @@ def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]
 
     answering = [managed(name) for name in SERVICES if name != "orchestrator"]
     return [answering, [managed("orchestrator")], [managed("gateway")]]
-
-
-def _migrating(database_url: str) -> Callable[[Callable[[str], None]], Awaitable[None]]:
-    async def prepare(progress: Callable[[str], None]) -> None:
-        await migrate(database_url, progress=lambda step: progress(f"migrating: {step}"))
-
-    return prepare

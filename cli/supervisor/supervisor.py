@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord, Phase, State
 from cli.program import Program
 from cli.supervisor.child import Child, Policy
+from cli.supervisor.preparation import Prepare
 from cli.supervisor.probe import Probe
 
 _SERVERS_READY_SECONDS = 60.0
@@ -26,8 +27,8 @@ class Plan:
 
     servers: Sequence[Managed]
     """Embedded PostgreSQL and Redis: ready before anything else starts."""
-    prepare: Callable[[Callable[[str], None]], Awaitable[None]]
-    """Runs between the servers and the processes, telling its steps: migrations."""
+    prepare: Prepare
+    """Runs between the servers and the processes, telling its steps: keys, migrations."""
     groups: Sequence[Sequence[Managed]]
     """Start together; stop group by group, the last first."""
 

@@ -228,9 +228,7 @@ async def test_a_process_that_keeps_crashing_is_restarted_ever_later(tmp_path: P
     tending = asyncio.create_task(child.tend())
     child.start()
 
-    async with asyncio.timeout(20):
-        while child.record().restarts < 4:
-            await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, lambda: child.record().restarts >= 4, what="four restarts")
     await child.stop()
     tending.cancel()
 

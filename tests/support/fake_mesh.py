@@ -1,6 +1,6 @@
-"""A supervisor of fake services, as a process to send signals to: `fake_mesh.py HOME 'a:ready:8001|b:ready:8002,...'`.
+"""A supervisor of fake services, as a process to send signals to.
 
-`|` separates groups, `,` the members of one.
+`fake_mesh.py HOME 'history:ready:8001,tenants:ready:8002|gateway:ready:8003'`: `|` separates groups.
 """
 
 import asyncio

@@ -1,0 +1,125 @@
+"""The command as its users run it: words, JSON, exit codes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.instance import Instance
+from cli.ports import Ports
+from cli.supervisor.environment import compose
+from services.runtime.tokens import TokenVerifier, generate_keys
+from tests.support.databases import TestDatabase
+
+
+def dossier(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {key: value for key, value in os.environ.items() if not key.startswith("DOSSIER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=own | environment,
+        check=False,
+        timeout=60,
+    )
+
+
+def only_object(text: str) -> Mapping[str, Any]:
+    parsed = json.loads(text)
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def test_status_without_an_instance_is_an_error_with_the_next_step(tmp_path: Path) -> None:
+    done = dossier("status", "--data-dir", str(tmp_path / "none"), "--json")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "dossier up" in only_object(done.stderr)["error"]["hint"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_option_is_an_error_in_json_too() -> None:
+    done = dossier("up", "--port", "many", "--json")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--port" in only_object(done.stderr)["error"]["message"]
+
+
+def test_down_of_nothing_succeeds(tmp_path: Path) -> None:
+    done = dossier("down", "--json", DOSSIER_DATA_DIR=str(tmp_path / "none"))
+
+    assert done.returncode == 0
+    assert only_object(done.stdout) == {"stopped": [], "was_running": False}
+
+
+def test_a_taken_port_is_told_with_its_holder_and_another_way(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        if port > 64000:
+            pytest.fail("the system's ephemeral ports leave no room above them")
+
+        done = dossier("up", "--detach", "--json", "--data-dir", str(tmp_path / "mesh"), "--port", str(port))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    error = only_object(done.stderr)["error"]
+    assert f"Port {port}, which gateway needs, is taken by " in error["message"]
+    assert f"(process {os.getpid()})" in error["message"]
+    assert "--port" in error["hint"]
+
+
+def test_a_token_is_accepted_by_the_service_it_is_for(tmp_path: Path) -> None:
+    generate_keys(tmp_path / "keys")
+
+    done = dossier("token", "--tenant", "acme", "--audience", "history", DOSSIER_DATA_DIR=str(tmp_path))
+
+    caller = TokenVerifier(tmp_path / "keys" / "jwks.json", "history").verify(done.stdout.strip())
+    assert (caller.tenant, caller.role) == ("acme", "operator")
+
+
+def test_a_token_for_an_unknown_service_names_the_known_ones(tmp_path: Path) -> None:
+    done = dossier("token", "--audience", "weather", "--json", DOSSIER_DATA_DIR=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "history" in only_object(done.stderr)["error"]["hint"]
+
+
+def test_migrating_twice_by_command_applies_nothing_the_second_time(database: TestDatabase) -> None:
+    done = dossier("migrate", "--json", DOSSIER_DATABASE_URL=database.admin_url)
+
+    assert done.returncode == 0, done.stderr
+    assert only_object(done.stdout) == {"applied": []}
+
+
+def test_migrate_status_and_dry_run_change_nothing(empty_database_url: str) -> None:
+    for option in ("--status", "--dry-run"):
+        done = dossier("migrate", option, "--json", DOSSIER_DATABASE_URL=empty_database_url)
+
+        assert done.returncode == 0, done.stderr
+        assert "services" in only_object(done.stdout)
+
+
+def test_each_service_gets_its_role_on_the_embedded_database_and_a_login_of_ones_own_passes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOSSIER_DATABASE_URL", "postgresql://own@db/dossier")
+    instance = Instance(tmp_path)
+    ports = Ports.starting_at(9000)
+
+    embedded = compose(
+        instance, ports=ports, embedded_database_url="postgresql://postgres@/dossier?host=/run", redis_url="r"
+    )
+    external = compose(instance, ports=ports, embedded_database_url=None, redis_url="r")
+
+    assert embedded["DOSSIER_HISTORY_DATABASE_URL"] == "postgresql://dossier_history@/dossier?host=/run"
+    assert "DOSSIER_HISTORY_DATABASE_URL" not in external
+    assert external["DOSSIER_DATABASE_URL"] == "postgresql://own@db/dossier"
+    assert external["DOSSIER_HISTORY_TARGET"] == "localhost:9002"
