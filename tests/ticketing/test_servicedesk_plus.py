@@ -64,7 +64,7 @@ async def test_a_note_is_private_and_carries_its_marker(
     (note,) = desk.requests["10501"].notes
     assert posted.id == note.id
     assert note.description == "<h3>Brief</h3><p><small>Dossier &lt;&amp;1&gt;</small></p>"
-    assert not (note.show_to_requester or note.notify_technician or note.mark_first_response)
+    assert {note.show_to_requester, note.notify_technician, note.mark_first_response} == {False}
     page = await http.get(posted.url)
     assert "<h3>Brief</h3>" in page.text
 
@@ -170,6 +170,7 @@ async def test_a_rate_limit_says_when_to_come_back(
     http: httpx.AsyncClient,
     connection: Connection,
     desk: ServiceDesk,
+    *,
     retry_after: str,
     at_least: float,
     at_most: float,
@@ -198,6 +199,7 @@ async def test_a_failure_says_whether_to_try_again_and_what_to_check(
     http: httpx.AsyncClient,
     connection: Connection,
     desk: ServiceDesk,
+    *,
     fault: Fault,
     error: type[Exception],
     says: str,
