@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -62,6 +63,10 @@ def _listener(port: int) -> socket.socket:
     return listener
 
 
+def _base_url(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
 @asynccontextmanager
 async def listening(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Yield the base URL. The socket listens before the server has started, so no caller comes too early."""
@@ -69,13 +74,15 @@ async def listening(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         server = _Guest(_config(app))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield f"http://{HOST}:{listener.getsockname()[1]}"
+            yield _base_url(listener)
         finally:
             server.should_exit = True
             await serving
 
 
 def serve(app: ASGIApp, *, port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM; prints the base URL once callers are welcome."""
     with _listener(port) as listener:
+        sys.stdout.write(f"{_base_url(listener)}\n")
+        sys.stdout.flush()
         uvicorn.Server(_config(app)).run(sockets=[listener])

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,7 +57,7 @@ async def receiver(got: list[tuple[dict[str, str], bytes]]) -> AsyncIterator[str
 
 @pytest.mark.parametrize(("edition", "root"), [("onprem", ""), ("cloud", "/app/itdesk")])
 async def test_what_it_says_of_a_request_has_the_shape_of_a_recorded_one(edition: Any, root: str) -> None:
-    def shape(value: object) -> object:
+    def shape(value: Any) -> Any:
         return {key: type(inner) for key, inner in value.items()} if isinstance(value, dict) else type(value)
 
     recorded = json.loads(RECORDED.read_text())
@@ -69,12 +68,10 @@ async def test_what_it_says_of_a_request_has_the_shape_of_a_recorded_one(edition
     async with calling(desk) as http:
         answer = (await http.get(f"{root}/api/v3/requests/{request.id}")).json()
     assert answer["response_status"] == recorded["response_status"]
-    for field in ("id", "display_id", "subject", "description", "priority", "created_time", "resolution"):
-        told, known = shape(answer["request"][field]), shape(recorded["request"][field])
-        assert told == known or (
-            isinstance(told, dict) and isinstance(known, dict) and told.items() <= known.items()
-        )
-    assert answer["request"]["status"].keys() <= recorded["request"]["status"].keys()
+    for field in ("id", "display_id", "subject", "description", "created_time", "resolution"):
+        assert shape(answer["request"][field]) == shape(recorded["request"][field])
+    for field in ("status", "priority"):
+        assert shape(answer["request"][field]).items() <= shape(recorded["request"][field]).items()
 
 
 @pytest.mark.parametrize(
@@ -154,9 +151,6 @@ async def test_a_new_request_sends_a_webhook_with_its_proof(mode: Any) -> None:
     async with receiver(got) as url, calling(desk) as http:
         desk.webhook = WebhookTarget(url=url, secret=SECRET, mode=mode, tenant="acme")
         created = await http.post("/api/v3/requests", data=form({"request": {"subject": "VPN drops"}}))
-        async with asyncio.timeout(5):
-            while not desk.deliveries:  # the tool announces after it has answered
-                await asyncio.sleep(0.01)
     assert created.status_code == 201
     ((headers, body),) = got
     signature = hmac.new(SECRET.encode(), body, sha256).hexdigest()
@@ -226,9 +220,8 @@ async def test_a_page_escapes_texts_and_lets_nothing_run() -> None:
 
 async def test_the_sample_incidents_are_requests_with_escaped_texts(tmp_path: Path) -> None:
     file = tmp_path / "incidents.jsonl"
-    file.write_text(
-        json.dumps({"id": "8", "subject": "s", "description": "a < b\nc", "expected": {}}) + "\n\n"
-    )
+    line = {"id": "8", "subject": "s", "description": "a < b\nc", "expected": {}}
+    file.write_text(json.dumps(line) + "\n\n")
     (request,) = new_requests(file)
     assert (request.id, request.description) == ("8", "a &lt; b<br>c")
     if SAMPLE.exists():
@@ -238,22 +231,14 @@ async def test_the_sample_incidents_are_requests_with_escaped_texts(tmp_path: Pa
 async def test_it_runs_as_a_program_until_it_is_told_to_stop(tmp_path: Path) -> None:
     file = tmp_path / "requests.jsonl"
     file.write_text('{"id": "8", "subject": "Hello"}\n')
-    async with listening(Starlette()) as taken:
-        port = int(taken.rpartition(":")[2])
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.standins.servicedesk_plus", "--port", str(port), "--requests", str(file),
-        env={**os.environ},
-    )  # fmt: skip
+    command = ["-m", "cli.standins.servicedesk_plus", "--port", "0", "--requests", str(file)]
+    program = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    assert program.stdout is not None
     try:
-        async with httpx.AsyncClient(base_url=taken, trust_env=False) as http, asyncio.timeout(20):
-            while True:
-                try:
-                    health = await http.get("/_standin/health")
-                    break
-                except httpx.ConnectError:
-                    await asyncio.sleep(0.05)
+        base_url = (await asyncio.wait_for(program.stdout.readline(), 20)).decode().strip()
+        async with httpx.AsyncClient(base_url=base_url, trust_env=False) as http:
+            health = await http.get("/_standin/health")
         assert health.json() == {"ok": True, "edition": "onprem", "requests": 1}
     finally:
         program.terminate()
-        code = await asyncio.wait_for(program.wait(), 10)
-    assert code in {0, -15}
+        await asyncio.wait_for(program.wait(), 10)

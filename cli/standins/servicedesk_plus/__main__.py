@@ -1,4 +1,4 @@
-"""`python -m cli.standins.servicedesk_plus --port 8000 [--requests FILE]`."""
+"""`python -m cli.standins.servicedesk_plus --port 0 [--requests FILE]`, which prints its base URL."""
 
 import argparse
 from pathlib import Path
