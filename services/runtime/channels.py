@@ -1,7 +1,7 @@
 """Channels to other services, with the policy of retries and reconnection in one place."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -120,7 +120,7 @@ class _UnaryStream(_Kind, grpc.aio.UnaryStreamClientInterceptor):
         client_call_details: Details,
         request: Any,
     ) -> Any:
-        return await self._proceed(continuation, client_call_details, request)
+        return _responses(await self._proceed(continuation, client_call_details, request))
 
 
 class _StreamUnary(_Kind, grpc.aio.StreamUnaryClientInterceptor):
@@ -142,4 +142,17 @@ class _StreamStream(_Kind, grpc.aio.StreamStreamClientInterceptor):
         client_call_details: Details,
         request_iterator: Any,
     ) -> Any:
-        return await self._proceed(continuation, client_call_details, request_iterator)
+        return _responses(await self._proceed(continuation, client_call_details, request_iterator))
+
+
+async def _responses(call: Any) -> AsyncIterator[Any]:
+    """Read a response stream such that its reader's end is the call's end.
+
+    grpc.aio forgets to cancel the call when its reader is cancelled between two of its own awaits, and
+    leaves a stream that its reader dropped to the garbage collector.
+    """
+    try:
+        async for response in call:
+            yield response
+    finally:
+        call.cancel()

@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - named for what happened, as their codes are
 """Errors as typed values: one canonical code, one documented reason, everything dynamic in metadata.
 
 Handlers raise these; the errors interceptor is the only place that turns them into a status. A service

@@ -137,13 +137,18 @@ def _server(
 @asynccontextmanager
 async def _background(jobs: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
     """Run the jobs inside; one that fails ends the whole, with its error."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_run(job)) for job in jobs]
         try:
             yield
+        except Exception as error:  # noqa: BLE001 - raised below, where the group does not wrap it
+            failure = error
         finally:
             for task in tasks:
                 task.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _run(job: Callable[[], Awaitable[None]]) -> None:

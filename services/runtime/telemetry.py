@@ -49,7 +49,8 @@ async def exporting(service: str) -> AsyncIterator[None]:
 def span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
     """Record a step inside a call.
 
-    Attributes have dotted names: `with span("history.rank", **{"dossier.ticket.source": kind}):`. A failure marks the span with the exception's type only: its text may quote a customer.
+    Attributes have dotted names: `with span("history.rank", **{"dossier.ticket.source": kind}):`.
+    A failure marks the span with the exception's type only: its text may quote a customer.
     """
     tracer = _tracer
     if tracer is None:

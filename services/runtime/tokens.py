@@ -110,7 +110,7 @@ class TokenVerifier:
     def _reload(self) -> None:
         try:
             self._keys = self._read()
-        except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
+        except (OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
             # A half-written or missing file must not lock everybody out: the keys that worked go on working.
             _log.warning("token_keys_unreadable", cause=type(error).__name__)
             return

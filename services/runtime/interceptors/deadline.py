@@ -8,8 +8,6 @@ from services.runtime import deadline
 from services.runtime.errors import DeadlineExceeded
 from services.runtime.interceptors.call import Call
 
-DEFAULT_SECONDS = 30.0
-
 
 class DeadlineConcern:
     """gRPC itself cancels a call whose client set a deadline; only the default is kept here.
@@ -17,8 +15,7 @@ class DeadlineConcern:
     A response stream without a deadline lasts as long as its client listens.
     """
 
-    def __init__(self, default_seconds: float = DEFAULT_SECONDS) -> None:
-        self._default_seconds = default_seconds
+    default_seconds = 30.0
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
@@ -35,12 +32,12 @@ class DeadlineConcern:
 
     @asynccontextmanager
     async def _default(self) -> AsyncIterator[None]:
-        deadline.limit_to(self._default_seconds)
-        limit = asyncio.timeout(self._default_seconds)
+        deadline.limit_to(self.default_seconds)
+        limit = asyncio.timeout(self.default_seconds)
         try:
             async with limit:
                 yield
         except TimeoutError as error:
             if limit.expired():
-                raise DeadlineExceeded(f"not done within {self._default_seconds:g} s") from error
+                raise DeadlineExceeded(f"not done within {self.default_seconds:g} s") from error
             raise
