@@ -97,7 +97,7 @@ class Database:
             raise DependencyUnavailable(_NAME, "closed the connection") from error
         except asyncpg.InterfaceError as error:
             # The driver says so too when it is misused, which is a bug and stays one.
-            if connection.is_closed():
+            if _is_gone(connection):
                 raise DependencyUnavailable(_NAME, "closed the connection") from error
             raise
         finally:
@@ -127,3 +127,11 @@ class Database:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
             return
+
+
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has already taken a broken connection away, and its stand-in answers no more questions.
+        return True

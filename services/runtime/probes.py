@@ -15,7 +15,7 @@ from services.runtime.readiness import Readiness
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_JSON = [("Content-Type", "application/json")]
+_JSON = ("Content-Type", "application/json")
 
 
 @contextmanager
@@ -46,14 +46,14 @@ def _app(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartResponse], It
                 exposition: Iterable[bytes] = metrics(environ, start_response)
                 return exposition
             case "/healthz":
-                start_response("200 OK", _JSON)
+                start_response("200 OK", [_JSON])
                 return [b'{"status":"alive"}']
             case "/readyz":
                 failing = dict(readiness.failing)
-                start_response("503 Service Unavailable" if failing else "200 OK", _JSON)
+                start_response("503 Service Unavailable" if failing else "200 OK", [_JSON])
                 return [orjson.dumps({"status": "not ready" if failing else "ready", "failing": failing})]
             case _:
-                start_response("404 Not Found", _JSON)
+                start_response("404 Not Found", [_JSON])
                 return [b'{"status":"not found"}']
 
     return app
