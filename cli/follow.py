@@ -9,6 +9,7 @@ from rich.live import Live
 from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord, Phase, State
 from cli.output import Output
+from cli.supervisor.ground import ALREADY_SUPERVISED
 from cli.table import processes_table
 
 _LOOK_SECONDS = 0.1
@@ -34,8 +35,7 @@ def follow(
         while time.monotonic() < deadline:
             ended = supervisor is not None and supervisor.poll() is not None
             record = instance.read()
-            ours = record is not None and (supervisor is None or record.supervisor.pid == supervisor.pid)
-            if record is not None and ours:
+            if record is not None and _is_of(record, supervisor):
                 if record.trouble is not None:
                     raise DossierError(record.trouble.message, hint=record.trouble.hint)
                 if output.live:
@@ -44,13 +44,21 @@ def follow(
                     _tell(record, told, output=output)
                 if until(record):
                     return record
-            if ended:
+            if supervisor is not None and supervisor.poll() == ALREADY_SUPERVISED:
+                supervisor = None  # somebody was faster: theirs is as good
+            elif ended:
                 raise DossierError(
                     "The supervisor ended before everything ran.",
                     hint=f"Its log: {instance.log('supervisor')}",
                 )
             time.sleep(_LOOK_SECONDS)
     return None
+
+
+def _is_of(record: InstanceRecord, supervisor: subprocess.Popen[bytes] | None) -> bool:
+    if supervisor is None:
+        return record.supervisor.process() is not None
+    return record.supervisor.pid == supervisor.pid
 
 
 def all_ready(record: InstanceRecord) -> bool:

@@ -23,8 +23,8 @@ class LazyVerbs(TyperGroup):
 
     def get_command(
         self,
-        ctx: object,
-        cmd_name: str,  # noqa: ARG002 - the base class's signature
+        ctx: object,  # noqa: ARG002 - the base class's signature
+        cmd_name: str,
     ) -> TyperCommand | TyperGroup | None:
         if cmd_name not in VERBS:
             return None

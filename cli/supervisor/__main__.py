@@ -7,26 +7,33 @@ from pathlib import Path
 from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord, Phase, Trouble
 from cli.ports import Ports
-from cli.supervisor.ground import only_supervisor, require_free, stop_leftovers
+from cli.supervisor.ground import AlreadySupervised, only_supervisor, require_free, stop_leftovers
 from cli.supervisor.mesh import compose_mesh, first_record
 from cli.supervisor.supervisor import Supervisor
 
 
 def main(home: Path, port: int | None) -> int:
     instance = Instance(home)
-    with only_supervisor(instance):
-        stop_leftovers(instance.read())
-        record = first_record(Ports.starting_at(port))
-        instance.write(record)
-        try:
-            record = _supervise(instance, record)
-        except DossierError as trouble:
-            last = instance.read() or record
-            told = Trouble(message=str(trouble), hint=trouble.hint)
-            instance.write(last.model_copy(update={"phase": Phase.FAILED, "step": "", "trouble": told}))
-            return trouble.exit_code
-        instance.write(record.model_copy(update={"phase": Phase.STOPPED}))
-        return 0
+    try:
+        with only_supervisor(instance):
+            return _run(instance, Ports.starting_at(port))
+    except AlreadySupervised as busy:
+        return busy.exit_code
+
+
+def _run(instance: Instance, ports: Ports) -> int:
+    stop_leftovers(instance.read())
+    record = first_record(ports)
+    instance.write(record)
+    try:
+        record = _supervise(instance, record)
+    except DossierError as trouble:
+        last = instance.read() or record
+        told = Trouble(message=str(trouble), hint=trouble.hint)
+        instance.write(last.model_copy(update={"phase": Phase.FAILED, "step": "", "trouble": told}))
+        return trouble.exit_code
+    instance.write(record.model_copy(update={"phase": Phase.STOPPED}))
+    return 0
 
 
 def _supervise(instance: Instance, record: InstanceRecord) -> InstanceRecord:

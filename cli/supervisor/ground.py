@@ -13,7 +13,12 @@ from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord
 from cli.ports import Ports
 
+ALREADY_SUPERVISED = 75
 _LEFTOVER_SECONDS = 15.0
+
+
+class AlreadySupervised(DossierError):
+    exit_code = ALREADY_SUPERVISED
 
 
 @contextmanager
@@ -24,7 +29,7 @@ def only_supervisor(instance: Instance) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as held:
-            raise DossierError(
+            raise AlreadySupervised(
                 f"Another supervisor runs {instance.home}.",
                 hint="`dossier status` shows it; `dossier down` stops it.",
             ) from held

@@ -28,7 +28,7 @@ POLICY = Policy(probe_seconds=0.05, ready_probe_seconds=0.1, first_backoff_secon
 @pytest.fixture
 def home(server_home: Path) -> Path:
     home = server_home / "embedded"
-    home.mkdir(exist_ok=True)
+    home.mkdir(mode=0o700, exist_ok=True)  # as closed as /root to the user PostgreSQL runs as
     return home
 
 

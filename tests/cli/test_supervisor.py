@@ -93,6 +93,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for running in begun:
         running.process.terminate()
         running.process.wait(20)
+        stop_leftovers(running.instance.read())
 
 
 def test_everything_becomes_ready(start: Start) -> None:
