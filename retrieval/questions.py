@@ -1,0 +1,115 @@
+"""What is asked for: a text's words, the rarest of which decide, and the score they add up to."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from retrieval.documents import TITLE_WEIGHT, Field, weigh
+from retrieval.words import words
+
+CANDIDATE_BUDGET: Final = 3_000
+"""How many documents the seed words may occur in together: what bounds the work of one search."""
+
+_MAX_TERMS: Final = 32
+_SUBJECT_COUNTS: Final = 3.0
+_SUBJECT_CHARACTERS: Final = 4_096
+_DESCRIPTION_CHARACTERS: Final = 1_500
+# Added to what a verbatim copy would score. It keeps one shared word of a short question from looking sure.
+_DOUBT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """How many of the searched documents there are, and in how many of them each word is (absent: none)."""
+
+    corpus: int
+    documents: Mapping[str, int]
+
+    def rarity(self, lexeme: str) -> float:
+        """Give the word's inverse document frequency."""
+        having = min(self.documents.get(lexeme, 0), self.corpus)
+        return math.log(1 + (self.corpus - having + 0.5) / (having + 0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The words of a subject and a description, before anything is known of their rarity."""
+
+    counts: Mapping[str, float]
+    """How often each lexeme is asked for."""
+    copy: Mapping[str, float]
+    """The lexemes' weights in a document that says the same, word for word."""
+    shown: Mapping[str, str]
+    """The lexemes as the question spells them."""
+
+    @property
+    def lexemes(self) -> Collection[str]:
+        return self.counts.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to search: which words, how much each counts, and how to read the sum."""
+
+    seeds: tuple[str, ...]
+    """Documents with none of these are not looked at. Rarest first."""
+    weights: Mapping[str, float]
+    """A document's sum is that of these times its own weights. The weightiest first."""
+    sure: float
+    """The sum that would leave no doubt."""
+    shown: Mapping[str, str]
+
+    def score(self, summed: float) -> float:
+        """Read a document's sum as 0 (nothing in common) to 1: the share of what a verbatim copy would get.
+
+        Words of the question that no document has count as not found, so that a question about something
+        unheard of scores low even where its everyday words match.
+        """
+        return min(1.0, max(0.0, summed / self.sure))
+
+    def matched(self, lexemes: Collection[str]) -> tuple[str, ...]:
+        """Name the words found in a document as the question spells them, the weightiest first."""
+        return tuple(dict.fromkeys(self.shown[each] for each in self.weights if each in lexemes))
+
+
+def read(subject: str, description: str) -> Question:
+    """Take the words of a question. Only the beginning of the description is weighed."""
+    subject, description = subject[:_SUBJECT_CHARACTERS], description[:_DESCRIPTION_CHARACTERS]
+    counts: dict[str, float] = {}
+    shown: dict[str, str] = {}
+    for text, times in ((subject, _SUBJECT_COUNTS), (description, 1.0)):
+        for word in words(text):
+            counts[word.lexeme] = counts.get(word.lexeme, 0.0) + times
+            shown.setdefault(word.lexeme, word.shown)
+    return Question(counts, weigh([Field(subject, TITLE_WEIGHT), Field(description)]), shown)
+
+
+def plan(question: Question, frequencies: Frequencies) -> Plan | None:
+    """Decide how to search; None when no document has any of the words."""
+    rarity = {lexeme: frequencies.rarity(lexeme) for lexeme in question.lexemes}
+    rarest_first = sorted(question.lexemes, key=lambda lexeme: (-rarity[lexeme], lexeme))
+    known = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) > 0][:_MAX_TERMS]
+    if not known:
+        return None
+    unheard = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) <= 0][:_MAX_TERMS]
+    weights = {lexeme: question.counts[lexeme] * rarity[lexeme] for lexeme in (*known, *unheard)}
+    verbatim = sum(weight * question.copy.get(lexeme, 0.0) for lexeme, weight in weights.items())
+    return Plan(
+        seeds=_within_budget(known, frequencies),
+        weights={lexeme: weights[lexeme] for lexeme in sorted(known, key=lambda each: -weights[each])},
+        sure=verbatim + _DOUBT,
+        shown=question.shown,
+    )
+
+
+def _within_budget(rarest_first: list[str], frequencies: Frequencies) -> tuple[str, ...]:
+    """Take the rarest words that together stay within the budget; the rarest one whatever it costs."""
+    spent, seeds = 0, rarest_first[:1]
+    for lexeme in rarest_first:
+        spent += frequencies.documents[lexeme]
+        if spent > CANDIDATE_BUDGET:
+            break
+        if lexeme not in seeds:
+            seeds.append(lexeme)
+    return tuple(seeds)

@@ -1,0 +1,120 @@
+"""Past tickets, and the rules of which of them count as evidence and how much."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NewType
+
+from retrieval.documents import TITLE_WEIGHT, Field
+
+TicketId = NewType("TicketId", str)
+Source = NewType("Source", str)
+
+DEFAULT_SOURCE: Final = Source("import")
+RELEVANCE_FLOOR: Final = 0.18
+"""Below this, shared words are more often chance than the same problem: measured on judged duplicates against
+questions about something else."""
+
+_OUR_SOURCE: Final = "dossier"
+# The last line of every note we write.
+_OUR_MARKER: Final = re.compile(r"\bDossier [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
+# What solved it speaks of causes that the reporter could not see: worth finding, but less than symptoms.
+_RESOLUTION_WEIGHT: Final = 0.5
+_SAME_ASSET: Final = 1.15
+_RESOLVED: Final = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class TicketKey:
+    source: Source
+    id: TicketId
+
+
+@dataclass(frozen=True, slots=True)
+class TicketReference:
+    """A ticket as a caller names it; without a source, whichever has it."""
+
+    id: TicketId
+    source: Source | None = None
+
+    def names(self, key: TicketKey) -> bool:
+        return self.id == key.id and self.source in {None, key.source}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Texts are plain; `created` and `resolved` are None where unknown."""
+
+    key: TicketKey
+    title: str
+    description: str
+    resolution: str
+    status: str
+    category: str
+    tags: tuple[str, ...]
+    assets: tuple[str, ...]
+    url: str
+    created: datetime | None
+    resolved: datetime | None
+
+    @property
+    def is_evidence(self) -> bool:
+        """False for what we wrote ourselves: our guesses must not come back as experience."""
+        texts = (self.title, self.description)
+        return self.key.source != _OUR_SOURCE and not any(map(_OUR_MARKER.search, texts))
+
+    @property
+    def has_resolution(self) -> bool:
+        """True when a person wrote down what solved it."""
+        return bool(self.resolution.strip()) and not _OUR_MARKER.search(self.resolution)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """What it is found by."""
+        resolution = self.resolution if self.has_resolution else ""
+        return (
+            Field(self.title, TITLE_WEIGHT),
+            Field(self.description),
+            Field(resolution, _RESOLUTION_WEIGHT),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A ticket that shares words with the question; `summed` is its raw sum."""
+
+    key: TicketKey
+    summed: float
+    assets: tuple[str, ...]
+    has_resolution: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate with its score and why; `lexical` is the part that its words earn."""
+
+    key: TicketKey
+    score: float
+    lexical: float
+    boosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    ticket: Ticket
+    ranked: Ranked
+    matched: tuple[str, ...]
+
+
+def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str]) -> Ranked:
+    """Raise what its words earn for what they do not say. `assets` are folded names."""
+    boosts = []
+    score = lexical
+    if any(asset.casefold() in assets for asset in candidate.assets):
+        boosts.append("same_asset")
+        score *= _SAME_ASSET
+    if candidate.has_resolution:
+        boosts.append("resolved")
+        score *= _RESOLVED
+    return Ranked(candidate.key, score=min(1.0, score), lexical=lexical, boosts=tuple(boosts))

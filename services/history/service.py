@@ -1,0 +1,107 @@
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import grpc
+
+from dossier.history.v1 import history_service_pb2 as pb
+from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
+from services.history import telemetry, wire
+from services.history.errors import TicketNotFound
+from services.history.ingest import record, take_in
+from services.history.settings import HistorySettings
+from services.history.similar import find_similar
+from services.history.store import TenantTickets
+from services.runtime.caller import current_tenant
+from services.runtime.database import Database
+from services.runtime.paging import PageTokens
+from services.runtime.serve import Service
+
+
+class HistoryServicer(pb_grpc.HistoryServiceServicer):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def SearchSimilarTickets(
+        self,
+        request: pb.SearchSimilarTicketsRequest,
+        context: grpc.aio.ServicerContext[pb.SearchSimilarTicketsRequest, pb.SearchSimilarTicketsResponse],
+    ) -> pb.SearchSimilarTicketsResponse:
+        found = await find_similar(self._tickets(), wire.search_from(request))
+        telemetry.count_search(len(found))
+        return pb.SearchSimilarTicketsResponse(results=map(wire.write_similar, found))
+
+    async def GetTicket(
+        self,
+        request: pb.GetTicketRequest,
+        context: grpc.aio.ServicerContext[pb.GetTicketRequest, pb.GetTicketResponse],
+    ) -> pb.GetTicketResponse:
+        reference = wire.reference_to(request.ticket_id, request.source)
+        ticket = await self._tickets().find(reference)
+        if ticket is None:
+            raise TicketNotFound(reference.id)
+        return pb.GetTicketResponse(ticket=wire.write_ticket(ticket))
+
+    async def ListTickets(
+        self,
+        request: pb.ListTicketsRequest,
+        context: grpc.aio.ServicerContext[pb.ListTicketsRequest, pb.ListTicketsResponse],
+    ) -> pb.ListTicketsResponse:
+        tokens = PageTokens("ListTickets", current_tenant(), request.source)
+        tickets, end = await self._tickets().page(
+            source=wire.source_filter(request.source),
+            after=wire.place_from(tokens, request.page_token),
+            size=wire.page_size(request),
+        )
+        return pb.ListTicketsResponse(
+            tickets=map(wire.write_ticket, tickets), next_page_token=wire.token_to(tokens, end)
+        )
+
+    async def RecordTicket(
+        self,
+        request: pb.RecordTicketRequest,
+        context: grpc.aio.ServicerContext[pb.RecordTicketRequest, pb.RecordTicketResponse],
+    ) -> pb.RecordTicketResponse:
+        ticket = wire.recorded_from(request)
+        created = await record(self._tickets(), ticket)
+        return pb.RecordTicketResponse(ticket=wire.write_ticket(ticket), created=created)
+
+    async def ImportTickets(
+        self,
+        request_iterator: AsyncIterator[pb.ImportTicketsRequest],
+        context: grpc.aio.ServicerContext[pb.ImportTicketsRequest, pb.ImportTicketsResponse],
+    ) -> pb.ImportTicketsResponse:
+        return wire.write_report(await take_in(self._tickets(), wire.batches_from(request_iterator)))
+
+    async def DeleteTicket(
+        self,
+        request: pb.DeleteTicketRequest,
+        context: grpc.aio.ServicerContext[pb.DeleteTicketRequest, pb.DeleteTicketResponse],
+    ) -> pb.DeleteTicketResponse:
+        reference = wire.reference_to(request.ticket_id, request.source)
+        if not await self._tickets().delete(reference):
+            raise TicketNotFound(reference.id)
+        return pb.DeleteTicketResponse()
+
+    def _tickets(self) -> TenantTickets:
+        return TenantTickets(self._database, current_tenant())
+
+
+async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
+    database = Database.lazy(
+        settings.database_url.get_secret_value(),
+        role="dossier_history",
+        pool_max=settings.database_pool_max,
+        statement_cache=settings.database_statement_cache,
+    )
+    closers.push_async_callback(database.close)
+    return Service(
+        servicers=[
+            (
+                pb.DESCRIPTOR.services_by_name["HistoryService"],
+                lambda server: pb_grpc.add_HistoryServiceServicer_to_server(
+                    HistoryServicer(database), server
+                ),
+            )
+        ],
+        checks={"postgresql": database.check},
+    )

@@ -1,0 +1,10 @@
+from pydantic import Field
+
+from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+class HistorySettings(ServiceSettings, DatabaseSettings):
+    model_config = settings_config("history")
+
+    grpc_port: int = Field(default=50052, ge=0, le=65535)
+    metrics_port: int = Field(default=51052, ge=0, le=65535)

@@ -1,0 +1,253 @@
+"""One tenant's tickets in PostgreSQL."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+import orjson
+
+from retrieval.documents import VERSION
+from retrieval.questions import Frequencies, Plan
+from retrieval.sparse import sparse_vector
+from services.history.model import (
+    Candidate,
+    Source,
+    Ticket,
+    TicketId,
+    TicketKey,
+    TicketReference,
+)
+from services.runtime.database import Connection, Database
+
+_COLUMNS: Final = """
+    source, ticket_id, title, description, resolution, status, category, tags, assets, url, created, resolved
+"""
+_UPSERT: Final = f"""
+    insert into history.tickets as known ({_COLUMNS}, has_resolution)
+    select {_COLUMNS}, has_resolution from jsonb_to_recordset($1::jsonb) as new (
+        source text, ticket_id text, title text, description text, resolution text, has_resolution boolean,
+        status text, category text, tags text[], assets text[], url text, created timestamptz,
+        resolved timestamptz
+    )
+    on conflict (tenant_id, source, ticket_id) do update set
+        title = excluded.title, description = excluded.description, resolution = excluded.resolution,
+        has_resolution = excluded.has_resolution, status = excluded.status, category = excluded.category,
+        tags = excluded.tags, assets = excluded.assets, url = excluded.url, created = excluded.created,
+        resolved = excluded.resolved
+    where (known.title, known.description, known.resolution, known.status, known.category, known.tags,
+           known.assets, known.url, known.created, known.resolved)
+        is distinct from
+          (excluded.title, excluded.description, excluded.resolution, excluded.status, excluded.category,
+           excluded.tags, excluded.assets, excluded.url, excluded.created, excluded.resolved)
+    returning source, ticket_id, known.xmax = 0 as created
+"""  # noqa: S608 - a constant
+_INDEX: Final = """
+    insert into history.ticket_search (source, ticket_id, version, lexemes, weights)
+    select source, ticket_id, $2, array_to_tsvector(lexemes), weights::public.sparsevec
+    from jsonb_to_recordset($1::jsonb)
+        as new (source text, ticket_id text, lexemes text[], weights text)
+"""
+_UNINDEX: Final = """
+    delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
+    where ticket_search.source = gone.source and ticket_search.ticket_id = gone.ticket_id
+"""
+# Every row has a place, also without a time of creation: those come last.
+_PLACE: Final = "coalesce(created, '-infinity'::timestamptz)"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedTicket:
+    """A ticket and the weights of its lexemes; none, when it is not to be found."""
+
+    ticket: Ticket
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write found: the tickets that were not known, and those that were known differently."""
+
+    created: frozenset[TicketKey]
+    updated: frozenset[TicketKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the list a ticket stands."""
+
+    created: str
+    key: TicketKey
+
+
+class TenantTickets:
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def write(self, tickets: Sequence[IndexedTicket]) -> Written:
+        """Insert or replace them in one transaction; no two of them have the same key."""
+        by_key = {each.ticket.key: each for each in tickets}
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
+            changed = {_key(row): row["created"] for row in rows}
+            await self._unindex(connection, [key for key, created in changed.items() if not created])
+            await self._index(connection, [by_key[key] for key in changed])
+        return Written(
+            created=frozenset(key for key, created in changed.items() if created),
+            updated=frozenset(key for key, created in changed.items() if not created),
+        )
+
+    async def find(self, reference: TicketReference) -> Ticket | None:
+        async with self._database.tenant(self._tenant) as connection:
+            row = await connection.fetchrow(
+                f"select {_COLUMNS} from history.tickets"  # noqa: S608 - constants
+                " where ticket_id = $1 and ($2::text is null or source = $2) order by source limit 1",
+                reference.id,
+                reference.source,
+            )
+        return None if row is None else _ticket(row)
+
+    async def page(
+        self, *, source: Source | None, after: Place | None, size: int
+    ) -> tuple[list[Ticket], Place | None]:
+        """Read up to `size` tickets, the latest created first; with the last one's place if more follow."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                f"select {_COLUMNS}, {_PLACE}::text as place from history.tickets"  # noqa: S608 - constants
+                " where ($1::text is null or source = $1)"
+                " and ($2::text is null or"
+                f" ({_PLACE}, source, ticket_id) < ($2::text::timestamptz, $3::text, $4::text))"
+                f" order by {_PLACE} desc, source desc, ticket_id desc limit $5",
+                source,
+                after.created if after else None,
+                after.key.source if after else None,
+                after.key.id if after else None,
+                size + 1,
+            )
+        shown = rows[:size]
+        more = len(rows) > size
+        return [_ticket(row) for row in shown], Place(shown[-1]["place"], _key(shown[-1])) if more else None
+
+    async def delete(self, reference: TicketReference) -> bool:
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            rows = await connection.fetch(
+                "delete from history.tickets where ticket_id = $1 and ($2::text is null or source = $2)"
+                " returning source, ticket_id",
+                reference.id,
+                reference.source,
+            )
+            await self._unindex(connection, [_key(row) for row in rows])
+        return bool(rows)
+
+    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                "select lexeme, tickets from history.lexeme_counts where lexeme = any($1::text[])",
+                ["", *lexemes],
+            )
+        documents: dict[str, int] = {row["lexeme"]: row["tickets"] for row in rows}
+        return Frequencies(corpus=documents.pop("", 0), documents=documents)
+
+    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
+        """Find the tickets whose words add up to most, best first."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                "select source, ticket_id, summed, assets, has_resolution"
+                " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4)"
+                " join history.tickets using (source, ticket_id)"
+                " order by summed desc, source, ticket_id",
+                list(plan.seeds),
+                sparse_vector(plan.weights),
+                VERSION,
+                limit,
+            )
+        return [
+            Candidate(_key(row), row["summed"], tuple(row["assets"]), row["has_resolution"]) for row in rows
+        ]
+
+    async def details(
+        self, keys: Sequence[TicketKey], lexemes: Collection[str]
+    ) -> dict[TicketKey, tuple[Ticket, frozenset[str]]]:
+        """Read tickets, each with those of the lexemes that it is found by."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                f"select {_COLUMNS}, array("  # noqa: S608 - constants
+                "   select unnest(tsvector_to_array(lexemes)) intersect select unnest($3::text[])"
+                " ) as found from unnest($1::text[], $2::text[]) as wanted (source, ticket_id)"
+                " join history.tickets using (source, ticket_id)"
+                " join history.ticket_search using (tenant_id, source, ticket_id)",
+                [key.source for key in keys],
+                [key.id for key in keys],
+                list(lexemes),
+            )
+        return {_key(row): (_ticket(row), frozenset(row["found"])) for row in rows}
+
+    async def _become_writer(self, connection: Connection) -> None:
+        """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"history.tickets:{self._tenant}"
+        )
+
+    async def _index(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> None:
+        rows = [
+            {
+                "source": each.ticket.key.source,
+                "ticket_id": each.ticket.key.id,
+                "lexemes": list(each.weights),
+                "weights": sparse_vector(each.weights),
+            }
+            for each in tickets
+            if each.weights
+        ]
+        if rows:
+            await connection.execute(_INDEX, _json(rows), VERSION)
+
+    async def _unindex(self, connection: Connection, keys: Sequence[TicketKey]) -> None:
+        if keys:
+            await connection.execute(_UNINDEX, [key.source for key in keys], [key.id for key in keys])
+
+
+def _json(rows: Iterable[Mapping[str, object]]) -> str:
+    return orjson.dumps(list(rows)).decode()
+
+
+def _ticket_row(indexed: IndexedTicket) -> dict[str, object]:
+    ticket = indexed.ticket
+    return {
+        "source": ticket.key.source,
+        "ticket_id": ticket.key.id,
+        "title": ticket.title,
+        "description": ticket.description,
+        "resolution": ticket.resolution,
+        "has_resolution": ticket.has_resolution,
+        "status": ticket.status,
+        "category": ticket.category,
+        "tags": ticket.tags,
+        "assets": ticket.assets,
+        "url": ticket.url,
+        "created": ticket.created,
+        "resolved": ticket.resolved,
+    }
+
+
+def _key(row: asyncpg.Record) -> TicketKey:
+    return TicketKey(Source(row["source"]), TicketId(row["ticket_id"]))
+
+
+def _ticket(row: asyncpg.Record) -> Ticket:
+    return Ticket(
+        key=_key(row),
+        title=row["title"],
+        description=row["description"],
+        resolution=row["resolution"],
+        status=row["status"],
+        category=row["category"],
+        tags=tuple(row["tags"]),
+        assets=tuple(row["assets"]),
+        url=row["url"],
+        created=row["created"],
+        resolved=row["resolved"],
+    )
