@@ -110,17 +110,6 @@ def test_two_ups_at_once_start_one_mesh_and_both_see_it_ready(mesh: Mesh) -> Non
     assert answers[0]["supervisor_pid"] == answers[1]["supervisor_pid"]
 
 
-def test_a_second_start_finds_its_keys_and_data_again(mesh: Mesh) -> None:
-    mesh.up()
-    keys = {path.name: path.read_bytes() for path in mesh.instance.keys.iterdir()}
-    mesh.run("down")
-
-    mesh.up()
-
-    assert {path.name: path.read_bytes() for path in mesh.instance.keys.iterdir()} == keys
-    assert mesh.instance.key_encryption_key.stat().st_mode & 0o777 == 0o600
-
-
 def test_interrupting_a_foreground_up_drains_and_succeeds(mesh: Mesh, tmp_path: Path) -> None:
     with mesh.start("up", "--port", str(mesh.port)) as foreground:
         eventually(lambda: running(mesh), what="a running mesh", timeout_seconds=60)
@@ -144,8 +133,9 @@ def test_killing_a_foreground_up_leaves_nothing_running(mesh: Mesh) -> None:
         gone(processes)
 
 
-def test_after_a_killed_supervisor_up_starts_everything_anew(mesh: Mesh) -> None:
+def test_after_a_killed_supervisor_up_starts_everything_anew_with_the_same_keys(mesh: Mesh) -> None:
     mesh.up()
+    keys = {path.name: path.read_bytes() for path in mesh.instance.keys.iterdir()}
     record = mesh.instance.read()
     assert record is not None
     old = mesh.processes()
@@ -154,6 +144,8 @@ def test_after_a_killed_supervisor_up_starts_everything_anew(mesh: Mesh) -> None
     gone(old)
 
     assert mesh.up()["ready"]
+    assert {path.name: path.read_bytes() for path in mesh.instance.keys.iterdir()} == keys
+    assert mesh.instance.key_encryption_key.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_process_that_cannot_start_ends_up_with_its_own_words(mesh: Mesh) -> None:
