@@ -1,0 +1,1 @@
+"""Accepts tickets durably, makes and delivers their briefs, and says how each stands."""

@@ -1,0 +1,207 @@
+"""DBOS: its configuration, its start and end, and how a workflow's steps reach the event loop."""
+
+import asyncio
+import concurrent.futures
+import functools
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import sqlalchemy
+import structlog
+from dbos import DBOS, DBOSConfig
+from dbos import error as dbos_error
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from services.orchestrator.engine.quiet import tame
+from services.orchestrator.engine.threads import in_thread
+from services.orchestrator.engine.workflow import QUEUE, Progress, StepFunction, Workflow
+from services.orchestrator.model import EnhancementId, Run, TenantId
+from services.runtime.database import Database
+from services.runtime.errors import DependencyUnavailable
+
+_SCHEMA: Final = "dbos"
+_ROLE: Final = "dossier_orchestrator"
+# Pinned: the engine's own choice is a hash of the code, and a release would not take up what the one before
+# it left. Raise it when the names or the order of a workflow's steps change, and drain before.
+_VERSION: Final = "1"
+_POLL_SECONDS: Final = 0.1
+_STEP_GRACE_SECONDS: Final = 3.0
+_CLOSE_SECONDS: Final = 8.0
+
+_log = structlog.get_logger(__name__)
+
+
+class EngineNotReady(Exception):
+    """For the readiness check: the text says why."""
+
+
+class HandedBack(BaseException):
+    """Ends a workflow here without an outcome, so that it is resumed by the next start.
+
+    Not an `Exception`: the engine keeps those as the workflow's outcome.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    database_url: str
+    executor_id: str
+    worker_concurrency: int
+    tenant_concurrency: int
+    pool_max: int
+
+
+class Engine:
+    """One a process: DBOS is a singleton."""
+
+    def __init__(
+        self, settings: EngineSettings, *, database: Database, workflows: Sequence[Workflow]
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._workflows = workflows
+        self._loop = asyncio.get_running_loop()
+        self._running: set[asyncio.Task[Progress]] = set()
+        self._stopping = threading.Event()
+        self._singleton = threading.Lock()
+        self._engine: DBOS | None = None
+        self._trouble = "is starting"
+
+    async def check(self) -> None:
+        if self._engine is None:
+            raise EngineNotReady(self._trouble)
+
+    async def start(self) -> None:
+        """Start, and try again for as long as the database is not there or not migrated."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(
+                (sqlalchemy.exc.SQLAlchemyError, dbos_error.DBOSException, DependencyUnavailable)
+            ),
+            wait=wait_exponential_jitter(initial=0.3, max=5, jitter=0.3),
+            before_sleep=self._not_started,
+        ):
+            with attempt:
+                # The engine itself would wait for a lost database without end and without a word.
+                await self._database.check()
+                await in_thread(self._launch, name="engine-launch")
+
+    async def close(self) -> None:
+        """Take no more work, let steps end that are about to, and leave the rest to the next start."""
+        engine, self._engine, self._trouble = self._engine, None, "is stopped"
+        if engine is not None:
+            for stop_polling in engine.background_thread_stop_events:
+                stop_polling.set()
+        self._stopping.set()
+        if self._running:
+            await asyncio.wait(self._running, timeout=_STEP_GRACE_SECONDS)
+        for task in self._running:
+            task.cancel()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await in_thread(self._destroy, name="engine-close")
+        except TimeoutError:
+            _log.warning("engine_left_waiting_for_the_database")
+
+    def _not_started(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self._trouble = f"cannot start: {_reason(error)}"
+        _log.warning("engine_not_started", reason=_reason(error))
+
+    def _launch(self) -> None:
+        with self._singleton:
+            # A start that was given up while this thread waited for the database.
+            if not self._stopping.is_set():
+                self._engine = self._launched()
+
+    def _destroy(self) -> None:
+        with self._singleton:
+            DBOS.destroy(destroy_registry=True)
+
+    def _launched(self) -> DBOS:
+        tame()
+        engine = DBOS(config=self._config())
+        try:
+            for workflow in self._workflows:
+                self._register(workflow)
+            DBOS.launch()
+            DBOS.register_queue(
+                QUEUE,
+                worker_concurrency=self._settings.worker_concurrency,
+                partition_concurrency=self._settings.tenant_concurrency,
+                polling_interval_sec=_POLL_SECONDS,
+                on_conflict="always_update",
+            )
+        except BaseException:
+            DBOS.destroy(destroy_registry=True)
+            raise
+        _log.info("engine_started", executor_id=self._settings.executor_id)
+        return engine
+
+    def _config(self) -> DBOSConfig:
+        url = self._settings.database_url
+        connect: dict[str, object] = {"application_name": f"{_ROLE}_engine", "connect_timeout": 5}
+        if urlsplit(url).username != _ROLE:
+            connect["options"] = f"-c role={_ROLE}"
+        return {
+            "name": "dossier-orchestrator",
+            "system_database_url": urlsplit(url)._replace(scheme="postgresql").geturl(),
+            "dbos_system_schema": _SCHEMA,
+            "sys_db_pool_size": self._settings.pool_max,
+            "db_engine_kwargs": {"connect_args": connect},
+            # `dossier migrate` does it, as a role that may.
+            "run_migrations": False,
+            "application_version": _VERSION,
+            "executor_id": self._settings.executor_id,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+
+    def _register(self, workflow: Workflow) -> None:
+        steps = [self._checkpointed(name, step) for name, step in workflow.steps.items()]
+
+        def body(tenant: str, enhancement: str) -> None:
+            try:
+                for step in steps:
+                    if step(tenant, enhancement) == Progress.END:
+                        return
+            except Exception as error:
+                # Cut off from the database while stopping: that is not how this run ends.
+                if self._stopping.is_set():
+                    raise HandedBack from error
+                raise
+
+        DBOS.workflow(name=workflow.name)(body)
+
+    def _checkpointed(self, name: str, step: StepFunction) -> Callable[[str, str], str]:
+        def call(tenant: str, enhancement: str) -> str:
+            run = Run(TenantId(tenant), EnhancementId(enhancement))
+            return str(self._on_loop(functools.partial(step, run)))
+
+        return DBOS.step(name=name)(call)
+
+    def _on_loop(self, work: Callable[[], Awaitable[Progress]]) -> Progress:
+        """Run it on the service's loop and wait for it in this thread, which is the engine's."""
+        if self._stopping.is_set():
+            raise HandedBack
+        future = asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise HandedBack from None
+
+    async def _tracked(self, work: Callable[[], Awaitable[Progress]]) -> Progress:
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return await work()
+
+
+def _reason(error: BaseException | None) -> str:
+    """What a person needs: an SQLAlchemy error prints its statement and a link, too."""
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        error = error.orig or error
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,25 @@
+import grpc
+
+from services.runtime.errors import PermissionDenied, ServiceError
+
+
+class EnhancementNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "ENHANCEMENT_NOT_FOUND"
+
+    def __init__(self, enhancement_id: str) -> None:
+        super().__init__(
+            f"there is no enhancement {enhancement_id}", metadata={"enhancement_id": enhancement_id}
+        )
+
+
+class CitationNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "CITATION_NOT_FOUND"
+
+    def __init__(self, evidence_id: str) -> None:
+        super().__init__(f"the brief does not cite {evidence_id}", metadata={"evidence_id": evidence_id})
+
+
+class RoleRequired(PermissionDenied):
+    reason = "ROLE_REQUIRED"

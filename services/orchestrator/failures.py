@@ -1,0 +1,24 @@
+"""How a step goes wrong, by what the run should do about it."""
+
+
+class Transient(Exception):
+    """Try again; `reason` and the message stand in the failure when patience ends."""
+
+    def __init__(
+        self, message: str, *, reason: str = "RUN_TIMED_OUT", retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Permanent(Exception):
+    """Trying again will not help; the message says what happened and what to do."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.step = ""
+        """Set on its way out of the step that failed."""

@@ -1,0 +1,147 @@
+"""The orchestrator's nouns."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from dossier.context.v1.evidence_pb2 import SourceReport
+from dossier.context.v1.ticket_pb2 import Ticket
+from dossier.orchestrator.v1.enhancement_pb2 import Note
+from dossier.synthesis.v1.brief_pb2 import Usage
+from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
+
+TenantId = NewType("TenantId", str)
+EnhancementId = NewType("EnhancementId", str)
+
+
+class Purpose(StrEnum):
+    """What is to be done with an accepted ticket; the value is the name of its workflow."""
+
+    ENHANCE = "enhance"
+    RECORD = "record"
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Names one piece of accepted work."""
+
+    tenant: TenantId
+    id: EnhancementId
+
+    @property
+    def marker(self) -> str:
+        """By which the note is found again at the ticketing tool."""
+        return f"Dossier {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A ticket that asks to be accepted.
+
+    Each key that is not None names the work: an offer with a key that is known is that work again.
+    """
+
+    run: Run
+    purpose: Purpose
+    ticket: Ticket
+    is_hint: bool
+    deliver: bool
+    revision: str | None = None
+    delivery_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    id: EnhancementId
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    state: StepState
+    attempt: int
+    start_time: datetime
+    duration_seconds: float | None
+    detail: str
+    report: SourceReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How an attempt at a step ended. `start_time` is set where it began later than it was announced."""
+
+    name: str
+    state: StepState
+    duration_seconds: float
+    detail: str = ""
+    start_time: datetime | None = None
+    report: SourceReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`reason` is one of the contract's `ErrorReason`, without the prefix."""
+
+    step: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enhancement:
+    """Everything known of one piece of work; the parts that are not there yet are None.
+
+    `inputs` is frozen once gathered: what the brief is written from, and what a replay starts with.
+    """
+
+    run: Run
+    purpose: Purpose
+    state: State
+    version: int
+    ticket: Ticket
+    is_hint: bool
+    deliver: bool
+    trace_context: str
+    steps: tuple[Step, ...]
+    inputs: WriteBriefRequest | None
+    answer: WriteBriefResponse | None
+    usage: Usage | None
+    note: Note | None
+    failure: Failure | None
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    id: str
+    enhancement_id: EnhancementId
+    evidence_id: str
+    helpful: bool | None
+    rating: int | None
+    comment: str
+    author: str
+    create_time: datetime

@@ -1,0 +1,155 @@
+"""The other services, as calls that end well or as a `PeerFailure`."""
+
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from typing import Final, Literal, TypeVar
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+
+from dossier.context.v1 import context_source_service_pb2 as context_pb2
+from dossier.context.v1 import context_source_service_pb2_grpc as context_grpc
+from dossier.history.v1 import history_service_pb2 as history_pb2
+from dossier.history.v1 import history_service_pb2_grpc as history_grpc
+from dossier.knowledge.v1 import knowledge_service_pb2 as knowledge_pb2
+from dossier.knowledge.v1 import knowledge_service_pb2_grpc as knowledge_grpc
+from dossier.network.v1 import network_service_pb2 as network_pb2
+from dossier.network.v1 import network_service_pb2_grpc as network_grpc
+from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis_pb2
+from dossier.synthesis.v1 import synthesis_service_pb2_grpc as synthesis_grpc
+from dossier.tenants.v1 import tenant_service_pb2 as tenants_pb2
+from dossier.tenants.v1 import tenant_service_pb2_grpc as tenants_grpc
+from services.orchestrator.settings import OrchestratorSettings
+from services.runtime.channels import open_channel
+from services.runtime.errors import error_info
+from services.runtime.tokens import TokenSigner
+
+T = TypeVar("T")
+Kind = Literal["timed_out", "unavailable", "failed"]
+
+SUBJECT: Final = "orchestrator"
+
+# Asked again in the same way, a service answers these again.
+_FINAL: Final = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class PeerFailure(Exception):
+    """A call to another service failed; `detail` is for a reader, `final` says it would fail again."""
+
+    def __init__(self, peer: str, kind: Kind, detail: str, *, reason: str, final: bool) -> None:
+        super().__init__(f"{peer}: {detail}")
+        self.peer = peer
+        self.kind = kind
+        self.detail = detail
+        self.reason = reason
+        self.final = final
+
+
+class Peers:
+    """Calls made for the tenant at hand (`acting_for`). Nothing connects before the first call."""
+
+    def __init__(self, settings: OrchestratorSettings, closers: AsyncExitStack) -> None:
+        self._settings = settings
+        self._closers = closers
+        self._signer = TokenSigner(settings.token_signing_key_file)
+        self._sources: dict[tuple[str, str], grpc.aio.Channel] = {}
+        self._history = history_grpc.HistoryServiceStub(
+            self._channel(settings.history_target, "history", history_pb2.DESCRIPTOR)
+        )
+        self._knowledge = knowledge_grpc.KnowledgeServiceStub(
+            self._channel(settings.knowledge_target, "knowledge", knowledge_pb2.DESCRIPTOR)
+        )
+        self._network = network_grpc.NetworkServiceStub(
+            self._channel(settings.network_target, "network", network_pb2.DESCRIPTOR)
+        )
+        self._synthesis = synthesis_grpc.SynthesisServiceStub(
+            self._channel(settings.synthesis_target, "synthesis", synthesis_pb2.DESCRIPTOR)
+        )
+        self._tenants = tenants_grpc.TenantServiceStub(
+            self._channel(settings.tenants_target, "tenants", tenants_pb2.DESCRIPTOR)
+        )
+
+    async def similar_tickets(
+        self, request: history_pb2.SearchSimilarTicketsRequest
+    ) -> history_pb2.SearchSimilarTicketsResponse:
+        seconds = self._settings.history_seconds
+        return await _answer("history", self._history.SearchSimilarTickets(request, timeout=seconds), seconds)
+
+    async def record_ticket(
+        self, request: history_pb2.RecordTicketRequest
+    ) -> history_pb2.RecordTicketResponse:
+        seconds = self._settings.history_seconds
+        return await _answer("history", self._history.RecordTicket(request, timeout=seconds), seconds)
+
+    async def articles(
+        self, request: knowledge_pb2.SearchArticlesRequest
+    ) -> knowledge_pb2.SearchArticlesResponse:
+        seconds = self._settings.knowledge_seconds
+        return await _answer("knowledge", self._knowledge.SearchArticles(request, timeout=seconds), seconds)
+
+    async def mentions(
+        self, request: network_pb2.LookupMentionsRequest
+    ) -> network_pb2.LookupMentionsResponse:
+        seconds = self._settings.network_seconds
+        return await _answer("network", self._network.LookupMentions(request, timeout=seconds), seconds)
+
+    async def observations(
+        self, request: context_pb2.GatherRequest, *, name: str, target: str, seconds: float
+    ) -> context_pb2.GatherResponse:
+        """Ask a context source of the tenant's own; its token is good for nobody else."""
+        channel = self._sources.get((name, target))
+        if channel is None:
+            channel = self._channel(target, f"source:{name}", context_pb2.DESCRIPTOR)
+            self._sources[name, target] = channel
+        stub = context_grpc.ContextSourceServiceStub(channel)
+        return await _answer(name, stub.Gather(request, timeout=seconds), seconds)
+
+    async def write_brief(self, request: synthesis_pb2.WriteBriefRequest) -> synthesis_pb2.WriteBriefResponse:
+        seconds = self._settings.synthesis_seconds
+        return await _answer("synthesis", self._synthesis.WriteBrief(request, timeout=seconds), seconds)
+
+    async def ticketing_access(self) -> tenants_pb2.GetTicketingAccessResponse:
+        seconds = self._settings.tenants_seconds
+        request = tenants_pb2.GetTicketingAccessRequest()
+        return await _answer("tenants", self._tenants.GetTicketingAccess(request, timeout=seconds), seconds)
+
+    def _channel(self, target: str, audience: str, file: FileDescriptor) -> grpc.aio.Channel:
+        services = list(file.services_by_name.values())
+        channel = open_channel(
+            target, audience=audience, services=services, signer=self._signer, subject=SUBJECT
+        )
+        self._closers.push_async_callback(channel.close)
+        return channel
+
+
+async def _answer(peer: str, call: Awaitable[T], seconds: float) -> T:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise _failure(peer, error, seconds) from error
+
+
+def _failure(peer: str, error: grpc.aio.AioRpcError, seconds: float) -> PeerFailure:
+    code = error.code()
+    info = error_info(error)
+    reason = info.reason if info is not None else ""
+    match code:
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return PeerFailure(
+                peer, "timed_out", f"timed out after {seconds:g} s", reason=reason, final=False
+            )
+        case grpc.StatusCode.UNAVAILABLE:
+            return PeerFailure(peer, "unavailable", "could not be reached", reason=reason, final=False)
+        case _:
+            detail = f"answered with an error ({reason or code.name})"
+            return PeerFailure(peer, "failed", detail, reason=reason, final=code in _FINAL)

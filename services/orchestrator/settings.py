@@ -1,0 +1,49 @@
+import socket
+
+from pydantic import Field, FilePath, HttpUrl
+
+from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+class OrchestratorSettings(ServiceSettings, DatabaseSettings):
+    model_config = settings_config("orchestrator")
+
+    grpc_port: int = Field(default=50051, ge=0, le=65535)
+    metrics_port: int = Field(default=51051, ge=0, le=65535)
+    token_signing_key_file: FilePath
+    """The private key (JWK) that signs the tokens with which this service calls the others."""
+
+    history_target: str = "localhost:50052"
+    history_seconds: float = Field(default=2, gt=0, le=60)
+    """Longest wait for similar tickets."""
+    knowledge_target: str = "localhost:50053"
+    knowledge_seconds: float = Field(default=10, gt=0, le=60)
+    """Longest wait for articles."""
+    network_target: str = "localhost:50054"
+    network_seconds: float = Field(default=2, gt=0, le=60)
+    """Longest wait for what addresses and hosts are."""
+    synthesis_target: str = "localhost:50055"
+    synthesis_seconds: float = Field(default=30, gt=0, le=600)
+    """Longest wait for one attempt at a brief."""
+    tenants_target: str = "localhost:50056"
+    tenants_seconds: float = Field(default=5, gt=0, le=60)
+    """Longest wait for a tenant's settings."""
+    tool_seconds: float = Field(default=10, gt=0, le=120)
+    """Longest wait for one request at a ticketing tool."""
+
+    run_seconds: float = Field(default=120, gt=0)
+    """The time in which a brief should be delivered; until then what fails is tried again quickly."""
+    patience_seconds: float = Field(default=900, gt=0)
+    """How long after its start a run goes on trying, slowly after `run_seconds`, before it fails."""
+
+    executor_id: str = Field(default_factory=socket.gethostname, min_length=1)
+    """Names this replica: after a restart it resumes the runs begun under the same name."""
+    worker_concurrency: int = Field(default=16, ge=1, le=1000)
+    """Runs this replica works on at a time."""
+    tenant_concurrency: int = Field(default=4, ge=1, le=1000)
+    """Runs of one tenant in progress at a time, on all replicas together."""
+    engine_pool_max: int = Field(default=8, ge=2)
+    """Database connections of the workflow engine, beside `database_pool_max`."""
+
+    public_url: HttpUrl | None = None
+    """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""

@@ -1,0 +1,176 @@
+"""One tenant's enhancements: reading them, and keeping what becomes of them."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from dossier.context.v1.evidence_pb2 import SourceReport
+from dossier.context.v1.ticket_pb2 import Ticket
+from dossier.orchestrator.v1.enhancement_pb2 import Note
+from dossier.synthesis.v1.brief_pb2 import Usage
+from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
+from services.orchestrator.errors import EnhancementNotFound
+from services.orchestrator.model import (
+    Enhancement,
+    EnhancementId,
+    Failure,
+    Feedback,
+    Purpose,
+    Run,
+    State,
+    Step,
+    StepState,
+    TenantId,
+)
+from services.runtime.database import Database
+
+_COLUMNS = (
+    "id, tenant_id, purpose, state, version, ticket, is_hint, deliver, trace_context, usage, note,"
+    " failure_step, failure_reason, failure_message, create_time, start_time, end_time"
+)
+
+
+class TenantEnhancements:
+    def __init__(self, database: Database, tenant: TenantId) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def read(self, enhancement_id: str) -> Enhancement:
+        """All of it; `EnhancementNotFound` where this tenant has no such one."""
+        async with self._database.tenant(self._tenant) as connection:
+            row = await connection.fetchrow(
+                f"select {_COLUMNS}, inputs, answer from orchestrator.enhancements where id = $1",  # noqa: S608
+                enhancement_id,
+            )
+            if row is None:
+                raise EnhancementNotFound(enhancement_id)
+            steps = await connection.fetch(
+                "select * from orchestrator.steps where enhancement_id = $1 order by ordinal", enhancement_id
+            )
+        return _enhancement(row, steps, inputs=row["inputs"], answer=row["answer"])
+
+    async def version(self, enhancement_id: str) -> int:
+        """Grows with every change; cheap to ask for."""
+        async with self._database.tenant(self._tenant) as connection:
+            version: int | None = await connection.fetchval(
+                "select version from orchestrator.enhancements where id = $1", enhancement_id
+            )
+        if version is None:
+            raise EnhancementNotFound(enhancement_id)
+        return version
+
+    async def page(
+        self, *, size: int, before: str | None, state: State | None, ticket_id: str | None
+    ) -> list[Enhancement]:
+        """The latest that are older than `before`, without inputs and answers."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                f"""
+                select {_COLUMNS} from orchestrator.enhancements
+                where tenant_id = $1 and purpose = 'enhance' and ($2::text is null or id < $2)
+                    and ($3::text is null or state = $3) and ($4::text is null or ticket_id = $4)
+                order by id desc limit $5
+                """,  # noqa: S608 - the columns are ours
+                self._tenant,
+                before,
+                state,
+                ticket_id,
+                size,
+            )
+            steps = await connection.fetch(
+                "select * from orchestrator.steps where enhancement_id = any($1) order by ordinal",
+                [row["id"] for row in rows],
+            )
+        by_enhancement: dict[str, list[asyncpg.Record]] = {row["id"]: [] for row in rows}
+        for step in steps:
+            by_enhancement[step["enhancement_id"]].append(step)
+        return [_enhancement(row, by_enhancement[row["id"]]) for row in rows]
+
+    async def keep_feedback(self, feedback: Feedback, *, request_id: str | None) -> Feedback:
+        """Keep it, and answer what is kept: the earlier one where this request was kept before."""
+        async with self._database.tenant(self._tenant) as connection:
+            row = await connection.fetchrow(
+                """
+                insert into orchestrator.feedback
+                    (id, tenant_id, enhancement_id, request_id, evidence_id, helpful, rating, comment, author,
+                     create_time)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                on conflict do nothing
+                returning *
+                """,
+                feedback.id,
+                self._tenant,
+                feedback.enhancement_id,
+                request_id,
+                feedback.evidence_id,
+                feedback.helpful,
+                feedback.rating,
+                feedback.comment.replace("\x00", ""),
+                feedback.author.replace("\x00", ""),
+                feedback.create_time,
+            )
+            if row is None:
+                row = await connection.fetchrow(
+                    "select * from orchestrator.feedback where tenant_id = $1 and request_id = $2",
+                    self._tenant,
+                    request_id,
+                )
+        if row is None:
+            raise LookupError("feedback was neither kept nor known")
+        return _feedback(row)
+
+
+def _enhancement(
+    row: asyncpg.Record,
+    steps: Sequence[asyncpg.Record],
+    *,
+    inputs: bytes | None = None,
+    answer: bytes | None = None,
+) -> Enhancement:
+    failed = row["failure_reason"] is not None
+    return Enhancement(
+        run=Run(TenantId(row["tenant_id"]), EnhancementId(row["id"])),
+        purpose=Purpose(row["purpose"]),
+        state=State(row["state"]),
+        version=row["version"],
+        ticket=Ticket.FromString(row["ticket"]),
+        is_hint=row["is_hint"],
+        deliver=row["deliver"],
+        trace_context=row["trace_context"],
+        steps=tuple(_step(step) for step in steps),
+        inputs=None if inputs is None else WriteBriefRequest.FromString(inputs),
+        answer=None if answer is None else WriteBriefResponse.FromString(answer),
+        usage=None if row["usage"] is None else Usage.FromString(row["usage"]),
+        note=None if row["note"] is None else Note.FromString(row["note"]),
+        failure=Failure(row["failure_step"], row["failure_reason"], row["failure_message"])
+        if failed
+        else None,
+        create_time=row["create_time"],
+        start_time=row["start_time"],
+        end_time=row["end_time"],
+    )
+
+
+def _step(row: asyncpg.Record) -> Step:
+    return Step(
+        name=row["name"],
+        state=StepState(row["state"]),
+        attempt=row["attempt"],
+        start_time=row["start_time"],
+        duration_seconds=row["duration_seconds"],
+        detail=row["detail"],
+        report=None if row["report"] is None else SourceReport.FromString(row["report"]),
+    )
+
+
+def _feedback(row: asyncpg.Record) -> Feedback:
+    return Feedback(
+        id=row["id"],
+        enhancement_id=EnhancementId(row["enhancement_id"]),
+        evidence_id=row["evidence_id"],
+        helpful=row["helpful"],
+        rating=row["rating"],
+        comment=row["comment"],
+        author=row["author"],
+        create_time=row["create_time"],
+    )

@@ -1,0 +1,54 @@
+"""Every metric, span and attribute name of this service. None carries a tenant."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.orchestrator.engine.backlog import Backlog
+from services.orchestrator.model import Accepted, StepEnd
+
+ACCEPTED: Final = Counter(
+    "dossier_orchestrator_accepted_total",
+    "Tickets answered as accepted; `known` are redeliveries.",
+    ["result"],
+)
+FINISHED: Final = Counter("dossier_orchestrator_finished_total", "Runs that ended.", ["outcome"])
+STEP: Final = Histogram(
+    "dossier_orchestrator_step_seconds",
+    "Duration of an attempt at a step.",
+    ["step", "state"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60),
+)
+WAITING: Final = Gauge("dossier_orchestrator_queue_depth", "Runs that wait for a worker, of all replicas.")
+IN_PROGRESS: Final = Gauge(
+    "dossier_orchestrator_runs_in_progress", "Runs that a worker is at, of all replicas."
+)
+OLDEST: Final = Gauge("dossier_orchestrator_queue_oldest_seconds", "Age of the run that has waited longest.")
+
+_OWN_STEPS: Final = frozenset(
+    {"refresh", "history", "knowledge", "network", "synthesize", "deliver", "record"}
+)
+
+ENHANCEMENT_ATTRIBUTE: Final = "dossier.enhancement.id"
+
+
+def count_accepted(accepted: list[Accepted]) -> None:
+    created = sum(each.created for each in accepted)
+    ACCEPTED.labels(result="created").inc(created)
+    ACCEPTED.labels(result="known").inc(len(accepted) - created)
+
+
+def observe_step(end: StepEnd) -> None:
+    # Configured sources are named by tenants.
+    name = end.name if end.name in _OWN_STEPS else "source"
+    STEP.labels(step=name, state=end.state.value).observe(end.duration_seconds)
+
+
+def show_backlog(now: Backlog) -> None:
+    WAITING.set(now.waiting)
+    IN_PROGRESS.set(now.in_progress)
+    OLDEST.set(now.oldest_seconds)
+
+
+def span_of(step: str) -> str:
+    return f"orchestrator.{step}"

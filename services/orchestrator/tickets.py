@@ -1,0 +1,65 @@
+"""A ticket in the adapters' terms, in the contract's."""
+
+from datetime import datetime
+from typing import Final
+
+from dossier.context.v1.ticket_pb2 import Ticket
+from dossier.history.v1.past_ticket_pb2 import PastTicket
+from ticketing import model as ticketing
+
+_MOST_TAGS: Final = 64
+_TEXT: Final = 1_048_576
+
+
+def from_tool(ticket: ticketing.Ticket, *, tool: str) -> Ticket:
+    """Cut to the contract's lengths: what a tool holds may be longer than anybody reads."""
+    message = Ticket(
+        id=ticket.id,
+        display_id=ticket.display_id[:128],
+        tool=tool,
+        url=ticket.url[:2048],
+        subject=ticket.subject[:4096],
+        description=ticket.description[:_TEXT],
+        requester=ticket.requester[:512],
+        requester_email=ticket.requester_email[:512],
+        priority=ticket.priority[:128],
+        category=ticket.category[:256],
+        site=ticket.site[:256],
+        status=ticket.status[:128],
+        resolved=ticket.resolved,
+        resolution=(ticket.resolution or "")[:_TEXT],
+        tags=[tag[:128] for tag in ticket.tags[:_MOST_TAGS]],
+    )
+    _set(message, "create_time", ticket.created)
+    _set(message, "update_time", ticket.updated)
+    return message
+
+
+def as_past_ticket(ticket: Ticket) -> PastTicket:
+    past = PastTicket(
+        id=ticket.id,
+        source=ticket.tool,
+        title=ticket.subject or f"Ticket {ticket.display_id or ticket.id}",
+        description=ticket.description,
+        resolution=ticket.resolution,
+        status=ticket.status,
+        category=ticket.category,
+        tags=ticket.tags,
+        url=ticket.url,
+    )
+    if ticket.HasField("create_time"):
+        past.create_time.CopyFrom(ticket.create_time)
+    if ticket.HasField("update_time"):
+        # The contract's ticket does not say when it was resolved; this webhook came when it was.
+        past.resolve_time.CopyFrom(ticket.update_time)
+    return past
+
+
+def searchable(ticket: Ticket) -> tuple[str, str]:
+    """Subject and description; never both empty."""
+    return ticket.subject or ticket.display_id or ticket.id, ticket.description
+
+
+def _set(message: Ticket, field: str, moment: datetime | None) -> None:
+    if moment is not None:
+        getattr(message, field).FromDatetime(moment)
