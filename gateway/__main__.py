@@ -1,0 +1,8 @@
+"""`python -m gateway`."""
+
+import sys
+
+from gateway.server import run
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,132 @@
+"""Every route of the gateway, in one ASGI application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import docs, events
+from gateway.asgi import ROUTE
+from gateway.authentication import Authenticator
+from gateway.edge import Edge
+from gateway.errors import MethodNotAllowed, RouteNotFound
+from gateway.events import Events
+from gateway.health import MeshHealth
+from gateway.intake import Intake
+from gateway.mesh import CONTRACTS, Mesh
+from gateway.openapi.comments import packaged_comments
+from gateway.openapi.document import openapi_document
+from gateway.settings import GatewaySettings
+from gateway.transcode.bindings import bindings
+from gateway.transcode.routes import RestLimits, RpcRoute
+from gateway.webhook_secrets import secret_cache
+from gateway.webhooks import Webhooks
+from services.runtime.readiness import Readiness
+from services.runtime.tokens import TokenVerifier
+from ticketing.discovery import load_tools
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Routes:
+    """The first route that matches; where only methods differ, the caller learns which there are."""
+
+    def __init__(self, routes: Sequence[RpcRoute | Route]) -> None:
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        allowed: set[str] = set()
+        for route in self.routes:
+            match, found = route.matches(scope)
+            if match is Match.NONE:
+                continue
+            scope[ROUTE] = route.path
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+            allowed |= route.methods or set()
+        if allowed:
+            raise MethodNotAllowed(scope["method"], allowed)
+        raise RouteNotFound("there is nothing at this address")
+
+
+def application(
+    settings: GatewaySettings,
+    mesh: Mesh,
+    intake: Intake,
+    *,
+    health: MeshHealth,
+    readiness: Readiness,
+    draining: asyncio.Event,
+) -> ASGIApp:
+    tools = load_tools()
+    tenants = mesh.channels["tenants"]
+    callers = Authenticator(
+        tenants,
+        TokenVerifier(settings.token_jwks_file, audience="gateway"),
+        seconds=settings.secret_cache_seconds,
+    )
+    public_url = str(settings.public_url or "").rstrip("/")
+    webhooks = Webhooks(
+        tools,
+        secret_cache(tenants, seconds=settings.secret_cache_seconds),
+        intake,
+        aliases=settings.webhook_aliases,
+        body_limit=settings.body_limit_bytes,
+        public_url=public_url,
+    )
+    watching = Events(
+        mesh.channels["orchestrator"],
+        callers,
+        draining=draining,
+        heartbeat_seconds=settings.events_heartbeat_seconds,
+        seconds=settings.events_seconds,
+    )
+    rest = bindings(CONTRACTS)
+    limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
+    document = openapi_document(
+        rest, comments=packaged_comments(), aliases=sorted(settings.webhook_aliases), public_url=public_url
+    )
+    others = Routes(
+        [
+            *(RpcRoute(binding, mesh, callers, limits) for binding in rest),
+            Route(events.PATH, watching, methods=["GET"]),
+            Route("/openapi.json", _constant(document)),
+            Route("/healthz", _constant({"status": "alive"})),
+            Route("/readyz", _readyz(health, readiness)),
+            Route(docs.PAGE_PATH, docs.page),
+            Route(docs.ASSET_PATH, docs.asset),
+        ]
+    )
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        await (webhooks if scope["path"].startswith("/webhook") else others)(scope, receive, send)
+
+    return Edge(dispatch, access_log=settings.access_log)
+
+
+def _constant(content: object) -> Endpoint:
+    body = orjson.dumps(content)
+
+    async def endpoint(_request: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return endpoint
+
+
+def _readyz(health: MeshHealth, readiness: Readiness) -> Endpoint:
+    async def endpoint(_request: Request) -> Response:
+        failing = dict(readiness.failing)
+        content = {
+            "status": "not ready" if failing else "ready",
+            "failing": failing,
+            "services": {name: service.as_json() for name, service in health.services.items()},
+        }
+        return Response(orjson.dumps(content), 503 if failing else 200, media_type="application/json")
+
+    return endpoint

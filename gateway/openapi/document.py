@@ -1,0 +1,125 @@
+"""The whole document."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Final
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from gateway.openapi.by_hand import (
+    ERROR_RESPONSE,
+    ERROR_SCHEMA,
+    SECURITY,
+    SECURITY_SCHEMES,
+    hand_written_paths,
+)
+from gateway.openapi.comments import Comments
+from gateway.openapi.schema import Schema, Schemas
+from gateway.roles import role_for
+from gateway.transcode.bindings import WHOLE_BODY, Binding
+from gateway.transcode.body import is_map
+from gateway.transcode.values import is_leaf, message_of
+
+_DEEPEST_QUERY: Final = 3
+_JSON: Final = "application/json"
+
+
+def openapi_document(
+    bindings: Iterable[Binding], *, comments: Comments, aliases: Sequence[str], public_url: str
+) -> dict[str, object]:
+    schemas = Schemas(comments)
+    paths: dict[str, dict[str, object]] = {}
+    for binding in sorted(bindings, key=lambda each: each.template.plain):
+        operation = _operation(binding, schemas, comments)
+        paths.setdefault(binding.template.plain, {})[binding.http_method.lower()] = operation
+    for path, operations in hand_written_paths(schemas, aliases=aliases).items():
+        paths.setdefault(path, {}).update(operations)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Dossier",
+            "version": version("dossier"),
+            "description": "Cited briefs on incoming tickets. Names are as in the contracts, unknown fields "
+            "are refused, 64-bit numbers are text.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": public_url or "/"}],
+        "security": SECURITY,
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": {"Error": ERROR_SCHEMA, **dict(sorted(schemas.components.items()))},
+            "responses": {"Error": ERROR_RESPONSE},
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+def _operation(binding: Binding, schemas: Schemas, comments: Comments) -> dict[str, object]:
+    method = binding.method
+    comment = comments.get(method.full_name, "")
+    role = role_for(method, http_method=binding.http_method)
+    operation: dict[str, object] = {
+        "operationId": method.name,
+        "tags": [binding.service],
+        "summary": comment.partition(". ")[0].rstrip(".") if comment else _words(method.name),
+        "description": f"{comment}\n\nNeeds the role `{role}`.".strip(),
+        "parameters": [*_path_parameters(binding, schemas), *_query_parameters(binding, schemas)],
+        "responses": {
+            "200": {
+                "description": comments.get(method.output_type.full_name, "Done"),
+                "content": {_JSON: {"schema": schemas.message(method.output_type)}},
+            },
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    }
+    if binding.body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {_JSON: {"schema": _body_schema(binding, schemas)}},
+        }
+    return operation
+
+
+def _body_schema(binding: Binding, schemas: Schemas) -> Schema:
+    request = binding.method.input_type
+    if binding.body == WHOLE_BODY:
+        return schemas.message(request)
+    return schemas.field(request.fields_by_name[binding.body])
+
+
+def _path_parameters(binding: Binding, schemas: Schemas) -> Iterator[dict[str, object]]:
+    for name in binding.template.variables:
+        schema = schemas.field(binding.method.input_type.fields_by_name[name])
+        yield _parameter(name, "path", schema, required=True)
+
+
+def _query_parameters(binding: Binding, schemas: Schemas) -> Iterator[dict[str, object]]:
+    if binding.body == WHOLE_BODY:
+        return
+    elsewhere = {binding.body, *binding.template.variables}
+    for name, field in _query_fields(binding.method.input_type):
+        if name.partition(".")[0] not in elsewhere:
+            yield _parameter(name, "query", schemas.field(field), required=False)
+
+
+def _query_fields(
+    message: Descriptor, prefix: str = "", depth: int = 1
+) -> Iterator[tuple[str, FieldDescriptor]]:
+    for field in message.fields:
+        if is_leaf(field):
+            yield prefix + field.name, field
+        elif not field.is_repeated and not is_map(field) and depth < _DEEPEST_QUERY:
+            yield from _query_fields(message_of(field), f"{prefix}{field.name}.", depth + 1)
+
+
+def _parameter(name: str, place: str, schema: Schema, *, required: bool) -> dict[str, object]:
+    described = dict(schema)
+    description = described.pop("description", None)
+    parameter: dict[str, object] = {"name": name, "in": place, "required": required, "schema": described}
+    return {**parameter, "description": description} if description else parameter
+
+
+def _words(name: str) -> str:
+    return (
+        "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+    )

@@ -1,0 +1,49 @@
+"""Which role may call what over REST: one table. The services check again what only they can know."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from google.protobuf.descriptor import MethodDescriptor
+from grpc import StatusCode
+
+from services.runtime.caller import Caller
+from services.runtime.errors import ServiceError
+
+# Each may do what those before it may. A service's token comes from `dossier token`, an operator's tool.
+_RANK: Final[Mapping[str, int]] = MappingProxyType(
+    {"viewer": 0, "technician": 1, "admin": 2, "operator": 3, "service": 3}
+)
+
+READS: Final = "viewer"
+WRITES: Final = "admin"
+"""What an RPC that the table does not name needs, by its HTTP method."""
+
+REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "dossier.orchestrator.v1.OrchestratorService.CreateEnhancement": "technician",
+        "dossier.orchestrator.v1.OrchestratorService.SubmitFeedback": "technician",
+        "dossier.history.v1.HistoryService.SearchSimilarTickets": "technician",
+        "dossier.knowledge.v1.KnowledgeService.SearchArticles": "technician",
+        "dossier.network.v1.NetworkService.LookupMentions": "technician",
+        "dossier.tenants.v1.TenantService.CreateTenant": "operator",
+        "dossier.tenants.v1.TenantService.ListTenants": "operator",
+    }
+)
+
+
+class RoleRequired(ServiceError):
+    code = StatusCode.PERMISSION_DENIED
+    reason = "ROLE_REQUIRED"
+
+
+def role_for(method: MethodDescriptor, *, http_method: str) -> str:
+    return REQUIRED.get(method.full_name, READS if http_method == "GET" else WRITES)
+
+
+def require(role: str, caller: Caller) -> None:
+    if _RANK[caller.role] < _RANK[role]:
+        raise RoleRequired(
+            f"this takes the role {role}; yours is {caller.role}",
+            metadata={"required": role, "role": caller.role},
+        )

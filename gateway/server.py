@@ -1,0 +1,157 @@
+"""The process: opens what it needs, serves, and drains when told to stop."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from dossier.orchestrator.v1.orchestrator_service_pb2 import (
+    SubmitEnhancementsRequest,
+    SubmitEnhancementsResponse,
+)
+from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from gateway.application import application
+from gateway.health import MeshHealth
+from gateway.intake import Intake, IntakeLimits
+from gateway.mesh import SUBJECT, Mesh, asked, open_mesh
+from gateway.settings import GatewaySettings
+from services.runtime import logs, telemetry
+from services.runtime.caller import acting_for
+from services.runtime.probes import probes
+from services.runtime.readiness import Readiness
+from services.runtime.serve import EXIT_BAD_SETTINGS, EXIT_FAILED
+from services.runtime.settings import SettingsError, load_settings
+
+_POLL_SECONDS: Final = 0.01
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    host: str
+    port: int
+    metrics_port: int
+    readiness: Readiness
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.host}:{self.metrics_port}"
+
+
+def run() -> int:
+    """Serve until SIGTERM or SIGINT and drain; the exit code of the process."""
+    try:
+        settings = load_settings(GatewaySettings)
+    except SettingsError as problems:
+        sys.stderr.write(f"gateway cannot start; its settings are wrong:\n{problems}\n")
+        return EXIT_BAD_SETTINGS
+    logs.configure(format=settings.log_format, level=settings.log_level, service="gateway")
+    return uvloop.run(_serve_until_told(settings))
+
+
+async def _serve_until_told(settings: GatewaySettings) -> int:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        async with telemetry.exporting("gateway"), serving(settings) as running:
+            _log.info("gateway_started", url=running.url, metrics_port=running.metrics_port)
+            await told.wait()
+            _log.info("gateway_draining", drain_seconds=settings.drain_seconds)
+    except Exception:  # noqa: BLE001 - the process ends here, and its log says why
+        _log.exception("gateway_failed")
+        return EXIT_FAILED
+    _log.info("gateway_stopped")
+    return 0
+
+
+@asynccontextmanager
+async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+    """Serve in the caller's event loop; leaving drains what is in flight and closes what was opened."""
+    draining = asyncio.Event()
+    async with AsyncExitStack() as closers:
+        mesh = open_mesh(settings, closers)
+        intake = _intake(mesh, settings)
+        closers.push_async_callback(intake.drain)
+        health = MeshHealth(mesh)
+        readiness = Readiness(health.checks, [])
+        metrics_port = closers.enter_context(probes(settings.http_host, settings.metrics_port, readiness))
+        watching = asyncio.create_task(readiness.watch())
+        closers.callback(watching.cancel)
+        app = application(settings, mesh, intake, health=health, readiness=readiness, draining=draining)
+        async with _listening(app, settings) as port:
+            try:
+                yield RunningGateway(settings.http_host, port, metrics_port, readiness)
+            finally:
+                # Balancers first; streams next, which would not end by themselves.
+                await readiness.drain()
+                draining.set()
+
+
+def _intake(mesh: Mesh, settings: GatewaySettings) -> Intake:
+    stub = OrchestratorServiceStub(mesh.channels["orchestrator"])
+
+    async def submit(request: SubmitEnhancementsRequest, seconds: float) -> SubmitEnhancementsResponse:
+        with acting_for(None, subject=SUBJECT):
+            return await asked("orchestrator", stub.SubmitEnhancements(request, timeout=seconds))
+
+    limits = IntakeLimits(
+        batch_items=settings.intake_batch_items,
+        batch_bytes=settings.intake_batch_bytes,
+        batches_in_flight=settings.intake_batches_in_flight,
+        waiting_max=settings.intake_waiting_max,
+        seconds=settings.intake_seconds,
+    )
+    return Intake(submit, limits)
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves the signals to us: uvicorn raises them again at the end, and the exit code would not be 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[int]:
+    config = uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        # A request that waits behind another on its connection would otherwise inherit that one's caller.
+        reset_contextvars=True,
+    )
+    server = _HttpServer(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if serving.done():
+                serving.result()
+                raise OSError(f"cannot listen on {settings.http_host}:{settings.http_port}")
+            await asyncio.sleep(_POLL_SECONDS)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving

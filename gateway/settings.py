@@ -1,0 +1,82 @@
+"""What the gateway reads from the environment."""
+
+from typing import Final, Literal
+
+from pydantic import Field, FilePath, HttpUrl
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from services.runtime.settings import SHARED_PREFIX, settings_config
+
+# gRPC refuses messages over 4 MiB, and a ticket has to fit into one.
+_MESSAGE_BYTES: Final = 3 * 1024 * 1024
+
+
+class GatewaySettings(BaseSettings):
+    """Names are `DOSSIER_GATEWAY_<FIELD>`, else `DOSSIER_<FIELD>`."""
+
+    model_config = settings_config("gateway")
+
+    http_host: str = "127.0.0.1"
+    """Where to listen, for the API and for metrics; loopback unless told otherwise."""
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    """0 takes a free port, which is for tests."""
+    metrics_port: int = Field(default=9080, ge=0, le=65535)
+    """Metrics and readiness over HTTP."""
+    public_url: HttpUrl | None = None
+    """What addresses in answers begin with; without it they are relative."""
+    body_limit_bytes: int = Field(default=1024 * 1024, ge=1024, le=_MESSAGE_BYTES)
+    """Bodies over it get 413."""
+    request_seconds: float = Field(default=30, gt=0)
+    """How long a call of the REST API may take."""
+    drain_seconds: float = Field(default=10, ge=0)
+    """How long requests in flight may go on after SIGTERM."""
+    access_log: bool = True
+    """A line for every request; failures of ours are logged in any case."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is readable on a terminal and JSON elsewhere."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    token_jwks_file: FilePath
+    """The public keys (JWKS) that verify service tokens presented to the REST API."""
+    token_signing_key_file: FilePath
+    """The private key (JWK) that signs the tokens of calls to the services."""
+
+    orchestrator_target: str = "localhost:50051"
+    history_target: str = "localhost:50052"
+    knowledge_target: str = "localhost:50053"
+    network_target: str = "localhost:50054"
+    synthesis_target: str = "localhost:50055"
+    tenants_target: str = "localhost:50056"
+
+    webhook_aliases: dict[str, str] = {"servicedesk": "servicedesk_plus"}
+    """Senders that cannot put the tenant into the address post to `/webhook/<alias>`: alias → adapter."""
+    secret_cache_seconds: float = Field(default=2, ge=0)
+    """How long a webhook secret or an API key is believed without asking again, known or unknown."""
+
+    intake_batch_items: int = Field(default=500, ge=1, le=500)
+    """The most webhooks handed over in one call."""
+    intake_batch_bytes: int = Field(default=_MESSAGE_BYTES, ge=1, le=_MESSAGE_BYTES)
+    """The most bytes handed over in one call."""
+    intake_batches_in_flight: int = Field(default=2, ge=1)
+    """Calls under way at once; what arrives meanwhile forms the next batch."""
+    intake_waiting_max: int = Field(default=5000, ge=2)
+    """Webhooks that may wait; one client may hold half of that."""
+    intake_seconds: float = Field(default=10, gt=0)
+    """How long a webhook may wait for its answer."""
+
+    events_heartbeat_seconds: float = Field(default=15, gt=0)
+    """How long an event stream may be silent."""
+    events_seconds: float = Field(default=3600, gt=0)
+    """How long an event stream lasts before the client has to come, and be authenticated, again."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        shared = EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)
+        return (init_settings, env_settings, shared)

@@ -1,0 +1,145 @@
+"""Webhooks: the signature first, over the raw body; nothing else is believed, or kept, before it holds."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import token_bytes
+from typing import Final
+from urllib.parse import unquote
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from gateway.asgi import ROUTE, read_body, send_json
+from gateway.errors import FieldInvalid, JsonMalformed, MethodNotAllowed, RouteNotFound
+from gateway.intake import Intake
+from gateway.submission import submission_of
+from gateway.telemetry import webhooks_with
+from gateway.webhook_secrets import NOBODY, SecretCache
+from services.runtime.errors import InvalidArgument, Unauthenticated
+from ticketing.contract import TicketingTool
+from ticketing.errors import MalformedWebhook
+from ticketing.model import WebhookEvent, WebhookRequest, WebhookSecret
+
+PATH: Final = "/webhooks/{tenant}/{tool}"
+ALIAS_PATH: Final = "/webhook/{alias}"
+
+_TENANT: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_TENANT_IN_BODY: Final = re.compile(rb'"tenant_id"\s*:\s*"([a-z0-9-]{1,63})"')
+
+
+class WebhookRefused(Unauthenticated):
+    """The one answer to a wrong signature, an unknown client and an unknown tool."""
+
+    reason = "WEBHOOK_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Whom a webhook says it is from; nothing of it is proven."""
+
+    tenant: str
+    tool: str
+
+
+class Webhooks:
+    """An ASGI application of its own: this is the hot path, and a router's share of it can be measured."""
+
+    def __init__(
+        self,
+        tools: Mapping[str, TicketingTool],
+        secrets: SecretCache,
+        intake: Intake,
+        *,
+        aliases: Mapping[str, str],
+        body_limit: int,
+        public_url: str,
+    ) -> None:
+        self._tools = tools
+        self._secrets = secrets
+        self._intake = intake
+        self._aliases = aliases
+        self._body_limit = body_limit
+        self._public_url = public_url
+        # Verified against where there is nothing to verify against, so that this takes as long.
+        self._dummy = (WebhookSecret("none", token_bytes(32)),)
+        self._any_tool = next(iter(tools.values()))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = self._address(scope)
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(scope["method"], ["POST"])
+        body = await read_body(scope, receive, limit=self._body_limit)
+        sender = (
+            address if isinstance(address, _Sender) else _Sender(_tenant_in(body), self._aliases[address])
+        )
+        request = WebhookRequest.received(
+            ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]), body
+        )
+        tool = await self._verified(sender, request)
+        await self._take(_parsed(tool, request), sender, send=send)
+
+    def _address(self, scope: Scope) -> "_Sender | str":
+        """Whom the address names: a sender, or an alias, whose tenant is in the body."""
+        match scope["raw_path"].decode("latin-1").split("/"):
+            case ["", "webhooks", tenant, tool]:
+                scope[ROUTE] = PATH
+                return _Sender(unquote(tenant), unquote(tool))
+            case ["", "webhook", alias] if alias in self._aliases:
+                scope[ROUTE] = ALIAS_PATH
+                return str(alias)
+            case _:
+                raise RouteNotFound("there is nothing at this address")
+
+    async def _verified(self, sender: _Sender, request: WebhookRequest) -> TicketingTool:
+        tool = self._tools.get(sender.tool)
+        secrets = await self._secrets.get(
+            (
+                sender.tenant if _TENANT.fullmatch(sender.tenant) else NOBODY,
+                NOBODY if tool is None else sender.tool,
+            )
+        )
+        used = (tool or self._any_tool).verify(request, secrets or self._dummy)
+        if tool is None or not secrets or used is None:
+            webhooks_with("refused").inc()
+            raise WebhookRefused("the webhook's signature does not fit its address")
+        return tool
+
+    async def _take(self, event: WebhookEvent, sender: _Sender, *, send: Send) -> None:
+        if event.kind == "ignored":
+            webhooks_with("ignored").inc()
+            await send_json(send, 200, {"state": "ignored", "reason": event.reason})
+            return
+        result = await self._intake.submit(submission_of(event, tenant=sender.tenant, tool=sender.tool))
+        webhooks_with("accepted" if result.created else "known").inc()
+        answer = {
+            "enhancement_id": result.enhancement_id,
+            "state": "queued" if result.created else "known",
+            "status_url": f"{self._public_url}/v1/enhancements/{result.enhancement_id}",
+        }
+        await send_json(send, 202 if result.created else 200, answer)
+
+
+def _parsed(tool: TicketingTool, request: WebhookRequest) -> WebhookEvent:
+    try:
+        return tool.parse(request)
+    except MalformedWebhook as error:
+        webhooks_with("malformed").inc()
+        if error.position is not None:
+            line, column = error.position
+            raise JsonMalformed(error.message, line=line, column=column) from None
+        if error.field is not None:
+            raise FieldInvalid(error.field, error.message) from None
+        raise InvalidArgument(error.message) from None
+
+
+def _tenant_in(body: bytes) -> str:
+    """Peek at whom an unverified body claims to be from, only to know which secrets to try."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Its sender may still prove to be who it is, and then learns where the JSON is broken.
+        found = _TENANT_IN_BODY.search(body)
+        return found[1].decode() if found else NOBODY
+    tenant = content.get("tenant_id") if isinstance(content, dict) else None
+    return tenant if isinstance(tenant, str) else NOBODY
