@@ -20,11 +20,16 @@ class LostReply(Response):
     """What was asked has been done, and the connection ends before a byte of the reply."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
-        scope["extensions"][_ABORT]["abort"]()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await cut(scope, receive)
         if self.background is not None:
             await self.background()
+
+
+async def cut(scope: Scope, receive: Receive) -> None:
+    """End the connection with a reset, and wait until the server has noticed."""
+    scope["extensions"][_ABORT]["abort"]()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Abortable(HttpToolsProtocol):
@@ -34,7 +39,14 @@ class _Abortable(HttpToolsProtocol):
 
 
 class _Guest(uvicorn.Server):
-    """A server in somebody else's process, whose signals it leaves alone."""
+    """A server in somebody else's process: it leaves the signals alone, and ends when told, not at a tick."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.end.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,7 +88,7 @@ async def listening(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         try:
             yield _base_url(listener)
         finally:
-            server.should_exit = True
+            server.end.set()
             await serving
 
 

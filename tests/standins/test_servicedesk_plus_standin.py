@@ -224,8 +224,7 @@ async def test_the_sample_incidents_are_requests_with_escaped_texts(tmp_path: Pa
     file.write_text(json.dumps(line) + "\n\n")
     (request,) = new_requests(file)
     assert (request.id, request.description) == ("8", "a &lt; b<br>c")
-    if SAMPLE.exists():
-        assert ServiceDesk(new_requests(SAMPLE)).requests
+    assert ServiceDesk(new_requests(SAMPLE)).requests
 
 
 async def test_it_runs_as_a_program_until_it_is_told_to_stop(tmp_path: Path) -> None:
