@@ -1,0 +1,96 @@
+"""Searching must be served by the index, under row-level security, as the service's role."""
+
+import asyncpg
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dossier.history.v1.past_ticket_pb2 import PastTicket
+from tests.history.client import Client
+from tests.support.databases import TestDatabase
+
+ROWS = 3_000
+
+
+async def scans(connection: asyncpg.Connection, index: str) -> int:
+    # The service's own session publishes its counts when it is idle, or when asked.
+    await connection.execute("select pg_stat_clear_snapshot()")
+    count: int = await connection.fetchval(
+        "select idx_scan from pg_stat_user_indexes where indexrelname = $1", index
+    )
+    return count
+
+
+async def test_a_search_uses_the_index_on_lexemes(acme: Client, database: TestDatabase) -> None:
+    await acme.import_in_chunks(
+        [
+            PastTicket(id=str(number), title=f"Ticket about matter{number}", description="Common words " * 20)
+            for number in range(ROWS)
+        ]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("history"))
+    try:
+        await admin.execute("vacuum analyze history.ticket_search")
+        before = await scans(admin, "ticket_search_by_lexeme")
+
+        # The same statement sequence as the service's, in a session whose counts can be flushed.
+        assert await acme.found("matter1234") == ["1234"]
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            found = await role.fetch(
+                "select ticket_id"
+                " from history.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 9)"
+            )
+        await role.execute("select pg_stat_force_next_flush()")
+        await role.execute("select 1")
+
+        assert [row["ticket_id"] for row in found] == ["1234"]
+        assert await scans(admin, "ticket_search_by_lexeme") > before
+    finally:
+        await role.close()
+        await admin.close()
+
+
+async def test_without_the_function_the_index_could_not_serve(acme: Client, database: TestDatabase) -> None:
+    """The reason for the function. Once this fails, PostgreSQL has learnt it and the function can go."""
+    await acme.import_in_chunks([PastTicket(id=str(at), title=f"Matter{at}") for at in range(500)])
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("history"))
+    try:
+        await admin.execute("vacuum analyze history.ticket_search")
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            await role.execute("set local enable_seqscan = off")
+            plan = await role.fetch(
+                "explain select ticket_id from history.ticket_search where lexemes @@ '''matter17'''::tsquery"
+            )
+        assert "ticket_search_by_lexeme" not in str(plan)
+    finally:
+        await role.close()
+        await admin.close()
+
+
+async def test_a_page_of_the_list_is_read_in_the_indexs_order(acme: Client, database: TestDatabase) -> None:
+    await acme.import_in_chunks(
+        [
+            PastTicket(id=str(at), title="Row", create_time=Timestamp(seconds=1_000_000 + at))
+            for at in range(ROWS)
+        ]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("history"))
+    try:
+        await admin.execute("vacuum analyze history.tickets")
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            plan = await role.fetch(
+                "explain select ticket_id from history.tickets"
+                " where (coalesce(created, '-infinity'::timestamptz), source, ticket_id)"
+                " < (to_timestamp(1001000), 'import', '1000')"
+                " order by coalesce(created, '-infinity'::timestamptz) desc, source desc, ticket_id desc"
+                " limit 10"
+            )
+        assert "Index Scan Backward using tickets_by_creation" in str(plan)
+        assert "Sort" not in str(plan)
+    finally:
+        await role.close()
+        await admin.close()
