@@ -1,6 +1,7 @@
 """The live picture of an instance's processes."""
 
 from contextlib import suppress
+from typing import Literal
 
 import psutil
 from rich.console import Group, RenderableType
@@ -23,7 +24,8 @@ _STYLES = {
 def processes_table(record: InstanceRecord) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("process", "state", "address", "pid", "memory", "restarts", ""):
-        table.add_column(heading, justify="right" if heading in {"pid", "memory", "restarts"} else "left")
+        side: Literal["left", "right"] = "right" if heading in {"pid", "memory", "restarts"} else "left"
+        table.add_column(heading, justify=side, no_wrap=bool(heading))
     for process in record.processes:
         memory = memory_mb(process)
         table.add_row(
