@@ -16,6 +16,7 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 _NAME: Final = "postgresql"
 _CONNECT_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 30.0
+_ROLLBACK_SECONDS: Final = 2.0
 # Why a connection could not be opened: refused, no such host, bad password, too many, starting up.
 _NOT_CONNECTED = (
     OSError,
@@ -91,8 +92,14 @@ class Database:
         """One transaction without a tenant: tables under row-level security look empty."""
         connection = await self._acquire()
         try:
-            async with connection.transaction():
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
                 yield connection
+            except BaseException:
+                await _roll_back(transaction, connection)
+                raise
+            await transaction.commit()
         except _LOST as error:
             raise DependencyUnavailable(_NAME, "closed the connection") from error
         except asyncpg.InterfaceError as error:
@@ -127,6 +134,20 @@ class Database:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
             return
+
+
+async def _roll_back(transaction: asyncpg.transaction.Transaction, connection: Connection) -> None:
+    """Undo the transaction, or cut the connection; what went wrong before is what the caller hears of.
+
+    PostgreSQL drops a request to cancel that overtakes its query, and the rollback would then wait for
+    the query's own end.
+    """
+    try:
+        async with asyncio.timeout(_ROLLBACK_SECONDS):
+            await transaction.rollback()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        if not _is_gone(connection):
+            connection.terminate()
 
 
 def _is_gone(connection: Connection) -> bool:

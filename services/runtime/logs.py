@@ -30,7 +30,8 @@ def configure(*, format: Literal["auto", "json", "console"], level: str, service
         structlog.processors.StackInfoRenderer(),
     ]
     rendered: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # The plain traceback: the default one prints local variables, and tokens are among them.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if readable
         else [structlog.processors.format_exc_info, render_json]
     )

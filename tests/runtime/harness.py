@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from prometheus_client import REGISTRY
@@ -26,6 +27,20 @@ class EchoSettings(ServiceSettings):
     metrics_port: int = 0
 
 
+class EndlessServicer(EchoServicer):
+    """Repeats without end, so that a client that leaves finds it in the middle of sending."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def Repeat(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield request
+        finally:
+            self.closed = True
+
+
 @dataclass(frozen=True, slots=True)
 class Echo:
     """A running echo service and a stub that calls it for the tenant acme."""
@@ -38,14 +53,14 @@ class Echo:
 @asynccontextmanager
 async def echo_service(
     keys: Keys,
-    deed: Deed,
+    deed: Deed | EchoServicer,
     *,
     checks: Mapping[str, Check] | None = None,
     drain_seconds: float = 5,
     name: str = "echo",
 ) -> AsyncIterator[Echo]:
     async def build(_settings: EchoSettings, _closers: AsyncExitStack) -> Service:
-        servicer = EchoServicer(deed)
+        servicer = deed if isinstance(deed, EchoServicer) else EchoServicer(deed)
         return Service([(DESCRIPTOR, lambda server: add_to(server, servicer))], checks or {})
 
     settings = EchoSettings(token_jwks_file=keys.jwks_file, drain_seconds=drain_seconds)

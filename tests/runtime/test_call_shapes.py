@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from services.runtime.errors import ServiceError, error_info
-from tests.runtime.harness import Echo, echo_service, eventually, handled
+from tests.runtime.harness import Echo, EndlessServicer, echo_service, eventually, handled
 from tests.support.grpc_echo import echo
 from tests.support.keys import Keys
 
@@ -41,6 +41,8 @@ class Deeds:
                 except asyncio.CancelledError:
                     self.cancelled.set()
                     raise
+            case _:
+                pass
         return text.upper()
 
 
@@ -140,6 +142,17 @@ async def test_a_stream_that_its_client_leaves_half_read_ends_in_the_server(keys
         assert (await ongoing.read()).text == "wait"
         ongoing.cancel()
         await eventually(lambda: handled(shape, "CANCELLED") == before + 1)
+
+
+async def test_a_stream_left_in_the_middle_of_sending_closes_its_handler_at_once(keys: Keys) -> None:
+    before = handled("Repeat", "CANCELLED")
+    endless = EndlessServicer()
+    async with echo_service(keys, endless) as service:
+        ongoing = service.stub.Repeat(echo("tea"))
+        await ongoing.read()
+        ongoing.cancel()
+        await eventually(lambda: handled("Repeat", "CANCELLED") == before + 1)
+        assert endless.closed
 
 
 @pytest.mark.parametrize("shape", SHAPES)

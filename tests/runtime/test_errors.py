@@ -1,5 +1,7 @@
 """What arrives at a client, reason by reason."""
 
+from typing import Any
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # generated without stubs
@@ -81,7 +83,7 @@ async def test_a_bare_status_has_no_reason(keys: Keys) -> None:
         return text
 
     async with echo_service(keys, fine) as service:
-        missing = service.channel.unary_unary("/kernel.test.v1.EchoService/Vanish")
+        missing: Any = service.channel.unary_unary("/kernel.test.v1.EchoService/Vanish")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await missing(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
@@ -128,3 +130,32 @@ async def _refused(keys: Keys, metadata: tuple[tuple[str, str], ...]) -> str:
     info = error_info(caught.value)
     assert info is not None
     return str(info.reason)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (errors.DependencyUnavailable("postgresql"), ("UNAVAILABLE", "DEPENDENCY_UNAVAILABLE")),
+        (errors.DeadlineExceeded("x"), ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")),
+        (errors.InvalidArgument("x", field="text"), ("INTERNAL", "INTERNAL")),
+        (errors.TokenMissing("x"), ("INTERNAL", "INTERNAL")),
+    ],
+)
+async def test_a_failure_of_a_needed_service_becomes_our_own(
+    keys: Keys, theirs: ServiceError, ours: tuple[str, str]
+) -> None:
+    async def fail(_text: str) -> str:
+        raise theirs
+
+    async with echo_service(keys, fail, name="second") as second:
+
+        async def forward(text: str) -> str:
+            return str((await second.stub.Write(echo(text))).text)
+
+        async with echo_service(keys, forward, name="first") as first:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await first.stub.Write(echo("tea"))
+    info = error_info(caught.value)
+    assert info is not None
+    assert (caught.value.code().name, info.reason) == ours
+    assert info.domain == "first.dossier"

@@ -130,10 +130,20 @@ def test_a_token_in_a_line_is_blotted_out(keys: Keys, capsys: pytest.CaptureFixt
     assert lines()[0]["header"] == "Bearer ***"
 
 
+def look_up(*words: str) -> None:
+    token = " ".join(words)
+    raise LookupError(len(token))
+
+
 def test_a_terminal_gets_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(format="console", level="INFO", service="echo")
-    structlog.get_logger().info("ticket_recorded", url="redis://:hunter2@cache/0")
+    try:
+        look_up("a local", "variable")
+    except LookupError:
+        structlog.get_logger().exception("ticket_recorded", url="redis://:hunter2@cache/0")
     written = capsys.readouterr().out
     assert "ticket_recorded" in written
     assert not written.startswith("{")
+    assert "LookupError" in written
     assert "hunter2" not in written
+    assert "a local variable" not in written

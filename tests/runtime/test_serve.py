@@ -114,7 +114,8 @@ async def test_reflection_describes_every_service_to_anybody(keys: Keys) -> None
         grpc.aio.insecure_channel(service.running.target) as stranger,
     ):
         asked = [request(list_services=""), request(file_containing_symbol=SERVICE)]
-        stub: Any = reflection_pb2_grpc.ServerReflectionStub(stranger)
+        connection: Any = stranger
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(connection)
         answers = stub.ServerReflectionInfo(iter(asked))
         listed, described = [answer async for answer in answers]
     names = {each.name for each in listed.list_services_response.service}

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from services.runtime.errors import ServiceError
 from services.runtime.interceptors.call import Call
@@ -32,10 +33,12 @@ def _write(call: Call) -> None:
         "duration_ms": round((time.perf_counter() - call.started) * 1000, 2),
     }
     failure = call.failure
+    cause: BaseException | None = failure
     if isinstance(failure, ServiceError):
         fields["reason"] = failure.reason
-        if failure.__cause__ is not None:
-            fields["cause"] = f"{type(failure.__cause__).__name__}: {failure.__cause__}"
+        cause = failure.__cause__
+    if cause is not None and call.code not in _OUR_BUGS:
+        fields["cause"] = _told(cause)
     if call.code in _OUR_BUGS:
         _log.error("call_failed", exc_info=failure, **fields)
     elif call.code in _OUR_TROUBLE:
@@ -44,3 +47,9 @@ def _write(call: Call) -> None:
         _log.debug("call_finished", **fields)
     else:
         _log.info("call_finished", **fields)
+
+
+def _told(cause: BaseException) -> str:
+    if isinstance(cause, AioRpcError):
+        return f"{cause.code().name}: {cause.details()}"
+    return f"{type(cause).__name__}: {cause}"
