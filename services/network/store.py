@@ -6,6 +6,7 @@ address are computed outside, and all is compared for equality.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import asyncpg
 
@@ -13,7 +14,7 @@ from services.network.ingest import Changes, changes
 from services.network.model import Address, Asset, AssetKey, MacAddress, Network, Prefix, short_key
 from services.runtime.database import Connection, Database
 
-_ASSETS = """
+_ASSETS: Final = """
 select a.name, a.type, a.site, a.role, a.model, a.serial, a.operating_system, a.owner, a.criticality, a.notes,
        array(select i.address from network.asset_addresses i
              where i.tenant_id = a.tenant_id and i.name_key = a.name_key order by i.position) as addresses,
@@ -22,9 +23,18 @@ select a.name, a.type, a.site, a.role, a.model, a.serial, a.operating_system, a.
 from network.assets a
 where a.tenant_id = $1
 """
-_PREFIXES = """
+_PREFIXES: Final = """
 select prefix, site, vlan_id, vlan_name, role, gateway, description from network.prefixes where tenant_id = $1
 """
+FIND_ASSETS: Final = f"""
+{_ASSETS} and a.name_key in (
+    select name_key from network.asset_addresses where tenant_id = $1 and address = any($2::inet[])
+    union select name_key from network.asset_macs where tenant_id = $1 and mac_address = any($3::text[])
+    union select name_key from network.assets where tenant_id = $1 and name_key = any($4::text[])
+    union select name_key from network.assets where tenant_id = $1 and short_key = any($5::text[])
+) order by a.name_key
+"""  # noqa: S608 - composed of constants
+FIND_PREFIXES: Final = f"{_PREFIXES} and prefix = any($2::cidr[])"
 
 
 class Inventory:
@@ -43,18 +53,7 @@ class Inventory:
         """Those that have any of these, by name."""
         async with self._database.tenant(self._tenant) as connection:
             rows = await connection.fetch(
-                f"""
-                {_ASSETS} and a.name_key in (
-                    select name_key from network.asset_addresses
-                    where tenant_id = $1 and address = any($2::inet[])
-                    union select name_key from network.asset_macs
-                    where tenant_id = $1 and mac_address = any($3::text[])
-                    union select name_key from network.assets
-                    where tenant_id = $1 and name_key = any($4::text[])
-                    union select name_key from network.assets
-                    where tenant_id = $1 and short_key = any($5::text[])
-                ) order by a.name_key
-                """,  # noqa: S608 - composed of constants
+                FIND_ASSETS,
                 self._tenant,
                 list(addresses),
                 list(mac_addresses),
@@ -66,9 +65,7 @@ class Inventory:
     async def find_prefixes(self, networks: Collection[Network]) -> Mapping[Network, Prefix]:
         """Those of these networks that are kept, exactly."""
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                f"{_PREFIXES} and prefix = any($2::cidr[])", self._tenant, list(networks)
-            )
+            rows = await connection.fetch(FIND_PREFIXES, self._tenant, list(networks))
         return {prefix.network: prefix for prefix in map(_prefix, rows)}
 
     async def asset(self, key: AssetKey) -> Asset | None:
@@ -123,7 +120,7 @@ class Inventory:
         async with self._database.tenant(self._tenant) as connection:
             await self._lock(connection)
             rows = await connection.fetch(
-                f"{_PREFIXES} and prefix = any($2::cidr[])",
+                FIND_PREFIXES,
                 self._tenant,
                 [prefix.network for prefix in prefixes],
             )

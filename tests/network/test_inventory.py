@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # generated without stubs
 
 from dossier.network.v1.inventory_pb2 import Asset, Prefix
 from dossier.network.v1.network_service_pb2 import ImportAssetsResponse
