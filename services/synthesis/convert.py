@@ -1,11 +1,16 @@
 """Between the contract's messages and the model."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.context.v1 import evidence_pb2
 from dossier.synthesis.v1 import brief_pb2, synthesis_service_pb2
+from services.runtime.errors import InvalidArgument
+from services.synthesis.language import visible
 from services.synthesis.model import (
     Brief,
     Claim,
@@ -17,6 +22,7 @@ from services.synthesis.model import (
     Order,
     RequestId,
     SectionKind,
+    TenantId,
     TicketText,
     Usage,
     Verdict,
@@ -58,23 +64,41 @@ _WRITERS: Final = {
 }
 
 
-def order_from(request: synthesis_service_pb2.WriteBriefRequest) -> Order:
+def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str) -> Order:
+    if "\x00" in request.request_id:
+        # A key of the ledger, and PostgreSQL's text has no NUL.
+        raise InvalidArgument("request_id must not contain NUL", field="request_id")
     content = synthesis_service_pb2.WriteBriefRequest()
     content.CopyFrom(request)
     content.ClearField("request_id")
     # How long a source took differs between two asks for the same brief.
     content.ClearField("sources")
+    ticket = request.ticket
+    evidence = (_evidence_from(each) for each in request.evidence)
     return Order(
+        tenant=TenantId(tenant),
         request_id=RequestId(request.request_id),
         content_hash=hashlib.sha256(content.SerializeToString(deterministic=True)).digest(),
-        ticket=TicketText(request.ticket.id, request.ticket.subject, request.ticket.description),
-        evidence=tuple(_evidence_from(each) for each in request.evidence),
+        ticket=TicketText(ticket.id, visible(ticket.subject), visible(ticket.description)),
+        evidence=tuple(each for each in evidence if each.bears),
         options=Options(
             language=request.options.language or _DEFAULT_LANGUAGE,
             model=request.options.model,
             max_words=request.options.max_words or _DEFAULT_MAX_WORDS,
         ),
     )
+
+
+def period_from(
+    request: synthesis_service_pb2.GetUsageRequest, *, now: datetime
+) -> tuple[datetime, datetime]:
+    """From when, inclusive, and until when, exclusive."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = _moment(request.start_time, "start_time") if request.HasField("start_time") else month
+    end = _moment(request.end_time, "end_time") if request.HasField("end_time") else now
+    if start > end:
+        raise InvalidArgument("start_time must not be after end_time", field="start_time")
+    return start, end
 
 
 def response_to(
@@ -99,14 +123,32 @@ def response_to(
     return synthesis_service_pb2.WriteBriefResponse(brief=message, usage=_usage_to(brief.usage))
 
 
-def model_usage_to(usage: ModelUsage) -> synthesis_service_pb2.ModelUsage:
-    return synthesis_service_pb2.ModelUsage(
-        model=usage.model,
-        call_count=usage.calls,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cost=float(usage.cost),
+def usage_to(
+    models: Sequence[ModelUsage], *, start: datetime, end: datetime
+) -> synthesis_service_pb2.GetUsageResponse:
+    response = synthesis_service_pb2.GetUsageResponse(
+        models=[
+            synthesis_service_pb2.ModelUsage(
+                model=usage.model,
+                call_count=usage.calls,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                cost=float(usage.cost),
+            )
+            for usage in models
+        ],
+        cost=float(sum(usage.cost for usage in models)),
     )
+    response.start_time.FromDatetime(start)
+    response.end_time.FromDatetime(end)
+    return response
+
+
+def _moment(timestamp: Timestamp, field: str) -> datetime:
+    try:
+        return timestamp.ToDatetime(UTC)
+    except ValueError:
+        raise InvalidArgument(f"{field} must be in the years 1 to 9999", field=field) from None
 
 
 def _evidence_from(message: evidence_pb2.Evidence) -> Evidence:
@@ -114,9 +156,9 @@ def _evidence_from(message: evidence_pb2.Evidence) -> Evidence:
         id=EvidenceId(message.id),
         kind=_KINDS_OF_EVIDENCE[message.kind],
         source=message.source,
-        title=message.title,
-        text=message.text,
-        resolution=message.resolution,
+        title=visible(message.title),
+        text=visible(message.text),
+        resolution=visible(message.resolution),
         url=message.url,
         score=message.score,
     )

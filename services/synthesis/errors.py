@@ -10,6 +10,6 @@ class RequestIdReused(ServiceError):
 
     def __init__(self, request_id: RequestId) -> None:
         super().__init__(
-            f"the request id {request_id} was used for a different ticket or evidence; use a new one",
+            f"the request id {request_id} was used for another ticket, evidence or options; use a new one",
             metadata={"request_id": request_id},
         )

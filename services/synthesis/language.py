@@ -1,171 +1,82 @@
 """Words and sentences, as writing and checking see them."""
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-import snowballstemmer
+from retrieval.words import words
 
-_STEMMER: Final = snowballstemmer.stemmer("english")
-_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
-_MARKUP: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+]\s+|\d{1,2}[.)]\s+|>\s*)")
-_LONGEST_TEXT: Final = 20_000
-STOP_WORDS: Final = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "again",
-        "all",
-        "also",
-        "am",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "doing",
-        "down",
-        "during",
-        "each",
-        "for",
-        "from",
-        "further",
-        "had",
-        "has",
-        "have",
-        "having",
-        "he",
-        "her",
-        "here",
-        "hers",
-        "him",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "itself",
-        "just",
-        "me",
-        "more",
-        "most",
-        "my",
-        "no",
-        "nor",
-        "not",
-        "now",
-        "of",
-        "off",
-        "on",
-        "once",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "own",
-        "please",
-        "same",
-        "she",
-        "should",
-        "so",
-        "some",
-        "still",
-        "such",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "to",
-        "too",
-        "under",
-        "until",
-        "up",
-        "us",
-        "very",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "whom",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "hi",
-        "hello",
-        "thanks",
-        "thank",
-        "regards",
-        "since",
-        "cannot",
-        "get",
-        "got",
-        "gets",
-        "let",
-    ]
+# The contract's limit of one text; what a mail thread repeats beyond it says nothing new.
+_LONGEST_TEXT: Final = 65_536
+_LONGEST_QUOTED_WORD: Final = 120
+# What a person does not see and a language model reads: control characters but tab and newline, soft hyphens,
+# fillers, zero-width and bidirectional marks, variation selectors, tag characters.
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]+"
+)
+_LINE_MARK: Final = re.compile(r"^\s*(?:[-*+•]\s+|\d{1,2}[.)]\s+|>\s*)+")
+_LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^)\s]*\)")
+_EMPHASIS: Final = re.compile(r"\*{1,3}(?=\S)([^*\n]+?)(?<=\S)\*{1,3}|`([^`\n]+)`")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[#]?[A-Z0-9])|(?<=[\u3002\uff01\uff1f])")
+_ABBREVIATION: Final = re.compile(
+    r"(?:^|[\s(])(?:[A-Z]|e\.g|i\.e|incl|excl|approx|ext|nr|vs|mr|mrs|ms|dr|tel|resp)\.$",
+    re.IGNORECASE,
 )
 
 
-@lru_cache(maxsize=20_000)
-def _stem(word: str) -> str:
-    stemmed: str = _STEMMER.stemWord(word)
-    return stemmed
+def visible(text: str) -> str:
+    """The text without characters that a person does not see."""
+    return _INVISIBLE.sub("", text)
 
 
 def terms(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
-    found = (match.group().lower() for match in _WORD.finditer(text[:_LONGEST_TEXT]))
-    return frozenset(_stem(word) for word in found if word not in STOP_WORDS and len(word) > 1)
+    return frozenset(word.lexeme for word in words(text[:_LONGEST_TEXT]))
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of prose and lists, without Markdown; headings, tables and code blocks are left out."""
+    fenced = False
+    for line in text[:_LONGEST_TEXT].splitlines():
+        mark = line.lstrip()[:3]
+        if mark in {"```", "~~~"}:
+            fenced = not fenced
+        elif not fenced and mark[:1] not in {"#", "|"}:
+            plain = _EMPHASIS.sub(r"\1\2", _LINK.sub(r"\1", _LINE_MARK.sub("", line)))
+            if plain.strip():
+                yield " ".join(plain.split())
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Sentences and list items in order, without list and heading marks; headings are left out."""
-    for part in _SENTENCE_END.split(text[:_LONGEST_TEXT]):
-        if part.lstrip().startswith("#"):
-            continue
-        sentence = " ".join(_MARKUP.sub("", part).replace("**", "").replace("`", "").split())
-        if len(sentence) > 2:
-            yield sentence
+    """The sentences and list items of a text, in order."""
+    for line in lines(text):
+        begun = ""
+        for part in _SENTENCE_END.split(line):
+            begun = f"{begun} {part}".strip()
+            if not _ABBREVIATION.search(begun):
+                yield begun
+                begun = ""
+        if begun:
+            yield begun
+
+
+def fitting(found: Iterable[str], limit: int) -> str:
+    """The first whole sentences of at most `limit` words together; a first one that is longer is cut."""
+    kept: list[str] = []
+    left = limit
+    for sentence in found:
+        left -= len(sentence.split())
+        if left < 0:
+            break
+        kept.append(sentence)
+    return shortened(" ".join(kept) or next(iter(found), ""), limit)
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` words, cut at a word with an ellipsis."""
-    found = text.split()
-    return " ".join(found) if len(found) <= limit else " ".join(found[:limit]) + " …"
+    """At most `limit` words, cut with an ellipsis, at the end of a clause if there is one."""
+    found = [word[:_LONGEST_QUOTED_WORD] for word in text.split()]
+    if len(found) <= limit:
+        return " ".join(found)
+    ends = [n for n, word in enumerate(found[:limit], 1) if word[-1] in ",;:)" and n > limit // 2]
+    return " ".join(found[: max(ends, default=limit)]).rstrip(",;:") + " …"

@@ -1,7 +1,9 @@
 """Asks a language model over the OpenAI wire format."""
 
+import json
 from typing import Final, Self
 
+from httpx2 import ConnectError, ConnectTimeout
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -11,23 +13,72 @@ from openai import (
     OpenAIError,
     RateLimitError,
 )
-from openai.types.chat import ChatCompletion
 from openai.types.shared_params import ResponseFormatJSONSchema
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from tenacity import (
     AsyncRetrying,
-    retry_if_exception_type,
+    RetryCallState,
+    retry_if_exception,
     stop_after_attempt,
+    stop_before_delay,
     wait_random_exponential,
 )
 
-from services.synthesis.model import Answer, ModelUnavailable, Usage
+from services.synthesis.model import Answer, Finish, ModelUnavailable, Usage
 from services.synthesis.prices import Prices
 from services.synthesis.prompt import Prompt
 from services.synthesis.settings import SynthesisSettings
 
-# Rough: four characters a token, for endpoints that report no usage.
-_CHARACTERS_PER_TOKEN: Final = 4
-_LONGEST_WAIT_SECONDS: Final = 5.0
+# Rough: four bytes of UTF-8 a token, for endpoints that report no usage.
+_BYTES_PER_TOKEN: Final = 4
+_BACKOFF: Final = wait_random_exponential(multiplier=0.25, max=5)
+_QUOTA_USED_UP: Final = "insufficient_quota"
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Tokens(BaseModel):
+    # An endpoint that does not count says 0.
+    prompt_tokens: int = Field(gt=0)
+    completion_tokens: int = Field(ge=0)
+
+
+class _Completion(BaseModel):
+    """What is read of an answer; compatible endpoints differ in the rest."""
+
+    choices: list[_Choice]
+    usage: _Tokens | None = None
+
+    @field_validator("usage", mode="wrap")
+    @classmethod
+    def _none_if_odd(cls, value: object, handler: ValidatorFunctionWrapHandler) -> _Tokens | None:
+        try:
+            tokens: _Tokens | None = handler(value)
+        except ValidationError:
+            return None
+        return tokens
+
+    @property
+    def text(self) -> str:
+        # PostgreSQL's text has no NUL.
+        return (self.choices[0].message.content or "").replace("\x00", "") if self.choices else ""
+
+    @property
+    def finish(self) -> Finish:
+        if not self.choices:
+            return Finish.COMPLETE
+        choice = self.choices[0]
+        if choice.message.refusal or choice.finish_reason == "content_filter":
+            return Finish.DECLINED
+        return Finish.CUT_OFF if choice.finish_reason == "length" else Finish.COMPLETE
 
 
 class OpenAiModel:
@@ -51,33 +102,38 @@ class OpenAiModel:
         prices = Prices(settings.llm_input_price, settings.llm_output_price)
         return cls(settings, prices, client)
 
-    def check_price(self, model: str) -> None:
-        """`PriceUnknown` unless what the model costs can be kept."""
-        self._prices.cost(model, prompt_tokens=0, completion_tokens=0)
-
     async def close(self) -> None:
         await self._client.close()
 
     async def answer(self, model: str, prompt: Prompt) -> Answer:
         """The model's answer and what it consumed; `PriceUnknown` before trying, else `ModelUnavailable`."""
-        self.check_price(model)
+        self._prices.check(model)
         try:
-            completion = await AsyncRetrying(
-                stop=stop_after_attempt(self._settings.llm_attempts),
-                wait=wait_random_exponential(multiplier=0.25, max=_LONGEST_WAIT_SECONDS),
-                retry=retry_if_exception_type((APIConnectionError, RateLimitError, InternalServerError)),
+            body: str = await AsyncRetrying(
+                stop=stop_after_attempt(self._settings.llm_attempts)
+                | stop_before_delay(self._settings.llm_timeout_seconds),
+                wait=_wait,
+                retry=retry_if_exception(_passes),
                 reraise=True,
             )(self._complete, model, prompt)
         except OpenAIError as error:
             raise ModelUnavailable(_reason(error)) from error
-        return Answer(_text(completion), self._usage(model, prompt, completion))
+        try:
+            completion = _Completion.model_validate_json(body)
+        except ValidationError as error:
+            raise ModelUnavailable(
+                "the language model's endpoint does not speak the OpenAI wire format"
+            ) from error
+        usage = self._usage(model, prompt, completion)
+        return Answer(completion.text, completion.finish, usage)
 
-    async def _complete(self, model: str, prompt: Prompt) -> ChatCompletion:
+    async def _complete(self, model: str, prompt: Prompt) -> str:
+        """The body as it came: the SDK takes any JSON, and even a page of HTML, for a completion."""
         response_format: ResponseFormatJSONSchema = {
             "type": "json_schema",
             "json_schema": {"name": "brief", "strict": True, "schema": dict(prompt.schema)},
         }
-        return await self._client.chat.completions.create(
+        response = await self._client.chat.completions.with_raw_response.create(
             model=model,
             messages=[
                 {"role": "system", "content": prompt.system},
@@ -86,11 +142,12 @@ class OpenAiModel:
             response_format=response_format,
             max_completion_tokens=self._settings.llm_max_completion_tokens,
         )
+        return response.text
 
-    def _usage(self, model: str, prompt: Prompt, completion: ChatCompletion) -> Usage:
+    def _usage(self, model: str, prompt: Prompt, completion: _Completion) -> Usage:
         if completion.usage is None:
-            prompt_tokens = (len(prompt.system) + len(prompt.user)) // _CHARACTERS_PER_TOKEN
-            completion_tokens = len(_text(completion)) // _CHARACTERS_PER_TOKEN
+            prompt_tokens = _estimate(prompt.system, prompt.user, json.dumps(prompt.schema))
+            completion_tokens = _estimate(completion.text)
         else:
             prompt_tokens = completion.usage.prompt_tokens
             completion_tokens = completion.usage.completion_tokens
@@ -104,11 +161,31 @@ class OpenAiModel:
         )
 
 
-def _text(completion: ChatCompletion) -> str:
-    """The answer's text; empty when the endpoint left it out, which no reader of answers accepts."""
-    if not completion.choices:
-        return ""
-    return completion.choices[0].message.content or ""
+def _estimate(*texts: str) -> int:
+    """Tokens, rounded up."""
+    return -(-sum(len(text.encode(errors="replace")) for text in texts) // _BYTES_PER_TOKEN)
+
+
+def _passes(error: BaseException) -> bool:
+    """True for what may be over in a moment and has certainly not been paid for.
+
+    An endpoint that was reached may be at work on the answer still, or have sent one that was lost: asked
+    again, it would be paid twice.
+    """
+    match error:
+        case RateLimitError():
+            return error.code != _QUOTA_USED_UP
+        case APIConnectionError():
+            return isinstance(error.__cause__, ConnectError | ConnectTimeout)
+        case _:
+            return isinstance(error, InternalServerError)
+
+
+def _wait(state: RetryCallState) -> float:
+    """As long as the endpoint asks for, and no less than our own backoff."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.response.headers.get("retry-after", "") if isinstance(error, APIStatusError) else ""
+    return max(_BACKOFF(state), float(asked) if asked.isascii() and asked.isdigit() else 0.0)
 
 
 def _reason(error: OpenAIError) -> str:
@@ -117,9 +194,11 @@ def _reason(error: OpenAIError) -> str:
         case APITimeoutError():
             return "the language model did not answer in time"
         case APIConnectionError():
-            return "the language model cannot be reached"
+            return "the connection to the language model failed"
         case RateLimitError():
             return "the language model is overloaded or its quota is used up"
+        case InternalServerError():
+            return f"the language model is out of order (HTTP {error.status_code})"
         case APIStatusError():
             return f"the language model refused the request (HTTP {error.status_code})"
         case _:

@@ -20,6 +20,10 @@ class Prices:
     input: Decimal | None
     output: Decimal | None
 
+    def check(self, model: str) -> None:
+        """`PriceUnknown` unless what the model costs can be said."""
+        self.cost(model, prompt_tokens=0, completion_tokens=0)
+
     def cost(self, model: str, *, prompt_tokens: int, completion_tokens: int) -> Decimal:
         """US dollars, to the millionth; raises `PriceUnknown`."""
         if self.input is not None and self.output is not None:

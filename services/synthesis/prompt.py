@@ -1,30 +1,29 @@
 """What a language model is asked, and how its answer is read.
 
-Ticket and evidence are other people's text: they stand between random markers, stripped of invisible
+Ticket and evidence are other people's text: they stand as JSON between random markers, without invisible
 characters, and the instructions say that nothing between the markers is an instruction (spotlighting by
 delimiters, Hines et al., arXiv:2403.14720). The answer is a closed JSON form, its citations are limited to
 the ids given, and the checker believes none of it.
 """
 
 import json
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.synthesis.model import Claim, Draft, EvidenceId, Order, SectionKind
+from services.synthesis.language import visible
+from services.synthesis.model import Claim, Draft, Evidence, EvidenceId, Order, SectionKind
 
 VERSION: Final = "1"
+"""Of the instructions and the form: another wording is another version."""
+
 _TICKET_CHARACTERS: Final = 8_000
 _EVIDENCE_CHARACTERS: Final = 2_000
-# Zero-width and bidirectional controls, tag characters, other C0/C1 controls but tab and newline.
-_INVISIBLE: Final = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
-)
-
+_ALL_EVIDENCE_CHARACTERS: Final = 48_000
+_CLAIM_CHARACTERS: Final = 4_096
 _INSTRUCTIONS: Final = """\
 You prepare incident tickets for technicians of a managed service provider. From the ticket and the evidence,
 write the statements of a brief in the language `{language}`, in at most {words} words altogether.
@@ -49,7 +48,7 @@ class UnusableAnswer(Exception):
 class _Statement(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    text: str
+    text: str = Field(max_length=_CLAIM_CHARACTERS)
     evidence_ids: list[str]
 
 
@@ -62,6 +61,10 @@ class _Form(BaseModel):
     probable_causes: list[_Statement]
     first_steps: list[_Statement]
 
+    def statements(self, kind: SectionKind) -> Sequence[_Statement]:
+        found: list[_Statement] = getattr(self, kind.value)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -73,19 +76,10 @@ class Prompt:
 
 def prompt_for(order: Order) -> Prompt:
     marker = f"<<{secrets.token_hex(8)}>>"
-    evidence = [
-        {
-            "id": each.id,
-            "kind": each.kind.value,
-            "title": visible(each.title),
-            "text": visible(each.text)[:_EVIDENCE_CHARACTERS],
-            "resolution": visible(each.resolution)[:_EVIDENCE_CHARACTERS],
-        }
-        for each in order.evidence
-    ]
+    evidence = _affordable(order.evidence)
     ticket = {
-        "subject": visible(order.ticket.subject),
-        "description": visible(order.ticket.description)[:_TICKET_CHARACTERS],
+        "subject": order.ticket.subject,
+        "description": order.ticket.description[:_TICKET_CHARACTERS],
     }
     return Prompt(
         system=_INSTRUCTIONS.format(
@@ -94,8 +88,28 @@ def prompt_for(order: Order) -> Prompt:
         user=(
             f"Ticket:\n{marker}\n{_json(ticket)}\n{marker}\n\nEvidence:\n{marker}\n{_json(evidence)}\n{marker}"
         ),
-        schema=_schema([each.id for each in order.evidence]),
+        schema=_schema([each["id"] for each in evidence]),
     )
+
+
+def _affordable(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
+    """The evidence as the model sees it, the most relevant first, until the prompt is long enough."""
+    shown: list[dict[str, str]] = []
+    left = _ALL_EVIDENCE_CHARACTERS
+    for each in sorted(evidence, key=lambda each: each.score, reverse=True):
+        entry = {
+            # Seen by the model, not by the checker: an id that hides something matches nothing.
+            "id": visible(each.id),
+            "kind": each.kind.value,
+            "title": each.title[:_EVIDENCE_CHARACTERS],
+            "text": each.text[:_EVIDENCE_CHARACTERS],
+            "resolution": each.resolution[:_EVIDENCE_CHARACTERS],
+        }
+        left -= sum(map(len, entry.values()))
+        if left < 0 and shown:
+            break
+        shown.append(entry)
+    return shown
 
 
 def read_answer(text: str) -> Draft:
@@ -109,21 +123,17 @@ def read_answer(text: str) -> Draft:
     return Draft(
         {
             kind: [
-                Claim(visible(s.text).strip(), tuple(EvidenceId(i) for i in s.evidence_ids))
-                for s in getattr(form, kind.value)
-                if s.text.strip()
+                Claim(text, tuple(EvidenceId(i) for i in statement.evidence_ids))
+                for statement in form.statements(kind)
+                if (text := " ".join(visible(statement.text).split()))
             ]
             for kind in SectionKind
         }
     )
 
 
-def visible(text: str) -> str:
-    """The text without characters that a person does not see."""
-    return _INVISIBLE.sub("", text)
-
-
 def _schema(evidence_ids: Sequence[str]) -> dict[str, object]:
+    # Defined once: endpoints limit how many values all the enumerations of a schema have together.
     statement = {
         "type": "object",
         "properties": {
@@ -136,9 +146,10 @@ def _schema(evidence_ids: Sequence[str]) -> dict[str, object]:
     sections = [kind.value for kind in SectionKind]
     return {
         "type": "object",
-        "properties": {name: {"type": "array", "items": statement} for name in sections},
+        "properties": {name: {"type": "array", "items": {"$ref": "#/$defs/statement"}} for name in sections},
         "required": sections,
         "additionalProperties": False,
+        "$defs": {"statement": statement},
     }
 
 

@@ -5,38 +5,33 @@ import grpc
 
 from dossier.synthesis.v1 import synthesis_service_pb2 as pb
 from dossier.synthesis.v1 import synthesis_service_pb2_grpc as pb_grpc
+from services.runtime import deadline
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
-from services.runtime.errors import InvalidArgument
 from services.runtime.serve import Service
 from services.runtime.telemetry import span
 from services.synthesis import convert, telemetry
 from services.synthesis.flights import Flights
-from services.synthesis.model import Brief
+from services.synthesis.model import Answer, TenantId
+from services.synthesis.purchase import Purchases
 from services.synthesis.settings import SynthesisSettings
-from services.synthesis.store import TenantLedger
-from services.synthesis.write import BriefWriter, LanguageModel
+from services.synthesis.store import Ledger
+from services.synthesis.write import BriefWriter
 
 
 class SynthesisServicer(pb_grpc.SynthesisServiceServicer):
-    def __init__(self, database: Database, writer: BriefWriter, flights: Flights[Brief]) -> None:
-        self._database = database
+    def __init__(self, writer: BriefWriter, ledger: Ledger) -> None:
         self._writer = writer
-        self._flights = flights
+        self._ledger = ledger
 
     async def WriteBrief(
         self,
         request: pb.WriteBriefRequest,
         context: grpc.aio.ServicerContext[pb.WriteBriefRequest, pb.WriteBriefResponse],
     ) -> pb.WriteBriefResponse:
-        order = convert.order_from(request)
-        tenant = current_tenant()
-        ledger = TenantLedger(self._database, tenant)
+        order = convert.order_from(request, tenant=current_tenant())
         with span(telemetry.WRITE_SPAN):
-            # A call to a language model is finished and recorded even if its caller dies meanwhile.
-            brief = await self._flights.join(
-                (tenant, order.request_id, order.content_hash), lambda: self._writer.write(order, ledger)
-            )
+            brief = await self._writer.write(order, within_seconds=deadline.remaining_seconds())
         telemetry.count(brief)
         return convert.response_to(brief, order=order, sources=request.sources)
 
@@ -45,22 +40,9 @@ class SynthesisServicer(pb_grpc.SynthesisServiceServicer):
         request: pb.GetUsageRequest,
         context: grpc.aio.ServicerContext[pb.GetUsageRequest, pb.GetUsageResponse],
     ) -> pb.GetUsageResponse:
-        end = request.end_time.ToDatetime(UTC) if request.HasField("end_time") else datetime.now(UTC)
-        start = (
-            request.start_time.ToDatetime(UTC)
-            if request.HasField("start_time")
-            else datetime(end.year, end.month, 1, tzinfo=UTC)
-        )
-        if start > end:
-            raise InvalidArgument("start_time must not be after end_time", field="start_time")
-        models = await TenantLedger(self._database, current_tenant()).usage(start, end)
-        response = pb.GetUsageResponse(
-            models=[convert.model_usage_to(usage) for usage in models],
-            cost=float(sum(usage.cost for usage in models)),
-        )
-        response.start_time.FromDatetime(start)
-        response.end_time.FromDatetime(end)
-        return response
+        start, end = convert.period_from(request, now=datetime.now(UTC))
+        models = await self._ledger.usage(TenantId(current_tenant()), start=start, end=end)
+        return convert.usage_to(models, start=start, end=end)
 
 
 async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service:
@@ -71,16 +53,14 @@ async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service
         statement_cache=settings.database_statement_cache,
     )
     closers.push_async_callback(database.close)
-    flights: Flights[Brief] = Flights()
-    model = _language_model(settings, closers)
-    closers.push_async_callback(flights.land)
-    writer = BriefWriter(model, settings.llm_model, settings.llm_timeout_seconds)
+    ledger = Ledger(database)
+    writer = BriefWriter(_purchases(settings, ledger, closers))
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["SynthesisService"],
                 lambda server: pb_grpc.add_SynthesisServiceServicer_to_server(
-                    SynthesisServicer(database, writer, flights), server
+                    SynthesisServicer(writer, ledger), server
                 ),
             )
         ],
@@ -88,8 +68,8 @@ async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service
     )
 
 
-def _language_model(settings: SynthesisSettings, closers: AsyncExitStack) -> LanguageModel | None:
-    """None when no key is configured; `PriceUnknown` when the configured model's cost could not be kept."""
+def _purchases(settings: SynthesisSettings, ledger: Ledger, closers: AsyncExitStack) -> Purchases | None:
+    """None when no key is configured."""
     if settings.openai_api_key is None:
         return None
     # Imported here: without a key the SDK and its price tables would only take memory.
@@ -97,5 +77,13 @@ def _language_model(settings: SynthesisSettings, closers: AsyncExitStack) -> Lan
 
     model = OpenAiModel.connect(settings, api_key=settings.openai_api_key.get_secret_value())
     closers.push_async_callback(model.close)
-    model.check_price(settings.llm_model)
-    return model
+    flights: Flights[Answer] = Flights()
+    # What is under way is paid for: it is recorded before the database and the model are closed.
+    closers.push_async_callback(flights.land)
+    return Purchases(
+        model=model,
+        ledger=ledger,
+        flights=flights,
+        default_model=settings.llm_model,
+        timeout_seconds=settings.llm_timeout_seconds,
+    )

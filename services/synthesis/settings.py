@@ -1,6 +1,6 @@
 from decimal import Decimal
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
 
@@ -14,7 +14,11 @@ class SynthesisSettings(ServiceSettings, DatabaseSettings):
     """Key of the language model's endpoint; without it the built-in writer writes every brief."""
     openai_base_url: HttpUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     """Any endpoint that speaks the OpenAI wire format; unset means OpenAI's own."""
-    llm_model: str = "gpt-4.1-mini"
+    llm_input_price: Decimal | None = Field(default=None, ge=0)
+    """US dollars per million tokens read, for models without a published price; 0 where they are free."""
+    llm_output_price: Decimal | None = Field(default=None, ge=0)
+    """US dollars per million tokens written, likewise; set both or neither."""
+    llm_model: str = Field(default="gpt-4.1-mini", min_length=1, validate_default=True)
     """The model asked when a tenant names none."""
     llm_timeout_seconds: float = Field(default=25, gt=0, le=600)
     """Longest wait for one answer, retries included."""
@@ -22,7 +26,23 @@ class SynthesisSettings(ServiceSettings, DatabaseSettings):
     """Times a call is made while the endpoint is overloaded or out of reach."""
     llm_max_completion_tokens: int = Field(default=2000, ge=256, le=32000)
     """The most tokens an answer may have."""
-    llm_input_price: Decimal | None = Field(default=None, ge=0)
-    """US dollars per million tokens read, for a model without a published price; 0 for one that is free."""
-    llm_output_price: Decimal | None = Field(default=None, ge=0)
-    """US dollars per million tokens written, likewise."""
+
+    @field_validator("llm_model")
+    @classmethod
+    def _has_a_price(cls, model: str, info: ValidationInfo) -> str:
+        """With a key but without a price, every brief would fall back: better told at the start."""
+        given = info.data
+        if given.get("openai_api_key") is None:
+            return model
+        # Imported here: without a key the price tables would only take memory.
+        from services.synthesis.model import PriceUnknown  # noqa: PLC0415
+        from services.synthesis.prices import Prices  # noqa: PLC0415
+
+        prices = Prices(given.get("llm_input_price"), given.get("llm_output_price"))
+        if (prices.input is None) != (prices.output is None):
+            raise ValueError("of the input and the output price only one is set; set both or neither")
+        try:
+            prices.check(model)
+        except PriceUnknown as unknown:
+            raise ValueError(str(unknown)) from None
+        return model

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from services.runtime.database import Database
 from services.synthesis.errors import RequestIdReused
-from services.synthesis.model import Answer, RequestId, Usage
+from services.synthesis.model import Answer, Finish, Order, TenantId, Usage
+from services.synthesis.prompt import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +20,27 @@ class ModelUsage:
     cost: Decimal
 
 
-class TenantLedger:
-    """One tenant's finished language-model calls."""
+class Ledger:
+    """Finished language-model calls, each tenant's own."""
 
-    def __init__(self, database: Database, tenant: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._tenant = tenant
 
-    async def find(self, request_id: RequestId, content_hash: bytes) -> Answer | None:
-        """The answer recorded for this request; `RequestIdReused` when it was another request's."""
-        async with self._database.tenant(self._tenant) as connection:
+    async def find(self, order: Order) -> Answer | None:
+        """The answer recorded for this order; `RequestIdReused` when it was another order's."""
+        async with self._database.tenant(order.tenant) as connection:
             row = await connection.fetchrow(
                 """
-                select content_hash, model, answer, prompt_tokens, completion_tokens, cost, estimated
+                select content_hash, model, answer, finish, prompt_tokens, completion_tokens, cost, estimated
                 from synthesis.calls where tenant_id = $1 and request_id = $2
                 """,
-                self._tenant,
-                request_id,
+                order.tenant,
+                order.request_id,
             )
         if row is None:
             return None
-        if row["content_hash"] != content_hash:
-            raise RequestIdReused(request_id)
+        if row["content_hash"] != order.content_hash:
+            raise RequestIdReused(order.request_id)
         usage = Usage(
             model=row["model"],
             prompt_tokens=row["prompt_tokens"],
@@ -49,34 +49,35 @@ class TenantLedger:
             estimated=row["estimated"],
             from_ledger=True,
         )
-        return Answer(row["answer"], usage)
+        return Answer(row["answer"], Finish(row["finish"]), usage)
 
-    async def record(self, request_id: RequestId, content_hash: bytes, answer: Answer) -> None:
+    async def record(self, order: Order, answer: Answer) -> None:
         """Keep a finished call. One that another replica finished meanwhile stays as it is."""
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(order.tenant) as connection:
             await connection.execute(
                 """
                 insert into synthesis.calls
-                    (tenant_id, request_id, content_hash, model, answer,
+                    (tenant_id, request_id, content_hash, model, prompt_version, answer, finish,
                      prompt_tokens, completion_tokens, cost, estimated)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 on conflict do nothing
                 """,
-                self._tenant,
-                request_id,
-                content_hash,
+                order.tenant,
+                order.request_id,
+                order.content_hash,
                 answer.usage.model,
-                # PostgreSQL's text has no NUL.
-                answer.text.replace("\x00", ""),
+                VERSION,
+                answer.text,
+                answer.finish.value,
                 answer.usage.prompt_tokens,
                 answer.usage.completion_tokens,
                 answer.usage.cost,
                 answer.usage.estimated,
             )
 
-    async def usage(self, start: datetime, end: datetime) -> Sequence[ModelUsage]:
+    async def usage(self, tenant: TenantId, *, start: datetime, end: datetime) -> Sequence[ModelUsage]:
         """What each model consumed from `start`, inclusive, to `end`, exclusive."""
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(
                 """
                 select model, count(*) as calls, sum(prompt_tokens)::bigint as prompt_tokens,
@@ -85,7 +86,7 @@ class TenantLedger:
                 where tenant_id = $1 and create_time >= $2 and create_time < $3
                 group by model order by model
                 """,
-                self._tenant,
+                tenant,
                 start,
                 end,
             )

@@ -4,9 +4,11 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from services.synthesis.model import Brief, WriterKind
+from services.synthesis.model import Brief, Usage, WriterKind
 
 WRITE_SPAN: Final = "synthesis.write"
+BUY_SPAN: Final = "synthesis.buy"
+MODEL_ATTRIBUTE: Final = "dossier.llm.model"
 
 _briefs = Counter(
     "dossier_synthesis_briefs_total",
@@ -24,12 +26,14 @@ def count(brief: Brief) -> None:
     for claims in (*brief.sections.values(), brief.dropped):
         for claim in claims:
             _claims.labels(verdict=claim.verdict.value).inc()
-    if not brief.usage.from_ledger:
-        _tokens.labels(kind="prompt").inc(brief.usage.prompt_tokens)
-        _tokens.labels(kind="completion").inc(brief.usage.completion_tokens)
-        _cost.inc(float(brief.usage.cost))
 
 
-for writer in WriterKind:
+def count_purchase(usage: Usage) -> None:
+    _tokens.labels(kind="prompt").inc(usage.prompt_tokens)
+    _tokens.labels(kind="completion").inc(usage.completion_tokens)
+    _cost.inc(float(usage.cost))
+
+
+for _writer in WriterKind:
     # Shown as zero before the first brief, so that a rate can be taken from the beginning.
-    _briefs.labels(writer=writer.value, fallback="no")
+    _briefs.labels(writer=_writer.value, fallback="no")

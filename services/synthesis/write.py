@@ -1,19 +1,20 @@
 """Writes one brief: in a language model's words if one is configured, else the built-in writer's."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, assert_never
+
+import structlog
 
 from services.synthesis import extractive
 from services.synthesis.model import (
-    Answer,
     Brief,
     Claim,
     Confidence,
     Draft,
     Evidence,
-    Ledger,
+    EvidenceKind,
+    Finish,
     ModelUnavailable,
     Order,
     SectionKind,
@@ -23,79 +24,64 @@ from services.synthesis.model import (
     as_fallback,
     within_words,
 )
-from services.synthesis.prompt import Prompt, UnusableAnswer, prompt_for, read_answer
-from services.synthesis.verify import judged
+from services.synthesis.prompt import UnusableAnswer, read_answer
+from services.synthesis.purchase import Purchases
+from services.synthesis.verify import Checker
 
-# Scores at which evidence is nearly the same matter, and at which it fits.
-_NEARLY_SAME: Final = 0.75
-_FITS: Final = 0.5
+# Time to write, check and send the built-in writer's brief when the language model's answer does not come.
+_MARGIN_SECONDS: Final = 0.5
+# Scores at which evidence is nearly the same matter, and at which it fits: the sources score a verbatim copy
+# near 1, and the right past ticket of a newly worded incident 0.35 to 0.5.
+_NEARLY_SAME: Final = 0.5
+_FITS: Final = 0.3
+_SAYS_WHAT_IS: Final = frozenset({EvidenceKind.ASSET, EvidenceKind.PREFIX})
 
-
-class LanguageModel(Protocol):
-    async def answer(self, model: str, prompt: Prompt) -> Answer:
-        """The finished answer of the model of that name, or `ModelUnavailable`."""
-        ...
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class BriefWriter:
-    """`model` is None where no language model is configured."""
+    """`purchases` is None where no language model is configured."""
 
-    model: LanguageModel | None
-    default_model: str
-    timeout_seconds: float
+    purchases: Purchases | None
 
-    async def write(self, order: Order, ledger: Ledger) -> Brief:
-        if self.model is None or not order.evidence:
-            return checked(
-                extractive.draft(order.ticket, order.evidence), order, WriterKind.EXTRACTIVE, Usage()
-            )
+    async def write(self, order: Order, *, within_seconds: float | None) -> Brief:
+        """`within_seconds` is how long the caller waits, None for as long as it takes."""
+        if self.purchases is None or not order.evidence:
+            return _extract(order, Usage())
+        patience = None if within_seconds is None else within_seconds - _MARGIN_SECONDS
         try:
-            answer = await self._answer(self.model, order, ledger)
-        except (ModelUnavailable, TimeoutError) as problem:
-            reason = str(problem) or "the language model did not answer in time"
-            return self._fallback(order, reason, Usage())
+            answer = await self.purchases.answer(order, within_seconds=patience)
+        except ModelUnavailable as problem:
+            return _fallback(order, str(problem), Usage())
+        problem_with_it = _unfinished(answer.finish)
+        if problem_with_it:
+            return _fallback(order, problem_with_it, answer.usage)
         try:
             draft = read_answer(answer.text)
-        except UnusableAnswer:
-            return self._fallback(
-                order, "the language model's answer was not of the form asked for", answer.usage
-            )
-        brief = checked(draft, order, WriterKind.LLM, answer.usage)
-        if brief.nothing_similar:
-            return self._fallback(order, "nothing in the language model's answer was borne out", answer.usage)
+        except UnusableAnswer as unusable:
+            _log.warning("answer_unusable", model=answer.usage.model, problem=str(unusable))
+            return _fallback(order, "the language model's answer was not of the form asked for", answer.usage)
+        brief = checked(draft, order, writer=WriterKind.LLM, usage=answer.usage)
+        if brief.nothing_similar and brief.dropped:
+            return _fallback(order, "nothing in the language model's answer was borne out", answer.usage)
         return brief
 
-    async def _answer(self, model: LanguageModel, order: Order, ledger: Ledger) -> Answer:
-        """From the ledger, else bought, and then in the ledger before anyone uses it."""
-        recorded = await ledger.find(order.request_id, order.content_hash)
-        if recorded is not None:
-            return recorded
-        async with asyncio.timeout(self.timeout_seconds):
-            answer = await model.answer(order.options.model or self.default_model, prompt_for(order))
-        await ledger.record(order.request_id, order.content_hash, answer)
-        return answer
 
-    @staticmethod
-    def _fallback(order: Order, reason: str, usage: Usage) -> Brief:
-        draft = extractive.draft(order.ticket, order.evidence)
-        return as_fallback(checked(draft, order, WriterKind.EXTRACTIVE, usage), reason=reason, usage=usage)
-
-
-def checked(draft: Draft, order: Order, writer: WriterKind, usage: Usage) -> Brief:
+def checked(draft: Draft, order: Order, *, writer: WriterKind, usage: Usage) -> Brief:
     """The draft with every claim judged, the unsupported ones dropped and the rest cut to length."""
     known = {each.id: each for each in order.evidence}
     # The built-in writer quotes the evidence in whatever language it is in, so its words can be compared.
     language = order.options.language if writer is WriterKind.LLM else "en"
+    checker = Checker(known, order.ticket, language)
     claims: dict[SectionKind, list[Claim]] = {}
     dropped: list[Claim] = []
     for kind, section in draft.claims.items():
-        for claim in section:
-            verdict = judged(claim, known=known, ticket=order.ticket, language=language)
-            if verdict.verdict is Verdict.UNSUPPORTED:
-                dropped.append(verdict)
+        for claim in map(checker.judged, section):
+            if claim.verdict is Verdict.UNSUPPORTED:
+                dropped.append(claim)
             else:
-                claims.setdefault(kind, []).append(verdict)
+                claims.setdefault(kind, []).append(claim)
     sections = within_words(claims, order.options.max_words)
     cited_ids = dict.fromkeys(i for section in sections.values() for c in section for i in c.evidence_ids)
     cited = tuple(known[i] for i in cited_ids)
@@ -109,14 +95,45 @@ def checked(draft: Draft, order: Order, writer: WriterKind, usage: Usage) -> Bri
     )
 
 
+def _extract(order: Order, usage: Usage) -> Brief:
+    draft = extractive.draft(order.ticket, order.evidence, max_words=order.options.max_words)
+    return checked(draft, order, writer=WriterKind.EXTRACTIVE, usage=usage)
+
+
+def _fallback(order: Order, reason: str, usage: Usage) -> Brief:
+    _log.warning("language_model_not_used", reason=reason)
+    return as_fallback(_extract(order, usage), reason=reason)
+
+
+def _unfinished(finish: Finish) -> str:
+    """Why an answer is not used; empty for a complete one."""
+    match finish:
+        case Finish.COMPLETE:
+            return ""
+        case Finish.CUT_OFF:
+            return "the language model's answer was cut off"
+        case Finish.DECLINED:
+            return "the language model declined to answer"
+        case _:
+            assert_never(finish)
+
+
 def _confidence(cited: Sequence[Evidence]) -> Confidence:
-    scores = sorted((each.score for each in cited), reverse=True)
-    match scores:
-        case [best, *_] if best >= _NEARLY_SAME:
+    """How well the best of it fits, and whether another thing agrees.
+
+    Knowing what an address is says nothing of the problem, and two passages of one article are one thing.
+    """
+    best: dict[tuple[str, str], float] = {}
+    for each in cited:
+        if each.kind not in _SAYS_WHAT_IS:
+            thing = (each.source, each.name)
+            best[thing] = max(best.get(thing, 0.0), each.score)
+    match sorted(best.values(), reverse=True):
+        case [first, *_] if first >= _NEARLY_SAME:
             return Confidence.HIGH
         case [_, second, *_] if second >= _FITS:
             return Confidence.HIGH
-        case [best, *_] if best >= _FITS:
+        case [first, *_] if first >= _FITS:
             return Confidence.MEDIUM
         case _:
             return Confidence.LOW
