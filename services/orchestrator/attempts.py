@@ -12,8 +12,8 @@ from services.orchestrator.failures import Permanent, Transient
 
 T = TypeVar("T")
 
-_QUICKLY: Final = wait_exponential_jitter(initial=0.5, max=10, jitter=0.5)
-_SLOWLY: Final = wait_exponential_jitter(initial=2, max=60, jitter=5)
+_QUICKLY: Final = wait_exponential_jitter(multiplier=0.5, max=10, jitter=0.5)
+_SLOWLY: Final = wait_exponential_jitter(multiplier=2, max=60, jitter=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from services.runtime.telemetry import span
 
 # A statement's time limit is a database in trouble, too.
 _DATABASE_LOST: Final = (DependencyUnavailable, TimeoutError)
-_WITHOUT_DATABASE: Final = wait_exponential_jitter(initial=0.2, max=5, jitter=0.2)
+_WITHOUT_DATABASE: Final = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
 
 _log = structlog.get_logger(__name__)
 

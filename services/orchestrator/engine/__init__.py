@@ -5,7 +5,8 @@ step to the service's event loop, where the channels and connection pools live. 
 again; one that was cut off is, so steps look for what they did before.
 """
 
-from services.orchestrator.engine.engine import Engine, EngineSettings
+from services.orchestrator.engine.configuration import EngineSettings
+from services.orchestrator.engine.engine import Engine
 from services.orchestrator.engine.workflow import QUEUE, Progress, StepFunction, Workflow
 
 __all__ = ["QUEUE", "Engine", "EngineSettings", "Progress", "StepFunction", "Workflow"]

@@ -5,29 +5,27 @@ import concurrent.futures
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import sqlalchemy
 import structlog
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS
 from dbos import error as dbos_error
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
+from services.orchestrator.engine.configuration import (
+    EngineSettings,
+    configuration,
+    connections,
+    declare_queue,
+)
 from services.orchestrator.engine.quiet import tame
 from services.orchestrator.engine.threads import in_thread
-from services.orchestrator.engine.workflow import QUEUE, Progress, StepFunction, Workflow
+from services.orchestrator.engine.workflow import Progress, StepFunction, Workflow
 from services.orchestrator.model import EnhancementId, Run, TenantId
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 
-_SCHEMA: Final = "dbos"
-_ROLE: Final = "dossier_orchestrator"
-# Pinned: the engine's own choice is a hash of the code, and a release would not take up what the one before
-# it left. Raise it when the names or the order of a workflow's steps change, and drain before.
-_VERSION: Final = "1"
-_POLL_SECONDS: Final = 0.1
 _STEP_GRACE_SECONDS: Final = 3.0
 _CLOSE_SECONDS: Final = 8.0
 
@@ -45,15 +43,6 @@ class HandedBack(BaseException):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    database_url: str
-    executor_id: str
-    worker_concurrency: int
-    tenant_concurrency: int
-    pool_max: int
-
-
 class Engine:
     """One a process: DBOS is a singleton."""
 
@@ -61,6 +50,7 @@ class Engine:
         self, settings: EngineSettings, *, database: Database, workflows: Sequence[Workflow]
     ) -> None:
         self._settings = settings
+        self._pool = connections(settings)
         self._database = database
         self._workflows = workflows
         self._loop = asyncio.get_running_loop()
@@ -80,7 +70,7 @@ class Engine:
             retry=retry_if_exception_type(
                 (sqlalchemy.exc.SQLAlchemyError, dbos_error.DBOSException, DependencyUnavailable)
             ),
-            wait=wait_exponential_jitter(initial=0.3, max=5, jitter=0.3),
+            wait=wait_exponential_jitter(multiplier=0.3, max=5, jitter=0.3),
             before_sleep=self._not_started,
         ):
             with attempt:
@@ -119,45 +109,21 @@ class Engine:
     def _destroy(self) -> None:
         with self._singleton:
             DBOS.destroy(destroy_registry=True)
+            self._pool.dispose()
 
     def _launched(self) -> DBOS:
         tame()
-        engine = DBOS(config=self._config())
+        declare_queue(self._settings, self._pool)
+        engine = DBOS(config=configuration(self._settings, self._pool))
         try:
             for workflow in self._workflows:
                 self._register(workflow)
             DBOS.launch()
-            DBOS.register_queue(
-                QUEUE,
-                worker_concurrency=self._settings.worker_concurrency,
-                partition_concurrency=self._settings.tenant_concurrency,
-                polling_interval_sec=_POLL_SECONDS,
-                on_conflict="always_update",
-            )
         except BaseException:
             DBOS.destroy(destroy_registry=True)
             raise
         _log.info("engine_started", executor_id=self._settings.executor_id)
         return engine
-
-    def _config(self) -> DBOSConfig:
-        url = self._settings.database_url
-        connect: dict[str, object] = {"application_name": f"{_ROLE}_engine", "connect_timeout": 5}
-        if urlsplit(url).username != _ROLE:
-            connect["options"] = f"-c role={_ROLE}"
-        return {
-            "name": "dossier-orchestrator",
-            "system_database_url": urlsplit(url)._replace(scheme="postgresql").geturl(),
-            "dbos_system_schema": _SCHEMA,
-            "sys_db_pool_size": self._settings.pool_max,
-            "db_engine_kwargs": {"connect_args": connect},
-            # `dossier migrate` does it, as a role that may.
-            "run_migrations": False,
-            "application_version": _VERSION,
-            "executor_id": self._settings.executor_id,
-            "log_level": "WARNING",
-            "enable_otlp": False,
-        }
 
     def _register(self, workflow: Workflow) -> None:
         steps = [self._checkpointed(name, step) for name, step in workflow.steps.items()]

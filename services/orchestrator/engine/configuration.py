@@ -1,0 +1,86 @@
+"""How DBOS is configured here, and why."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import sqlalchemy
+from dbos import DBOSClient, DBOSConfig
+
+from services.orchestrator.engine.workflow import QUEUE
+
+_NAME: Final = "dossier-orchestrator"
+_SCHEMA: Final = "dbos"
+_ROLE: Final = "dossier_orchestrator"
+# Pinned: the engine's own choice is a hash of the code, and a release would not take up what the one before
+# it left. Raise it when the names or the order of a workflow's steps change, and drain before.
+_VERSION: Final = "1"
+_POLL_SECONDS: Final = 0.1
+_CONNECT_SECONDS: Final = 5
+_IDLE_TRANSACTION_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    database_url: str
+    executor_id: str
+    worker_concurrency: int
+    tenant_concurrency: int
+    pool_max: int
+
+
+def connections(settings: EngineSettings) -> sqlalchemy.Engine:
+    """The engine's own pool: it speaks to PostgreSQL synchronously, from its threads."""
+    url = sqlalchemy.make_url(settings.database_url).set(drivername="postgresql+psycopg")
+    options = f"-c idle_in_transaction_session_timeout={_IDLE_TRANSACTION_MS}"
+    if urlsplit(settings.database_url).username != _ROLE:
+        options += f" -c role={_ROLE}"
+    return sqlalchemy.create_engine(
+        url,
+        pool_size=settings.pool_max,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "application_name": f"{_ROLE}_engine",
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": options,
+        },
+    )
+
+
+def configuration(settings: EngineSettings, pool: sqlalchemy.Engine) -> DBOSConfig:
+    return {
+        "name": _NAME,
+        "system_database_engine": pool,
+        "dbos_system_schema": _SCHEMA,
+        # `dossier migrate` does it, as a role that may; this only checks.
+        "run_migrations": False,
+        "application_version": _VERSION,
+        "executor_id": settings.executor_id,
+        "log_level": "WARNING",
+        "enable_otlp": False,
+    }
+
+
+def declare_queue(settings: EngineSettings, pool: sqlalchemy.Engine) -> None:
+    """Before the engine starts, which would notice a new queue only a second later.
+
+    Fair by partition: at each poll the engine goes through the tenants with work in random order and takes as
+    many runs of each as that tenant may still have in progress. No limit over all replicas: it would make
+    every take a serializable transaction.
+    """
+    client = DBOSClient(
+        system_database_engine=pool,
+        dbos_system_schema=_SCHEMA,
+        application_name=_NAME,
+        retry_connection_errors=False,
+    )
+    try:
+        client.register_queue(
+            QUEUE,
+            worker_concurrency=settings.worker_concurrency,
+            partition_concurrency=settings.tenant_concurrency,
+            polling_interval_sec=_POLL_SECONDS,
+        )
+    finally:
+        client.destroy()
