@@ -31,14 +31,16 @@ class EndlessServicer(EchoServicer):
     """Repeats without end, so that a client that leaves finds it in the middle of sending."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.ran_in: asyncio.Task[Any] | None = None
+        self.closed_in: asyncio.Task[Any] | None = None
 
     async def Repeat(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+        self.ran_in = asyncio.current_task()
         try:
             while True:
                 yield request
         finally:
-            self.closed = True
+            self.closed_in = asyncio.current_task()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,16 @@ async def eventually(holds: Callable[[], bool], *, within_seconds: float = 5) ->
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"
         await asyncio.sleep(0.01)
+
+
+def started(method: str) -> float:
+    """How many calls of the echo service began, by its metrics."""
+    return sum(
+        sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "grpc_server_started_total" and sample.labels["grpc_method"] == method
+    )
 
 
 def handled(method: str, code: str) -> float:

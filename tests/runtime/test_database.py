@@ -1,6 +1,8 @@
 """Tenant transactions on a real PostgreSQL, as a role that row-level security binds."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -91,6 +93,17 @@ async def test_a_tenant_set_for_the_session_by_mistake_does_not_follow_either(da
     assert await bodies(database, None) == []
 
 
+async def test_the_tenant_does_not_follow_even_where_a_pooler_keeps_the_session(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_here(*_: object, **__: object) -> None:
+        """In transaction mode the reset reaches some other server connection."""
+
+    monkeypatch.setattr(asyncpg.Connection, "reset", not_here)
+    await write(database, "acme", "a")
+    assert await bodies(database, None) == []
+
+
 @pytest.mark.parametrize("tenant", ["o'brien", "a'; drop table note; --", "ÄÖ", "$1"])
 async def test_a_tenants_name_is_data(database: Database, tenant: str) -> None:
     await write(database, tenant, "kept")
@@ -160,6 +173,26 @@ async def test_a_query_given_up_leaves_the_connection_usable(database: Database)
     with pytest.raises(asyncio.CancelledError):
         await querying
     await database.check()
+
+
+async def test_work_given_up_on_a_stalled_connection_ends_without_it(database: Database) -> None:
+    pids: list[int] = []
+
+    async def stall() -> None:
+        async with database.transaction() as connection:
+            pids.append(await connection.fetchval("select pg_backend_pid()"))
+            os.kill(pids[0], signal.SIGSTOP)
+            await connection.execute("select 1")
+
+    stalled = asyncio.create_task(stall())
+    try:
+        await eventually(lambda: bool(pids))
+        stalled.cancel()
+        await eventually(stalled.done, within_seconds=15)
+        await database.check()
+    finally:
+        os.kill(pids[0], signal.SIGCONT)
+    assert stalled.cancelled()
 
 
 async def test_waiting_for_a_connection_has_an_end(database: Database) -> None:

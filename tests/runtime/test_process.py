@@ -58,8 +58,9 @@ async def echo_process(keys: Keys, **environment: str) -> AsyncIterator[Process]
             lambda: "service_ready" in process.events or child.returncode is not None, within_seconds=30
         )
         yield process
-        await child.wait()
-        await reading
+        async with asyncio.timeout(30):
+            await child.wait()
+            await reading
     finally:
         if child.returncode is None:
             child.kill()
