@@ -1,0 +1,55 @@
+"""Who may call what. This is the only place that says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from services.runtime.caller import Caller
+from services.tenants.errors import RoleRequired
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The roles that may call, and, where that matters, the one service that may."""
+
+    roles: frozenset[str]
+    subject: str | None = None
+
+
+_OPERATOR: Final = Grant(frozenset({"operator"}))
+_ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
+_GATEWAY: Final = Grant(frozenset({"service"}), subject="gateway")
+_ORCHESTRATOR: Final = Grant(frozenset({"service"}), subject="orchestrator")
+
+GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
+    {
+        "CreateTenant": _OPERATOR,
+        "GetTenant": _ANYBODY,
+        "ListTenants": _OPERATOR,
+        "ListWebhookSecrets": _GATEWAY,
+        "GetTicketingAccess": _ORCHESTRATOR,
+        "AuthenticateApiKey": _GATEWAY,
+    }
+)
+
+
+def require_grant(rpc: str, caller: Caller) -> None:
+    grant = GRANTS[rpc]
+    if caller.role not in grant.roles:
+        raise RoleRequired(
+            f"the role {caller.role} may not call {rpc}",
+            metadata={"role": caller.role, "required": ", ".join(sorted(grant.roles))},
+        )
+    if grant.subject is not None and caller.subject != grant.subject:
+        raise RoleRequired(
+            f"only {grant.subject} may call {rpc}",
+            metadata={"subject": caller.subject, "required": grant.subject},
+        )
+
+
+def may_know(caller: Caller, tenant: str) -> bool:
+    """Operators know every client, services too unless they act for one, and all others only their own."""
+    if caller.role == "operator" or (caller.role == "service" and caller.tenant is None):
+        return True
+    return caller.tenant == tenant

@@ -1,0 +1,44 @@
+"""Gives secrets to the two services that need them in the clear."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from services.tenants.errors import TenantNotFound, TenantSuspended
+from services.tenants.model import Secret, SecretKind, Tenant, TenantId, WebhookSecret
+from services.tenants.sealing import KeyEncryptionKey, Place
+from services.tenants.store import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class TicketingAccess:
+    tenant: Tenant
+    credentials: Mapping[str, str] = field(repr=False)
+
+
+class Discloser:
+    def __init__(self, directory: Directory, key: KeyEncryptionKey) -> None:
+        self._directory = directory
+        self._key = key
+        self._decoy = key.seal(Secret.random(), Place(TenantId(""), SecretKind.WEBHOOK, 0))
+
+    async def webhook_secrets(self, tenant: TenantId, tool: str) -> Sequence[WebhookSecret]:
+        """The newest first. None for an unknown or suspended tenant or another tool.
+
+        All of these take the same work, so that the time does not tell strangers which tenants there are.
+        """
+        found, kept = await self._directory.live_secrets(tenant, SecretKind.WEBHOOK)
+        opened = [
+            WebhookSecret(each.id, self._key.open(each), each.expire_time) for each in kept or [self._decoy]
+        ]
+        return opened if found is not None and found.served and found.ticketing.tool == tool else ()
+
+    async def ticketing_access(self, tenant: TenantId) -> TicketingAccess:
+        found, kept = await self._directory.live_secrets(tenant, SecretKind.TICKETING)
+        if found is None:
+            raise TenantNotFound(tenant)
+        if not found.served:
+            raise TenantSuspended(tenant)
+        credentials = orjson.loads(self._key.open(kept[0]).reveal()) if kept else {}
+        return TicketingAccess(found, credentials)

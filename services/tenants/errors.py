@@ -1,0 +1,55 @@
+from collections.abc import Iterable
+
+import grpc
+
+from services.runtime.errors import PermissionDenied, ServiceError, Unauthenticated
+
+
+class TenantNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "TENANT_NOT_FOUND"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"there is no tenant {tenant}", metadata={"tenant_id": tenant})
+
+
+class TenantExists(ServiceError):
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = "TENANT_EXISTS"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"there is a tenant {tenant} already; choose another id", metadata={"tenant_id": tenant}
+        )
+
+
+class TenantSuspended(ServiceError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TENANT_SUSPENDED"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"the tenant {tenant} is suspended; resume it first", metadata={"tenant_id": tenant})
+
+
+class ToolUnknown(ServiceError):
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "TOOL_UNKNOWN"
+
+    def __init__(self, tool: str, installed: Iterable[str]) -> None:
+        names = ", ".join(sorted(installed))
+        super().__init__(
+            f"no adapter for the ticketing tool {tool!r} is installed; there are: {names}",
+            metadata={"tool": tool, "installed": names},
+            field="tenant.ticketing.tool",
+        )
+
+
+class ApiKeyInvalid(Unauthenticated):
+    reason = "API_KEY_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the API key is unknown, revoked or expired")
+
+
+class RoleRequired(PermissionDenied):
+    reason = "ROLE_REQUIRED"

@@ -1,0 +1,132 @@
+"""Clients, their secrets and their keys."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final, NewType, Self
+
+TenantId = NewType("TenantId", str)
+
+_API_KEY_PREFIX: Final = "dsk_"
+_RANDOM_BYTES: Final = 32
+
+
+def tenant_id(text: str) -> TenantId:
+    # PostgreSQL's text has no NUL: a name with one is nobody's, and is asked for as such.
+    return TenantId(text.replace("\0", "\ufffd"))
+
+
+class TenantState(Enum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Role(Enum):
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    TECHNICIAN = "technician"
+    VIEWER = "viewer"
+
+
+class SecretKind(Enum):
+    WEBHOOK = "webhook"
+    TICKETING = "ticketing"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret in the clear. It shows itself to nobody who does not ask."""
+
+    _value: bytes = field(repr=False)
+
+    @classmethod
+    def random(cls, prefix: str = "") -> Self:
+        """Text that may stand in a header or an address."""
+        return cls((prefix + secrets.token_urlsafe(_RANDOM_BYTES)).encode())
+
+    @classmethod
+    def api_key(cls) -> Self:
+        return cls.random(_API_KEY_PREFIX)
+
+    def reveal(self) -> bytes:
+        return self._value
+
+    def digest(self) -> bytes:
+        """What is kept of a secret that only has to be recognised.
+
+        A plain hash is enough for 32 random bytes: there is nothing to guess.
+        """
+        return hashlib.sha256(self._value).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticketing:
+    tool: str
+    base_url: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BriefSettings:
+    """Empty and 0 mean the default."""
+
+    language: str = ""
+    model: str = ""
+    max_words: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSource:
+    name: str
+    target: str
+    deadline_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    id: TenantId
+    display_name: str
+    ticketing: Ticketing
+    brief: BriefSettings
+    sources: tuple[ContextSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant(NewTenant):
+    state: TenantState
+    create_time: datetime
+    update_time: datetime
+    version: int
+    """Counts the changes."""
+
+    @property
+    def served(self) -> bool:
+        return self.state is TenantState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecret:
+    id: str
+    secret: Secret
+    expire_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is kept: enough to recognise it, not to use it."""
+
+    id: str
+    hash: bytes
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Who an API key belongs to; an operator's key has no tenant."""
+
+    key_id: str
+    tenant: TenantId | None
+    role: Role

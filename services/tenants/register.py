@@ -1,0 +1,80 @@
+"""Takes a new client on: its settings, its webhook secret and its first API key, all or nothing."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from uuid_utils import uuid7
+
+from services.runtime.errors import InvalidArgument
+from services.tenants.errors import TenantExists, ToolUnknown
+from services.tenants.model import ApiKey, ContextSource, NewTenant, Role, Secret, SecretKind, Tenant
+from services.tenants.sealing import KeptSecret, KeyEncryptionKey, Place
+from services.tenants.store import Directory
+
+_FIRST_VERSION = 1
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What is shown this once."""
+
+    webhook_secret: Secret
+    api_key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`issued` is None when the request had been carried out before."""
+
+    tenant: Tenant
+    issued: Issued | None
+
+
+class Registrar:
+    def __init__(self, directory: Directory, key: KeyEncryptionKey, tools: Collection[str]) -> None:
+        self._directory = directory
+        self._key = key
+        self._tools = tools
+
+    async def register(
+        self, new: NewTenant, *, credentials: Mapping[str, str], request_id: str
+    ) -> Registered:
+        """Safe to repeat with the same request id for a day; the secrets are not shown again."""
+        if new.ticketing.tool not in self._tools:
+            raise ToolUnknown(new.ticketing.tool, self._tools)
+        _check_distinct(new.sources)
+        issued = Issued(Secret.random(), Secret.api_key())
+        tenant = await self._directory.add(
+            new,
+            request_id=request_id,
+            secrets=self._sealed(new, issued.webhook_secret, credentials),
+            api_key=ApiKey(str(uuid7()), issued.api_key.digest(), Role.ADMIN),
+        )
+        if tenant is not None:
+            _log.info("tenant_registered", tenant_id=tenant.id, tool=tenant.ticketing.tool)
+            return Registered(tenant, issued)
+        before = await self._directory.added_by_request(new.id, request_id) if request_id else None
+        if before is None:
+            raise TenantExists(new.id)
+        return Registered(before, None)
+
+    def _sealed(
+        self, new: NewTenant, webhook_secret: Secret, credentials: Mapping[str, str]
+    ) -> list[KeptSecret]:
+        secrets = {SecretKind.WEBHOOK: webhook_secret}
+        if credentials:
+            secrets[SecretKind.TICKETING] = Secret(orjson.dumps(dict(credentials)))
+        return [
+            self._key.seal(secret, Place(new.id, kind, _FIRST_VERSION)) for kind, secret in secrets.items()
+        ]
+
+
+def _check_distinct(sources: Collection[ContextSource]) -> None:
+    names = [source.name for source in sources]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InvalidArgument(f"names {repeated} twice", field="tenant.sources")

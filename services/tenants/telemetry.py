@@ -1,0 +1,7 @@
+from typing import Final
+
+from prometheus_client import Counter
+
+AUTHENTICATIONS: Final = Counter(
+    "dossier_tenants_api_key_authentications", "API keys presented, by whether they were good", ["outcome"]
+)
