@@ -64,7 +64,7 @@ async def test_an_odd_answer_is_told_as_what_it_means(
 
 
 async def test_a_tool_that_repeats_the_key_does_not_bring_it_into_an_error(http: httpx.AsyncClient) -> None:
-    said = {"message": f"bad value {KEY}", "field": "x" * 500}
+    said = {"message": f"bad value {KEY} {'x' * 500}", "field": "status"}
     refused = {"response_status": {"status_code": 4001, "status": "failed", "messages": [said]}}
     async with tool(always(JSONResponse(refused, 400))) as connection:
         with pytest.raises(ToolRejected, match="4001") as failed:
