@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_LAST_SPANS_SECONDS = 2.0
 
 _tracer: Tracer | None = None
 
@@ -36,13 +37,19 @@ async def exporting(service: str) -> AsyncIterator[None]:
 
     resource = Resource.create({"service.namespace": "dossier", "service.name": service})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    exporter = OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("dossier")
     try:
         yield
     finally:
         _tracer = None
-        await asyncio.to_thread(provider.shutdown)
+        sending = asyncio.create_task(asyncio.to_thread(provider.shutdown))
+        await asyncio.wait({sending}, timeout=_LAST_SPANS_SECONDS)
+        if not sending.done():
+            # A collector that is away must not hold up a drain: this ends the exporter's retries.
+            await asyncio.to_thread(exporter.shutdown)
+        await sending
 
 
 @contextmanager

@@ -146,3 +146,10 @@ async def test_without_an_endpoint_nothing_is_traced(keys: Keys, monkeypatch: py
         assert telemetry.current_tracer() is None
         with telemetry.span("echo.step") as step:
             assert not step.is_recording()
+
+
+async def test_a_collector_that_is_away_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    async with asyncio.timeout(5), telemetry.exporting("echo"):
+        with telemetry.span("echo.step"):
+            pass
