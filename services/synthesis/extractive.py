@@ -25,6 +25,8 @@ _QUOTES_IN_BRIEF: Final = 6
 _CAUSE_HEADING: Final = re.compile(r"\b(?:cause|reason|why)", re.IGNORECASE)
 _SYMPTOM_HEADING: Final = re.compile(r"\b(?:symptom|background|overview)", re.IGNORECASE)
 _CAUTION_HEADING: Final = re.compile(r"\b(?:rule|never|warning|caution|important|careful)", re.IGNORECASE)
+# What is under such a heading says how things have to be, without a verb.
+_STATE_HEADING: Final = re.compile(r"\b(?:settings?|must)\b", re.IGNORECASE)
 _FEWEST_WORDS: Final = 3
 _STEP: Final = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 _HEADING: Final = " \u203a "
@@ -91,11 +93,13 @@ def _knowledge(article: _Article, asked: frozenset[str], said: Sequence[frozense
     ]
     if not fresh:
         passage = article.passages[0]
-        return Claim(f"{article.label}: {fitting(_quotable(passage), quote)}", (passage.id,))
+        return Claim(f"{_sentence(article.label)} {fitting(_quotable(passage), quote)}", (passage.id,))
     by_passage = {passage.id: found for passage, found in quotes}
     # The passages come best first, and of equals the first is taken.
     passage, start = max(fresh, key=lambda place: len(terms(by_passage[place[0].id][place[1]]) & asked))
-    return Claim(f"{article.label}: {fitting(by_passage[passage.id][start:], quote)}", (passage.id,))
+    return Claim(
+        f"{_sentence(article.label)} {fitting(by_passage[passage.id][start:], quote)}", (passage.id,)
+    )
 
 
 def _network(evidence: Sequence[Evidence], quote: int) -> Iterator[Claim]:
@@ -144,12 +148,14 @@ def _instructions(article: _Article, quote: int) -> Iterator[Claim]:
             step = [sentence for sentence in sentences(line) if not sentence.endswith(":")]
             if step:
                 yield Claim(fitting(step, quote), (passage.id,))
+    causes = [passage for passage in article.passages if _CAUSE_HEADING.search(_heading(passage))]
     for passage in article.passages:
-        if (
-            passage not in listed
-            and passage not in cautions
-            and not _SYMPTOM_HEADING.search(_heading(passage))
-        ):
+        # What to do about the second cause misleads where it is the first.
+        if passage in (*listed, *cautions, *causes[1:]) or _SYMPTOM_HEADING.search(_heading(passage)):
+            continue
+        if _STATE_HEADING.search(_heading(passage)):
+            yield Claim(f"{_heading(passage)}: {fitting(_quotable(passage), quote)}", (passage.id,))
+        else:
             yield from _actions(passage, quote)
 
 

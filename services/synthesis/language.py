@@ -15,6 +15,8 @@ _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]+"
 )
+# The stop words have "do" and "not"; the pieces of "don't" are in no list.
+_CONTRACTED: Final = re.compile(r"\b\w{1,7}n['\u2019]t\b", re.IGNORECASE)
 _LINE_MARK: Final = re.compile(r"^\s*(?:[-*+•]\s+|\d{1,2}[.)]\s+|>\s*)+")
 _LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^)\s]*\)")
 _EMPHASIS: Final = re.compile(r"\*{1,3}(?=\S)([^*\n]+?)(?<=\S)\*{1,3}|`([^`\n]+)`")
@@ -32,7 +34,7 @@ def visible(text: str) -> str:
 
 def terms(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
-    return frozenset(word.lexeme for word in words(text[:_LONGEST_TEXT]))
+    return frozenset(word.lexeme for word in words(_CONTRACTED.sub(" ", text[:_LONGEST_TEXT])))
 
 
 def lines(text: str) -> Iterator[str]:

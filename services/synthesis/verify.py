@@ -23,7 +23,7 @@ _LONGEST_CONTEXT: Final = 65_536
 _TOKEN: Final = re.compile(r"[^\s\"'\u201c\u201d\u201e\u2018\u2019(){}\[\],;<>|]+")
 # Kept whole across the punctuation of addresses, versions, codes, host names and links.
 _HARD: Final = re.compile(r"\d|@|://|\\|[^\W\d_]\.[^\W\d_]{2}")
-_CLAUSE_END: Final = re.compile(r"[:;\u2013\u2014]\s|\s-\s")
+_CLAUSE_END: Final = re.compile(r"[:;\u2013\u2014]\s|\s[-\u203a]\s")
 _NEGATION: Final = re.compile(
     r"\b(?:not|never|no|nor|without|cannot|\w+n['\u2019]t|nothing|nobody|none)\b", re.IGNORECASE
 )
