@@ -1,7 +1,7 @@
 """What each word of a document weighs: the half of BM25 that is known when the document is written."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,3 +39,13 @@ def weigh(fields: Iterable[Field]) -> dict[str, float]:
     length = sum(counts.values())
     halfway = _SATURATION * (1 - _LENGTH_DISCOUNT + _LENGTH_DISCOUNT * length / _USUAL_LENGTH)
     return {lexeme: count / (count + halfway) for lexeme, count in counts.items()}
+
+
+def merged(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Weigh a whole by its parts: each lexeme as in the part where it weighs most."""
+    whole: dict[str, float] = {}
+    for part in parts:
+        for lexeme, weight in part.items():
+            if lexeme in whole or len(whole) < _MAX_WORDS:
+                whole[lexeme] = max(weight, whole.get(lexeme, 0.0))
+    return whole

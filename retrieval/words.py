@@ -59,8 +59,9 @@ def words(text: str) -> Iterator[Word]:
     normal = unicodedata.normalize("NFKC", text)
     for match in _NAME.finditer(normal):
         name = match.group()
-        if len(name) <= LONGEST_WORD and any(character.isdigit() for character in name):
-            yield Word(name.casefold(), name)
+        folded = name.casefold()
+        if len(folded) <= LONGEST_WORD and any(character.isdigit() for character in folded):
+            yield Word(folded, name)
     for match in _WORD.finditer(normal):
         run = match.group()
         if re.match(f"[{_UNSPACED}]", run):
@@ -74,10 +75,8 @@ def words(text: str) -> Iterator[Word]:
 
 
 def _word(run: str) -> Iterator[Word]:
-    if len(run) > LONGEST_WORD:
-        return
     folded = run.casefold()
-    if folded not in _STOP_WORDS:
+    if len(folded) <= LONGEST_WORD and folded not in _STOP_WORDS:
         yield Word(_stem(folded), run)
 
 

@@ -61,10 +61,20 @@ def place_from(tokens: PageTokens, page_token: str) -> Place | None:
     match tokens.decode(page_token):
         case ():
             return None
-        case (str(created), str(source), str(ticket_id)):
+        case (str(created), str(source), str(ticket_id)) if _is_place(created, source, ticket_id):
             return Place(created, TicketKey(Source(source), TicketId(ticket_id)))
         case _:
             raise InvalidArgument("is not a page token", field="page_token")
+
+
+def _is_place(created: str, *names: str) -> bool:
+    """Anybody can make a token; PostgreSQL must be able to read what is in it."""
+    if any(_NUL in name for name in names):
+        return False
+    try:
+        return created == "-infinity" or datetime.fromisoformat(created).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def token_to(tokens: PageTokens, place: Place | None) -> str:

@@ -1,0 +1,1 @@
+"""Answers which passages of a client's knowledge base bear on a ticket, and keeps the articles."""

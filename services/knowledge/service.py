@@ -1,0 +1,105 @@
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import grpc
+
+from dossier.knowledge.v1 import knowledge_service_pb2 as pb
+from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
+from services.knowledge import telemetry, wire
+from services.knowledge.answers import find_answers
+from services.knowledge.errors import ArticleNotFound
+from services.knowledge.ingest import record, take_in
+from services.knowledge.settings import KnowledgeSettings
+from services.knowledge.store import TenantArticles
+from services.runtime.caller import current_tenant
+from services.runtime.database import Database
+from services.runtime.paging import PageTokens
+from services.runtime.serve import Service
+
+
+class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def SearchArticles(
+        self,
+        request: pb.SearchArticlesRequest,
+        context: grpc.aio.ServicerContext[pb.SearchArticlesRequest, pb.SearchArticlesResponse],
+    ) -> pb.SearchArticlesResponse:
+        found = await find_answers(self._articles(), wire.search_from(request))
+        telemetry.count_search(len(found))
+        return pb.SearchArticlesResponse(results=map(wire.write_answer, found))
+
+    async def GetArticle(
+        self,
+        request: pb.GetArticleRequest,
+        context: grpc.aio.ServicerContext[pb.GetArticleRequest, pb.GetArticleResponse],
+    ) -> pb.GetArticleResponse:
+        reference = wire.reference_to(request.article_id, request.source)
+        article = await self._articles().find(reference)
+        if article is None:
+            raise ArticleNotFound(reference.id)
+        return pb.GetArticleResponse(article=wire.write_article(article))
+
+    async def ListArticles(
+        self,
+        request: pb.ListArticlesRequest,
+        context: grpc.aio.ServicerContext[pb.ListArticlesRequest, pb.ListArticlesResponse],
+    ) -> pb.ListArticlesResponse:
+        tokens = PageTokens("ListArticles", current_tenant())
+        articles, end = await self._articles().page(
+            after=wire.place_from(tokens, request.page_token), size=wire.page_size(request)
+        )
+        return pb.ListArticlesResponse(
+            articles=map(wire.write_article, articles), next_page_token=wire.token_to(tokens, end)
+        )
+
+    async def RecordArticle(
+        self,
+        request: pb.RecordArticleRequest,
+        context: grpc.aio.ServicerContext[pb.RecordArticleRequest, pb.RecordArticleResponse],
+    ) -> pb.RecordArticleResponse:
+        article = wire.recorded_from(request)
+        created = await record(self._articles(), article)
+        return pb.RecordArticleResponse(article=wire.write_article(article), created=created)
+
+    async def ImportArticles(
+        self,
+        request_iterator: AsyncIterator[pb.ImportArticlesRequest],
+        context: grpc.aio.ServicerContext[pb.ImportArticlesRequest, pb.ImportArticlesResponse],
+    ) -> pb.ImportArticlesResponse:
+        return wire.write_report(await take_in(self._articles(), wire.batches_from(request_iterator)))
+
+    async def DeleteArticle(
+        self,
+        request: pb.DeleteArticleRequest,
+        context: grpc.aio.ServicerContext[pb.DeleteArticleRequest, pb.DeleteArticleResponse],
+    ) -> pb.DeleteArticleResponse:
+        reference = wire.reference_to(request.article_id, request.source)
+        if not await self._articles().delete(reference):
+            raise ArticleNotFound(reference.id)
+        return pb.DeleteArticleResponse()
+
+    def _articles(self) -> TenantArticles:
+        return TenantArticles(self._database, current_tenant())
+
+
+async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service:
+    database = Database.lazy(
+        settings.database_url.get_secret_value(),
+        role="dossier_knowledge",
+        pool_max=settings.database_pool_max,
+        statement_cache=settings.database_statement_cache,
+    )
+    closers.push_async_callback(database.close)
+    return Service(
+        servicers=[
+            (
+                pb.DESCRIPTOR.services_by_name["KnowledgeService"],
+                lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(
+                    KnowledgeServicer(database), server
+                ),
+            )
+        ],
+        checks={"postgresql": database.check},
+    )

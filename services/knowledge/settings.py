@@ -1,0 +1,10 @@
+from pydantic import Field
+
+from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+class KnowledgeSettings(ServiceSettings, DatabaseSettings):
+    model_config = settings_config("knowledge")
+
+    grpc_port: int = Field(default=50053, ge=0, le=65535)
+    metrics_port: int = Field(default=51053, ge=0, le=65535)

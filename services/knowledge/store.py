@@ -1,0 +1,277 @@
+"""One tenant's articles in PostgreSQL."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+import orjson
+
+from retrieval.documents import VERSION, merged
+from retrieval.questions import Frequencies, Plan
+from retrieval.sparse import sparse_vector
+from services.knowledge.model import (
+    ARTICLE_SHARE,
+    Article,
+    ArticleId,
+    ArticleKey,
+    ArticleReference,
+    Candidate,
+    Passage,
+    PassageKey,
+    Source,
+)
+from services.runtime.database import Connection, Database
+
+_NAME_COLUMNS: Final = "source, article_id, title, url, tags, updated"
+_UPSERT: Final = """
+    insert into knowledge.articles as known
+        (source, article_id, title, title_key, body, url, tags, updated)
+    select source, article_id, title, title_key, body, url, tags, updated
+    from jsonb_to_recordset($1::jsonb) as new (
+        source text, article_id text, title text, title_key text, body text, url text, tags text[],
+        updated timestamptz
+    )
+    on conflict (tenant_id, source, article_id) do update set
+        title = excluded.title, title_key = excluded.title_key, body = excluded.body, url = excluded.url,
+        tags = excluded.tags, updated = excluded.updated
+    where (known.title, known.body, known.url, known.tags, known.updated)
+        is distinct from (excluded.title, excluded.body, excluded.url, excluded.tags, excluded.updated)
+    returning source, article_id, known.xmax = 0 as created
+"""
+_INSERT_PASSAGES: Final = """
+    insert into knowledge.passages (source, article_id, position, headings, anchor, body)
+    select source, article_id, position, headings, anchor, body
+    from jsonb_to_recordset($1::jsonb) as new (
+        source text, article_id text, position integer, headings text[], anchor text, body text
+    )
+"""
+_INDEX_ARTICLES: Final = """
+    insert into knowledge.article_search (source, article_id, version, lexemes, weights)
+    select source, article_id, $2, array_to_tsvector(lexemes), weights::public.sparsevec
+    from jsonb_to_recordset($1::jsonb)
+        as new (source text, article_id text, lexemes text[], weights text)
+"""
+_INDEX_PASSAGES: Final = """
+    insert into knowledge.passage_search (source, article_id, position, weights)
+    select source, article_id, position, weights::public.sparsevec
+    from jsonb_to_recordset($1::jsonb)
+        as new (source text, article_id text, position integer, weights text)
+"""
+_PASSAGE_TABLES: Final = ("passages", "passage_search", "article_search")
+_GONE: Final = """
+    using unnest($1::text[], $2::text[]) as gone (source, article_id)
+    where cut.source = gone.source and cut.article_id = gone.article_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedPassage:
+    """A passage and the weights of its lexemes."""
+
+    passage: Passage
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedArticle:
+    article: Article
+    passages: Sequence[IndexedPassage]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write found: the articles that were not known, and those that were known differently."""
+
+    created: frozenset[ArticleKey]
+    updated: frozenset[ArticleKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the list an article stands."""
+
+    title_key: str
+    key: ArticleKey
+
+
+class TenantArticles:
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database = database
+        self._tenant = tenant
+
+    async def write(self, articles: Sequence[IndexedArticle]) -> Written:
+        """Insert or replace them with their passages in one transaction; no two have the same key."""
+        by_key = {each.article.key: each for each in articles}
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            rows = await connection.fetch(_UPSERT, _json(_article_row(each.article) for each in articles))
+            changed = {_key(row): row["created"] for row in rows}
+            await self._forget_passages(connection, [key for key, created in changed.items() if not created])
+            await self._keep_passages(connection, [by_key[key] for key in changed])
+        return Written(
+            created=frozenset(key for key, created in changed.items() if created),
+            updated=frozenset(key for key, created in changed.items() if not created),
+        )
+
+    async def find(self, reference: ArticleReference) -> Article | None:
+        async with self._database.tenant(self._tenant) as connection:
+            row = await connection.fetchrow(
+                f"select {_NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - a constant
+                " where article_id = $1 and ($2::text is null or source = $2) order by source limit 1",
+                reference.id,
+                reference.source,
+            )
+        return None if row is None else _article(row, body=row["body"])
+
+    async def page(self, *, after: Place | None, size: int) -> tuple[list[Article], Place | None]:
+        """Read up to `size` articles by title, without bodies; with the last one's place if more follow."""
+        # Two statements: with one for both, the plan could not start in the index where the page does.
+        where, place = "", []
+        if after is not None:
+            where = "where (title_key, source, article_id) > ($2, $3, $4)"
+            place = [after.title_key, after.key.source, after.key.id]
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                f"select {_NAME_COLUMNS}, title_key from knowledge.articles {where}"  # noqa: S608 - constants
+                " order by title_key, source, article_id limit $1",
+                size + 1,
+                *place,
+            )
+        shown = rows[:size]
+        last = shown[-1] if len(rows) > size else None
+        return [_article(row) for row in shown], Place(last["title_key"], _key(last)) if last else None
+
+    async def delete(self, reference: ArticleReference) -> bool:
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            rows = await connection.fetch(
+                "delete from knowledge.articles where article_id = $1 and ($2::text is null or source = $2)"
+                " returning source, article_id",
+                reference.id,
+                reference.source,
+            )
+            await self._forget_passages(connection, [_key(row) for row in rows])
+        return bool(rows)
+
+    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                "select lexeme, articles from knowledge.lexeme_counts where lexeme = any($1::text[])",
+                ["", *lexemes],
+            )
+        documents: dict[str, int] = {row["lexeme"]: row["articles"] for row in rows}
+        return Frequencies(corpus=documents.pop("", 0), documents=documents)
+
+    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
+        """Find the articles whose words add up to most, best first, each with its best passage."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                "select source, article_id, position, summed"
+                " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5)",
+                list(plan.seeds),
+                sparse_vector(plan.weights),
+                VERSION,
+                ARTICLE_SHARE,
+                limit,
+            )
+        return [Candidate(_passage_key(row), row["summed"]) for row in rows]
+
+    async def read_passages(self, keys: Sequence[PassageKey]) -> dict[PassageKey, tuple[Article, Passage]]:
+        """Read passages, each with its article's name."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                f"select {_NAME_COLUMNS}, position, headings, anchor, passages.body"  # noqa: S608 - a constant
+                " from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)"
+                " join knowledge.articles using (source, article_id)"
+                " join knowledge.passages using (tenant_id, source, article_id, position)",
+                [key.article.source for key in keys],
+                [key.article.id for key in keys],
+                [key.position for key in keys],
+            )
+        return {
+            _passage_key(row): (
+                _article(row),
+                Passage(tuple(row["headings"]), row["anchor"], row["body"]),
+            )
+            for row in rows
+        }
+
+    async def _become_writer(self, connection: Connection) -> None:
+        """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"knowledge.articles:{self._tenant}"
+        )
+
+    async def _keep_passages(self, connection: Connection, articles: Sequence[IndexedArticle]) -> None:
+        rows = [_passage_row(each, at) for each in articles for at in range(len(each.passages))]
+        if not rows:
+            return
+        wholes = [_whole_row(each) for each in articles]
+        await connection.execute(_INSERT_PASSAGES, _json(rows))
+        await connection.execute(_INDEX_PASSAGES, _json(rows))
+        await connection.execute(_INDEX_ARTICLES, _json(row for row in wholes if row["lexemes"]), VERSION)
+
+    async def _forget_passages(self, connection: Connection, keys: Sequence[ArticleKey]) -> None:
+        gone = [key.source for key in keys], [key.id for key in keys]
+        for table in _PASSAGE_TABLES:
+            await connection.execute(f"delete from knowledge.{table} as cut {_GONE}", *gone)  # noqa: S608
+
+
+def _json(rows: Iterable[Mapping[str, object]]) -> str:
+    return orjson.dumps(list(rows)).decode()
+
+
+def _article_row(article: Article) -> dict[str, object]:
+    return {
+        "source": article.key.source,
+        "article_id": article.key.id,
+        "title": article.title,
+        "title_key": article.title_key,
+        "body": article.body,
+        "url": article.url,
+        "tags": article.tags,
+        "updated": article.updated,
+    }
+
+
+def _passage_row(indexed: IndexedArticle, position: int) -> dict[str, object]:
+    part = indexed.passages[position]
+    return {
+        "source": indexed.article.key.source,
+        "article_id": indexed.article.key.id,
+        "position": position,
+        "headings": part.passage.headings,
+        "anchor": part.passage.anchor,
+        "body": part.passage.text,
+        "weights": sparse_vector(part.weights),
+    }
+
+
+def _whole_row(indexed: IndexedArticle) -> dict[str, object]:
+    weights = merged(part.weights for part in indexed.passages)
+    return {
+        "source": indexed.article.key.source,
+        "article_id": indexed.article.key.id,
+        "lexemes": list(weights),
+        "weights": sparse_vector(weights),
+    }
+
+
+def _key(row: asyncpg.Record) -> ArticleKey:
+    return ArticleKey(Source(row["source"]), ArticleId(row["article_id"]))
+
+
+def _passage_key(row: asyncpg.Record) -> PassageKey:
+    return PassageKey(_key(row), row["position"])
+
+
+def _article(row: asyncpg.Record, *, body: str = "") -> Article:
+    return Article(
+        key=_key(row),
+        title=row["title"],
+        body=body,
+        url=row["url"],
+        tags=tuple(row["tags"]),
+        updated=row["updated"],
+    )

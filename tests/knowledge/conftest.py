@@ -1,0 +1,45 @@
+"""The knowledge service as it runs: real gRPC, real PostgreSQL, as its own role."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from pydantic import SecretStr
+
+from dossier.knowledge.v1.knowledge_service_pb2_grpc import KnowledgeServiceStub
+from services.knowledge.service import build
+from services.knowledge.settings import KnowledgeSettings
+from services.runtime.serve import serving
+from tests.knowledge.client import Client
+from tests.support.databases import TestDatabase
+from tests.support.keys import Keys
+
+if TYPE_CHECKING:
+    from dossier.knowledge.v1.knowledge_service_pb2_grpc import KnowledgeServiceAsyncStub
+
+
+@pytest.fixture
+async def stub(database: TestDatabase, keys: Keys) -> AsyncIterator["KnowledgeServiceAsyncStub"]:
+    """The bare stub: a call has no token unless it brings one."""
+    settings = KnowledgeSettings(
+        grpc_port=0,
+        metrics_port=0,
+        database_url=SecretStr(database.url("knowledge")),
+        token_jwks_file=keys.jwks_file,
+    )
+    async with (
+        serving("knowledge", settings, build) as running,
+        grpc.aio.insecure_channel(running.target) as channel,
+    ):
+        yield KnowledgeServiceStub(channel)
+
+
+@pytest.fixture
+def acme(stub: "KnowledgeServiceAsyncStub", keys: Keys) -> Client:
+    return Client(stub, keys.metadata("knowledge", tenant="acme"))
+
+
+@pytest.fixture
+def globex(stub: "KnowledgeServiceAsyncStub", keys: Keys) -> Client:
+    return Client(stub, keys.metadata("knowledge", tenant="globex"))
