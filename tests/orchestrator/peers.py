@@ -1,10 +1,11 @@
-"""The services around the orchestrator: real gRPC servers that keep the contracts and answer what a test says."""
+"""The services around the orchestrator: real gRPC servers that keep the contracts and do what a test says."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
@@ -51,6 +52,8 @@ class Behaviour:
     calls: list[tuple[str, Message]] = field(default_factory=list)
     hold: asyncio.Event | None = None
     """Answer only once this is set."""
+    hold_from: int = 1
+    """The first call, from 1, that `hold` holds."""
     failures: int = 0
     """The next so many calls fail with INTERNAL."""
 
@@ -59,7 +62,7 @@ class Behaviour:
         if self.failures > 0:
             self.failures -= 1
             raise Internal("made to fail")
-        if self.hold is not None:
+        if self.hold is not None and len(self.calls) >= self.hold_from:
             await self.hold.wait()
 
 
@@ -81,7 +84,7 @@ class History(history_grpc.HistoryServiceServicer):
         self.recorded: list[PastTicket] = []
 
     async def SearchSimilarTickets(
-        self, request: history_pb2.SearchSimilarTicketsRequest, context: grpc.ServicerContext
+        self, request: history_pb2.SearchSimilarTicketsRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> history_pb2.SearchSimilarTicketsResponse:
         await self.does.called(request)
         found = [
@@ -95,7 +98,7 @@ class History(history_grpc.HistoryServiceServicer):
         return history_pb2.SearchSimilarTicketsResponse(results=found)
 
     async def RecordTicket(
-        self, request: history_pb2.RecordTicketRequest, context: grpc.ServicerContext
+        self, request: history_pb2.RecordTicketRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> history_pb2.RecordTicketResponse:
         await self.does.called(request)
         self.recorded.append(request.ticket)
@@ -114,7 +117,7 @@ class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
         ]
 
     async def SearchArticles(
-        self, request: knowledge_pb2.SearchArticlesRequest, context: grpc.ServicerContext
+        self, request: knowledge_pb2.SearchArticlesRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> knowledge_pb2.SearchArticlesResponse:
         await self.does.called(request)
         return knowledge_pb2.SearchArticlesResponse(results=self.passages)
@@ -135,7 +138,7 @@ class Network(network_grpc.NetworkServiceServicer):
         ]
 
     async def LookupMentions(
-        self, request: network_pb2.LookupMentionsRequest, context: grpc.ServicerContext
+        self, request: network_pb2.LookupMentionsRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> network_pb2.LookupMentionsResponse:
         await self.does.called(request)
         return network_pb2.LookupMentionsResponse(findings=self.findings)
@@ -150,7 +153,7 @@ class Synthesis(synthesis_grpc.SynthesisServiceServicer):
         self._ledger: dict[str, tuple[bytes, synthesis_pb2.WriteBriefResponse]] = {}
 
     async def WriteBrief(
-        self, request: synthesis_pb2.WriteBriefRequest, context: grpc.ServicerContext
+        self, request: synthesis_pb2.WriteBriefRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> synthesis_pb2.WriteBriefResponse:
         content = request.SerializeToString(deterministic=True)
         known = self._ledger.get(request.request_id)
@@ -206,7 +209,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.sources: list[ContextSource] = []
 
     async def GetTicketingAccess(
-        self, request: tenants_pb2.GetTicketingAccessRequest, context: grpc.ServicerContext
+        self, request: tenants_pb2.GetTicketingAccessRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> tenants_pb2.GetTicketingAccessResponse:
         await self.does.called(request)
         tenant = current_tenant()
@@ -233,7 +236,7 @@ class Monitoring(context_grpc.ContextSourceServiceServicer):
         self.does = Behaviour()
 
     async def Gather(
-        self, request: context_pb2.GatherRequest, context: grpc.ServicerContext
+        self, request: context_pb2.GatherRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> context_pb2.GatherResponse:
         await self.does.called(request)
         alert = Evidence(
@@ -247,8 +250,13 @@ class Peers:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self.history, self.knowledge, self.network = History(), Knowledge(), Network()
-        self.synthesis, self.tenants, self.monitoring = Synthesis(), Tenants(), Monitoring()
+        # What the contracts have beyond what the orchestrator calls is answered as unimplemented.
+        self.history = History()  # type: ignore[abstract]
+        self.knowledge = Knowledge()  # type: ignore[abstract]
+        self.network = Network()  # type: ignore[abstract]
+        self.synthesis = Synthesis()  # type: ignore[abstract]
+        self.tenants = Tenants()  # type: ignore[abstract]
+        self.monitoring = Monitoring()
         self._adders: Mapping[str, Callable[[grpc.aio.Server], None]] = {
             "history": lambda to: history_grpc.add_HistoryServiceServicer_to_server(self.history, to),
             "knowledge": lambda to: knowledge_grpc.add_KnowledgeServiceServicer_to_server(self.knowledge, to),

@@ -3,16 +3,18 @@
 import pytest
 
 from cli.standins.servicedesk_plus import ServiceDesk
-from cli.standins.servicedesk_plus.faults import Fault
+from cli.standins.servicedesk_plus.faults import Fault, FaultKind
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
 from services.orchestrator.settings import OrchestratorSettings
 from tests.orchestrator.client import Client
-from tests.orchestrator.conftest import orchestrating
 from tests.orchestrator.peers import Peers
+from tests.orchestrator.world import orchestrating
 from tests.support.keys import Keys
 
-NOTES = {"method": "POST", "path": "/notes"}
+
+def on_notes(kind: FaultKind, *, count: int = 1, retry_after: str = "") -> Fault:
+    return Fault(kind=kind, count=count, method="POST", path="/notes", retry_after=retry_after)
 
 
 def step(enhancement: pb.Enhancement, name: str) -> pb.Step:
@@ -22,10 +24,10 @@ def step(enhancement: pb.Enhancement, name: str) -> pb.Step:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(kind="rate_limited", retry_after="1", **NOTES),
-        Fault(kind="error", count=2, **NOTES),
-        Fault(kind="lost_reply", **NOTES),
-        Fault(kind="truncated", **NOTES),
+        on_notes("rate_limited", retry_after="1"),
+        on_notes("error", count=2),
+        on_notes("lost_reply"),
+        on_notes("truncated"),
     ],
     ids=lambda fault: fault.kind,
 )
@@ -43,7 +45,7 @@ async def test_a_fault_that_passes_ends_with_one_note(acme: Client, desk: Servic
 async def test_after_a_lost_reply_the_note_is_found_and_not_posted_again(
     acme: Client, desk: ServiceDesk
 ) -> None:
-    desk.faults.inject(Fault(kind="lost_reply", **NOTES))
+    desk.faults.inject(on_notes("lost_reply"))
 
     ended = await acme.ended(await acme.submit_one("1"))
 
@@ -52,7 +54,7 @@ async def test_after_a_lost_reply_the_note_is_found_and_not_posted_again(
 
 
 async def test_a_rate_limit_is_waited_out_without_looking_for_a_note(acme: Client, desk: ServiceDesk) -> None:
-    desk.faults.inject(Fault(kind="rate_limited", retry_after="1", **NOTES))
+    desk.faults.inject(on_notes("rate_limited", retry_after="1"))
 
     ended = await acme.ended(await acme.submit_one("1"))
 
@@ -61,7 +63,7 @@ async def test_a_rate_limit_is_waited_out_without_looking_for_a_note(acme: Clien
 
 
 async def test_a_refusal_ends_the_run_at_once_and_says_what_to_do(acme: Client, desk: ServiceDesk) -> None:
-    desk.faults.inject(Fault(kind="forbidden", count=9, **NOTES))
+    desk.faults.inject(on_notes("forbidden", count=9))
 
     ended = await acme.ended(await acme.submit_one("1"))
 
@@ -126,11 +128,11 @@ async def test_a_whole_ticket_is_enhanced_though_the_tool_cannot_be_read(
 async def test_patience_ends_with_the_reason_it_was_needed_for(
     settings: OrchestratorSettings, keys: Keys, desk: ServiceDesk
 ) -> None:
-    desk.faults.inject(Fault(kind="error", count=99, **NOTES))
+    desk.faults.inject(on_notes("error", count=99))
     impatient = settings.model_copy(update={"patience_seconds": 2.0})
 
-    async with orchestrating(impatient) as stub:
-        acme = Client(stub, keys, tenant="acme")
+    async with orchestrating(impatient, keys) as orchestrator:
+        acme = orchestrator.client("acme")
         ended = await acme.ended(await acme.submit_one("1"))
 
     assert (ended.state, ended.failure.reason) == (pb.ENHANCEMENT_STATE_FAILED, "TOOL_UNAVAILABLE")

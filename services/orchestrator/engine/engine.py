@@ -27,6 +27,7 @@ from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 
 _STEP_GRACE_SECONDS: Final = 3.0
+_WORKER_THREADS: Final = "dbos-executor-"
 _CLOSE_SECONDS: Final = 8.0
 
 _log = structlog.get_logger(__name__)
@@ -109,6 +110,10 @@ class Engine:
     def _destroy(self) -> None:
         with self._singleton:
             DBOS.destroy(destroy_registry=True)
+            # It leaves its threads to themselves: what they are about to write is the end of a run.
+            for thread in threading.enumerate():
+                if thread.name.startswith(_WORKER_THREADS):
+                    thread.join()
             self._pool.dispose()
 
     def _launched(self) -> DBOS:
