@@ -11,7 +11,7 @@ from dossier.network.v1 import inventory_pb2, network_service_pb2
 from services.network.ingest import Broken, ImportReport
 from services.network.lookup import Finding, Verdict
 from services.network.mentions import AddressMention, HostCandidate, MacMention, Mention, PrefixMention
-from services.network.model import Asset, AssetKey, Network, Prefix, address, mac_address
+from services.network.model import Asset, AssetKey, Network, Prefix, address, asset_key, mac_address
 from services.runtime.errors import InvalidArgument
 from services.runtime.paging import Key
 
@@ -146,7 +146,7 @@ def asset_key_of_page(key: tuple[Key, ...]) -> AssetKey | None:
         case ():
             return None
         case (str(last),):
-            return AssetKey(last)
+            return asset_key(last)
         case _:
             raise InvalidArgument("is not a page token", field="page_token")
 

@@ -22,6 +22,7 @@ from services.tenants.model import (
     TenantState,
     Ticketing,
     WebhookSecret,
+    tenant_id,
 )
 from services.tenants.register import Registered
 
@@ -108,7 +109,7 @@ def tenant_of_page(key: tuple[Key, ...]) -> TenantId | None:
         case ():
             return None
         case (str(last),):
-            return TenantId(last)
+            return tenant_id(last)
         case _:
             raise InvalidArgument("is not a page token", field="page_token")
 
