@@ -1,9 +1,12 @@
 """Options that many verbs share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cli.errors import DossierError
 
 DataDirOption = Annotated[
     Path | None,
@@ -13,3 +16,29 @@ DataDirOption = Annotated[
         file_okay=False,
     ),
 ]
+
+
+def pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    """Read `name=value` options. A value `@path` is what that file holds: secrets stay off command lines."""
+    read = {}
+    for each in given or ():
+        name, separator, value = each.partition("=")
+        if not separator or not name:
+            raise DossierError(f"{option} {each!r} is not a pair.", hint=f"Write {option} name=value.")
+        read[name] = _content(value[1:], option=option) if value.startswith("@") else value
+    return read
+
+
+def _content(path: str, *, option: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as trouble:
+        raise DossierError(
+            f"{option}: {path} cannot be read: {trouble.strerror}.",
+            hint="A value @path is read from that file.",
+        ) from trouble
+
+
+def text_or_stdin(given: str) -> str:
+    """Read standard input for `-`."""
+    return typer.get_text_stream("stdin").read() if given == "-" else given

@@ -11,8 +11,15 @@ VERBS = {
     "up": "cli.commands.mesh:up",
     "down": "cli.commands.mesh:down",
     "status": "cli.commands.mesh:status",
-    "migrate": "cli.commands.migrate:migrate",
+    "demo": "cli.commands.demo:demo",
+    "tenant": "cli.commands.tenant:tenant",
+    "import": "cli.commands.imports:import_rows",
+    "search": "cli.commands.search:search",
+    "lookup": "cli.commands.search:lookup",
+    "enhance": "cli.commands.enhance:enhance",
+    "enhancements": "cli.commands.enhancements:enhancements",
     "token": "cli.commands.token:token",
+    "migrate": "cli.commands.migrate:migrate",
 }
 """Name to `module:attribute`, in the order of the help: a function is a verb, a `typer.Typer` a group."""
 

@@ -2,21 +2,22 @@
 
 import os
 import signal
-import subprocess
-import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import psutil
 import typer
+from rich.console import Group
+from rich.text import Text
 
 from cli.errors import DossierError
 from cli.follow import all_ready, follow, unready
 from cli.instance import Instance, InstanceRecord, Phase
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
-from cli.program import Program
+from cli.supervision import drain, start_supervisor
 from cli.supervisor.ground import only_supervisor, stop_leftovers
-from cli.table import processes_json, processes_table
+from cli.table import memory_in_all, processes_json, processes_table
 
 _READY_SECONDS = 90.0
 _DRAIN_SECONDS = 120.0
@@ -45,7 +46,7 @@ def up(
     if running is not None:
         _complete(instance, running, port=port, output=output)
         return
-    supervisor = _start_supervisor(instance, port, bound=not detach)
+    supervisor = start_supervisor(instance, port, bound=not detach)
     try:
         record = follow(
             instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output, supervisor=supervisor
@@ -59,10 +60,10 @@ def up(
             output.console.print("[dim]Ctrl-C stops it.[/dim]")
             supervisor.wait()
     except KeyboardInterrupt:
-        _drain(supervisor, output=output)
+        drain(supervisor, output=output)
     except DossierError:
         if not detach:
-            _drain(supervisor, output=output)
+            drain(supervisor, output=output)
         raise
 
 
@@ -95,21 +96,11 @@ def status(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> No
     instance = Instance.resolve(data_dir)
     output = Output(as_json=as_json)
     record = instance.require_running()
-    output.result(_instance_json(instance, record), shown=processes_table(record))
-
-
-def _start_supervisor(instance: Instance, port: int | None, *, bound: bool) -> subprocess.Popen[bytes]:
-    """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
-    instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home)]
-    if port is not None:
-        argv.append(str(port))
-    if bound:
-        argv = Program("supervisor", tuple(argv)).launch_argv()
-    with instance.log("supervisor").open("ab") as log:
-        return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
-        )
+    memory = memory_in_all(record)
+    occupied = f"{memory.pss:.0f} MB in all ({memory.rss:.0f} MB resident)"
+    summary = Text(f"dossier {version('dossier')}, {occupied}, {instance.home}", style="dim")
+    data = {**_instance_json(instance, record), "memory_mb": memory.pss, "rss_mb": memory.rss}
+    output.result(data, shown=Group(processes_table(record), summary))
 
 
 def _complete(instance: Instance, running: InstanceRecord, *, port: int | None, output: Output) -> None:
@@ -127,16 +118,6 @@ def _complete(instance: Instance, running: InstanceRecord, *, port: int | None, 
     )
 
 
-def _drain(supervisor: subprocess.Popen[bytes], *, output: Output) -> None:
-    output.console.print("Stopping; once more Ctrl-C kills.")
-    supervisor.terminate()
-    try:
-        supervisor.wait()
-    except KeyboardInterrupt:
-        supervisor.terminate()
-        supervisor.wait()
-
-
 def _stop_leftovers(instance: Instance) -> tuple[str, ...]:
     if not instance.home.exists():
         return ()
@@ -146,6 +127,7 @@ def _stop_leftovers(instance: Instance) -> tuple[str, ...]:
 
 def _instance_json(instance: Instance, record: InstanceRecord) -> dict[str, Json]:
     return {
+        "version": version("dossier"),
         "data_dir": str(instance.home),
         "phase": record.phase.value,
         "ready": record.phase is Phase.RUNNING and all_ready(record),

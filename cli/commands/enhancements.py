@@ -1,0 +1,131 @@
+"""`enhancements list|show|watch`."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.enhancing import EnhancementArgument, orchestrating, read, watch
+from cli.instance import Instance
+from cli.options import DataDirOption
+from cli.output import Json, JsonOption, Output
+from cli.show.as_json import enhancement_json, summary_json
+from cli.show.brief import enhancement_view
+from cli.show.steps import steps_table
+from cli.tenancy import TenantOption
+from cli.words import iso, money, value_of, word
+from dossier.orchestrator.v1 import enhancement_pb2 as pb
+from dossier.orchestrator.v1.orchestrator_service_pb2 import ListEnhancementsRequest, ListEnhancementsResponse
+
+enhancements = typer.Typer(help="The briefs that were asked for.", no_args_is_help=True)
+
+_STATE = pb.EnhancementState.DESCRIPTOR
+
+
+class StateName(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@enhancements.command("list")
+def list_enhancements(
+    *,
+    state: Annotated[StateName | None, typer.Option(help="Only those in this state.")] = None,
+    ticket_id: Annotated[str, typer.Option("--ticket-id", help="Only those of this ticket.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most to list.")] = 20,
+    page_token: Annotated[
+        str, typer.Option("--page-token", help="`next_page_token` of the page before.")
+    ] = "",
+    tenant: TenantOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List enhancements, the latest first."""
+    request = ListEnhancementsRequest(
+        page_size=limit,
+        page_token=page_token,
+        ticket_id=ticket_id,
+        state=pb.EnhancementState.ValueType(value_of(_STATE, state) if state else 0),
+    )
+    page = asyncio.run(_list(Instance.resolve(data_dir), request, tenant=tenant))
+    data: dict[str, Json] = {
+        "enhancements": [summary_json(each) for each in page.enhancements],
+        "next_page_token": page.next_page_token,
+    }
+    Output(as_json=as_json).result(data, shown=_table(page))
+
+
+@enhancements.command("show")
+def show(
+    *,
+    enhancement_id: EnhancementArgument,
+    tenant: TenantOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one with its steps, its brief and what that cites."""
+    found = asyncio.run(_read(Instance.resolve(data_dir), enhancement_id, tenant=tenant))
+    state = Text(f"{word(_STATE, found.state)}, accepted {iso(found.create_time)}", style="dim")
+    shown = Group(state, steps_table(found), Text(), enhancement_view(found))
+    Output(as_json=as_json).result(enhancement_json(found), shown=shown)
+
+
+@enhancements.command("watch")
+def watch_one(
+    *,
+    enhancement_id: EnhancementArgument,
+    tenant: TenantOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Follow one until it has ended, then show its brief."""
+    output = Output(as_json=as_json)
+    ended = asyncio.run(_watch(Instance.resolve(data_dir), enhancement_id, tenant=tenant, output=output))
+    return show_ended(ended, output=output)
+
+
+def show_ended(enhancement: pb.Enhancement, *, output: Output) -> int:
+    """Show what came of it; the exit code tells whether that is a brief."""
+    output.result(enhancement_json(enhancement), shown=enhancement_view(enhancement))
+    return 0 if enhancement.state == pb.ENHANCEMENT_STATE_SUCCEEDED else 1
+
+
+async def _list(
+    instance: Instance, request: ListEnhancementsRequest, *, tenant: str | None
+) -> ListEnhancementsResponse:
+    async with orchestrating(instance, tenant) as orchestrator:
+        return await orchestrator.ListEnhancements(request)
+
+
+async def _read(instance: Instance, enhancement_id: str, *, tenant: str | None) -> pb.Enhancement:
+    async with orchestrating(instance, tenant) as orchestrator:
+        return await read(orchestrator, enhancement_id)
+
+
+async def _watch(
+    instance: Instance, enhancement_id: str, *, tenant: str | None, output: Output
+) -> pb.Enhancement:
+    async with orchestrating(instance, tenant) as orchestrator:
+        return await watch(orchestrator, enhancement_id, output=output)
+
+
+def _table(page: ListEnhancementsResponse) -> Table | str:
+    if not page.enhancements:
+        return 'None yet: a webhook makes one, or `dossier enhance "…"`.'
+    table = Table("id", "state", "ticket", "accepted", "cost", box=None, pad_edge=False, header_style="dim")
+    for each in page.enhancements:
+        table.add_row(
+            Text(each.id, no_wrap=True),
+            word(_STATE, each.state),
+            Text(f"{each.ticket.display_id or each.ticket.id} {each.ticket.subject}", overflow="ellipsis"),
+            (iso(each.create_time) or "")[:19],
+            money(each.cost),
+        )
+    return table

@@ -1,0 +1,175 @@
+"""`tenant create|list|show`: the clients."""
+
+import asyncio
+import uuid
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from cli.errors import DossierError
+from cli.instance import Instance
+from cli.options import DataDirOption, pairs
+from cli.output import Json, JsonOption, Output
+from cli.rpc import calling
+from cli.tenancy import TENANT_SERVICE, complete_tenant
+from cli.words import iso, word
+from dossier.tenants.v1 import tenant_pb2, tenant_service_pb2
+from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
+from ticketing.discovery import load_tools
+
+tenant = typer.Typer(help="The clients: create, list, show.", no_args_is_help=True)
+
+_PAGE = 500
+
+
+@tenant.command("create")
+def create(
+    *,
+    tenant_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Its name in addresses and tokens: a lower-case DNS label.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The client's name, for people; the ID without one.")
+    ] = None,
+    tool: Annotated[
+        str | None, typer.Option(help="Its ticketing tool's adapter; needed when more than one is installed.")
+    ] = None,
+    base_url: Annotated[str, typer.Option(help="The tool's address; without it notes are not posted.")] = "",
+    credential: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value for the tool's API, such as authtoken=…; value @path reads a file."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="name=value that the adapter needs and is no secret.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="The briefs' language, as a BCP 47 tag.")] = "",
+    model: Annotated[str, typer.Option(help="The model to ask; else the service's default.")] = "",
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a client. Its webhook secret and API key are shown this once."""
+    instance = Instance.resolve(data_dir)
+    wanted = tenant_pb2.Tenant(
+        id=tenant_id,
+        display_name=name or tenant_id,
+        ticketing=tenant_pb2.TicketingConnection(
+            tool=tool or _only_tool(), base_url=base_url, options=pairs("--option", option)
+        ),
+        brief=tenant_pb2.BriefSettings(language=language, model=model),
+    )
+    made = asyncio.run(create_tenant(instance, wanted, credentials=pairs("--credential", credential)))
+    data = {**tenant_json(made.tenant, instance), **_secrets(made)}
+    Output(as_json=as_json).result(data, shown=_created(data))
+
+
+@tenant.command("list")
+def list_tenants(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """List the clients."""
+    instance = Instance.resolve(data_dir)
+    found = asyncio.run(_all(instance))
+    table = Table("tenant", "name", "state", "tool", "base URL", box=None, pad_edge=False, header_style="dim")
+    for each in found:
+        state = word(tenant_pb2.TenantState.DESCRIPTOR, each.state)
+        ticketing = each.ticketing
+        table.add_row(
+            *(Text(cell) for cell in (each.id, each.display_name, state, ticketing.tool, ticketing.base_url))
+        )
+    shown = table if found else "There is no client yet: `dossier tenant create ID --name …` makes one."
+    data: dict[str, Json] = {"tenants": [tenant_json(each, instance) for each in found]}
+    Output(as_json=as_json).result(data, shown=shown)
+
+
+@tenant.command("show")
+def show(
+    *,
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_tenant)],
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one client: how its tool is reached, how its briefs are written."""
+    instance = Instance.resolve(data_dir)
+    data = tenant_json(asyncio.run(_one(instance, tenant_id)), instance)
+    Output(as_json=as_json).result(data, shown=_facts(data))
+
+
+async def create_tenant(
+    instance: Instance, wanted: tenant_pb2.Tenant, *, credentials: dict[str, str]
+) -> tenant_service_pb2.CreateTenantResponse:
+    request = tenant_service_pb2.CreateTenantRequest(
+        tenant=wanted, ticketing_credentials=credentials, request_id=str(uuid.uuid4())
+    )
+    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+        return await TenantServiceStub(channel).CreateTenant(request)
+
+
+async def _one(instance: Instance, tenant_id: str) -> tenant_pb2.Tenant:
+    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+        answer = await TenantServiceStub(channel).GetTenant(
+            tenant_service_pb2.GetTenantRequest(tenant_id=tenant_id)
+        )
+    return answer.tenant
+
+
+async def _all(instance: Instance) -> list[tenant_pb2.Tenant]:
+    found: list[tenant_pb2.Tenant] = []
+    request = tenant_service_pb2.ListTenantsRequest(page_size=_PAGE)
+    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+        while True:
+            page = await TenantServiceStub(channel).ListTenants(request)
+            found += page.tenants
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+
+def webhook_url(instance: Instance, each: tenant_pb2.Tenant) -> str:
+    port = instance.require_running().gateway_port
+    return f"http://localhost:{port}/webhooks/{each.id}/{each.ticketing.tool}"
+
+
+def tenant_json(each: tenant_pb2.Tenant, instance: Instance) -> dict[str, Json]:
+    return {
+        "tenant": each.id,
+        "name": each.display_name,
+        "state": word(tenant_pb2.TenantState.DESCRIPTOR, each.state),
+        "webhook_url": webhook_url(instance, each),
+        "tool": each.ticketing.tool,
+        "base_url": each.ticketing.base_url,
+        "options": dict(each.ticketing.options),
+        "language": each.brief.language,
+        "model": each.brief.model,
+        "sources": [{"name": source.name, "target": source.target} for source in each.sources],
+        "created": iso(each.create_time),
+        "updated": iso(each.update_time),
+    }
+
+
+def _secrets(made: tenant_service_pb2.CreateTenantResponse) -> dict[str, Json]:
+    return {"webhook_secret": made.webhook_secret, "api_key": made.api_key}
+
+
+def _created(data: dict[str, Json]) -> RenderableType:
+    secret = Table.grid(padding=(0, 2))
+    for name in ("webhook_url", "webhook_secret", "api_key"):
+        secret.add_row(Text(name.replace("_", " "), style="dim"), Text(str(data[name]), overflow="fold"))
+    remark = Text("Shown this once: give the secret to the ticketing tool, and keep the key.", style="yellow")
+    return Panel(Group(secret, remark), title=f"Client {data['tenant']} created", title_align="left")
+
+
+def _facts(data: dict[str, Json]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in data.items():
+        if value:
+            table.add_row(Text(name.replace("_", " "), style="dim"), Text(str(value), overflow="fold"))
+    return table
+
+
+def _only_tool() -> str:
+    installed = sorted(load_tools())
+    if len(installed) != 1:
+        raise DossierError("Which ticketing tool?", hint=f"Add --tool, one of: {', '.join(installed)}.")
+    return installed[0]

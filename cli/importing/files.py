@@ -1,0 +1,80 @@
+"""Opens what is to be imported and finds out what it is."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from cli.errors import DossierError
+from cli.importing import csv_rows, jsonl_rows, markdown_rows
+from cli.importing.kinds import Kind
+from cli.importing.rows import Format, Rows
+
+_PEEK: Final = 65536
+_BY_SUFFIX: Final[Mapping[str, Format]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+
+
+@contextmanager
+def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Rows]:
+    """Open a file, a folder or, for `-`, standard input. `renamed` says which column fills which field."""
+    path = Path(given)
+    if given == "-":
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:  # noqa: PTH123 - it has no path
+            yield _stream(file, kind, renamed=renamed, total=None)
+    elif path.is_dir():
+        yield _folder(path, kind)
+    elif path.is_file():
+        with path.open("rb") as lines:
+            total = _count_lines(lines)
+        with path.open("rb") as file:
+            suffix = _BY_SUFFIX.get(path.suffix.lower())
+            yield _stream(file, kind, renamed=renamed, total=total, form=suffix)
+    else:
+        raise DossierError(
+            f"There is no file or folder {given}.", hint="Give a path, or - to read standard input."
+        )
+
+
+def _folder(path: Path, kind: Kind) -> Rows:
+    if kind.name != "articles":
+        raise DossierError(
+            f"{path} is a folder; {kind.name} come from a file.",
+            hint="Give one JSON Lines or CSV file, or - to read standard input.",
+        )
+    return markdown_rows.read(path, kind)
+
+
+def _stream(
+    file: BufferedReader,
+    kind: Kind,
+    *,
+    renamed: Mapping[str, str],
+    total: int | None,
+    form: Format | None = None,
+) -> Rows:
+    head = file.peek(_PEEK)[:_PEEK]
+    begins = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if begins.startswith(b"["):
+        raise DossierError(
+            "This is one JSON array; an import reads JSON Lines, one object a line.",
+            hint="Turn it with: jq -c '.[]' file.json > file.jsonl",
+        )
+    if form == "jsonl" or (form is None and begins.startswith(b"{")):
+        return jsonl_rows.read(file, kind, renamed=renamed, total=total)
+    return csv_rows.read(file, kind, head=head, renamed=renamed, total=total)
+
+
+def _count_lines(file: BufferedReader) -> int:
+    count, last = 0, b"\n"
+    while block := file.read(1 << 20):
+        count += block.count(b"\n")
+        last = block[-1:]
+    return count + (last != b"\n")

@@ -1,0 +1,1 @@
+"""How an enhancement looks: as JSON, as a brief to read, as steps that tick."""

@@ -1,0 +1,33 @@
+"""Starting and stopping the supervisor of an instance."""
+
+import subprocess
+import sys
+
+from cli.instance import Instance
+from cli.output import Output
+from cli.program import Program
+
+
+def start_supervisor(instance: Instance, port: int | None, *, bound: bool) -> subprocess.Popen[bytes]:
+    """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
+    instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home)]
+    if port is not None:
+        argv.append(str(port))
+    if bound:
+        argv = Program("supervisor", tuple(argv)).launch_argv()
+    with instance.log("supervisor").open("ab") as log:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+        )
+
+
+def drain(supervisor: subprocess.Popen[bytes], *, output: Output) -> None:
+    """Ask it to end and wait; a Ctrl-C meanwhile kills what is left."""
+    output.console.print("Stopping; once more Ctrl-C kills.")
+    supervisor.terminate()
+    try:
+        supervisor.wait()
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait()
