@@ -11,8 +11,6 @@ ROWS = 3_000
 
 
 async def scans(connection: asyncpg.Connection, index: str) -> int:
-    # The service's own session publishes its counts when it is idle, or when asked.
-    await connection.execute("select pg_stat_clear_snapshot()")
     count: int = await connection.fetchval(
         "select idx_scan from pg_stat_user_indexes where indexrelname = $1", index
     )
@@ -29,11 +27,9 @@ async def test_a_search_uses_the_index_on_lexemes(acme: Client, database: TestDa
     admin = await asyncpg.connect(database.admin_url)
     role = await asyncpg.connect(database.url("history"))
     try:
-        await admin.execute("vacuum analyze history.ticket_search")
+        await admin.execute("vacuum analyze")
         before = await scans(admin, "ticket_search_by_lexeme")
 
-        # The same statement sequence as the service's, in a session whose counts can be flushed.
-        assert await acme.found("matter1234") == ["1234"]
         async with role.transaction():
             await role.execute("select set_config('dossier.tenant', 'acme', true)")
             found = await role.fetch(
@@ -44,7 +40,7 @@ async def test_a_search_uses_the_index_on_lexemes(acme: Client, database: TestDa
         await role.execute("select 1")
 
         assert [row["ticket_id"] for row in found] == ["1234"]
-        assert await scans(admin, "ticket_search_by_lexeme") > before
+        assert await scans(admin, "ticket_search_by_lexeme") == before + 1
     finally:
         await role.close()
         await admin.close()

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1.past_ticket_pb2 import PastTicket
 from services.runtime.errors import error_info, status_of
+from services.runtime.paging import PageTokens
 from tests.history.client import Client
 
 
@@ -276,3 +277,10 @@ async def test_a_page_token_of_another_list_is_refused(acme: Client, globex: Cli
         error = await refusal(call)
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "page_token" in str(status_of(error))
+
+
+async def test_a_forged_page_token_is_refused(acme: Client) -> None:
+    tokens = PageTokens("ListTickets", "acme")
+    for key in (("yesterday", "import", "1"), ("-infinity", "a\0", "1"), ("2025-01-01",), (1, 2, 3)):
+        error = await refusal(acme.list_(pb.ListTicketsRequest(page_token=tokens.encode(*key))))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

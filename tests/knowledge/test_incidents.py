@@ -27,9 +27,7 @@ class Incident(TypedDict):
 def articles() -> list[Article]:
     files = [frontmatter.load(str(path)) for path in sorted((SAMPLE / "articles").glob("*.md"))]
     return [
-        Article(
-            id=file["id"], title=file["title"], body=file.content, url=file["url"], tags=file["tags"]
-        )
+        Article(id=str(file["id"]), title=str(file["title"]), body=file.content, url=str(file["url"]))
         for file in files
     ]
 

@@ -1,0 +1,62 @@
+"""Searching must be served by the index, under row-level security, as the service's role."""
+
+import asyncpg
+
+from dossier.knowledge.v1.article_pb2 import Article
+from tests.knowledge.client import Client
+from tests.support.databases import TestDatabase
+
+ROWS = 2_000
+INDEX = "article_search_by_lexeme"
+
+
+async def scans(connection: asyncpg.Connection) -> int:
+    count: int = await connection.fetchval(
+        "select idx_scan from pg_stat_user_indexes where indexrelname = $1", INDEX
+    )
+    return count
+
+
+async def test_a_search_uses_the_index_on_lexemes(acme: Client, database: TestDatabase) -> None:
+    await acme.import_in_chunks(
+        [
+            Article(id=str(number), title=f"Article about matter{number}", body="Common words " * 20)
+            for number in range(ROWS)
+        ]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("knowledge"))
+    try:
+        await admin.execute("vacuum analyze")
+        before = await scans(admin)
+
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            found = await role.fetch(
+                "select article_id from"
+                " knowledge.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 0.5, 9)"
+            )
+        await role.execute("select pg_stat_force_next_flush()")
+        await role.execute("select 1")
+
+        assert [row["article_id"] for row in found] == ["1234"]
+        assert await scans(admin) == before + 1
+    finally:
+        await role.close()
+        await admin.close()
+
+
+async def test_without_the_function_the_index_could_not_serve(acme: Client, database: TestDatabase) -> None:
+    """The reason for the function. Once this fails, PostgreSQL has learnt it and the function can go."""
+    await acme.import_in_chunks([Article(id=str(at), title=f"Matter{at}") for at in range(500)])
+    role = await asyncpg.connect(database.url("knowledge"))
+    try:
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            await role.execute("set local enable_seqscan = off")
+            plan = await role.fetch(
+                "explain select 1 from knowledge.article_search where lexemes @@ '''matter17'''::tsquery"
+            )
+        assert INDEX not in str(plan)
+    finally:
+        await role.close()
