@@ -27,7 +27,7 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
     """Open a file, a folder or, for `-`, standard input. `renamed` says which column fills which field."""
     path = Path(given)
     if given == "-":
-        with open(sys.stdin.fileno(), "rb", closefd=False) as file:  # noqa: PTH123 - it has no path
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
             yield _stream(file, kind, renamed=renamed, total=None)
     elif path.is_dir():
         yield _folder(path, kind)

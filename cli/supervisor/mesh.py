@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -38,13 +38,14 @@ class Mesh:
 
 
 def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
-    """Decide everything about an instance; starts nothing, but creates an absent embedded cluster."""
+    """Decide everything about an instance; starts and creates nothing."""
     sockets = socket_directory(instance.home)
     postgres = EmbeddedPostgres(instance.postgres, sockets)
     redis = EmbeddedRedis(sockets)
     servers = []
+    create: Callable[[], None] = _nothing
     if record.database == "embedded":
-        postgres.prepare()
+        create = postgres.prepare
         probe = local_probe(postgres.ready, reason="is not accepting connections yet")
         servers.append(Managed(postgres.program(), probe))
         record = record.model_copy(update={"database_url": postgres.url()})
@@ -60,8 +61,12 @@ def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
         redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
     )
     prepare = preparing(instance, database_url=database_url, environment=environment)
-    plan = Plan(servers, prepare, groups=_groups(record.ports, environment))
+    plan = Plan(servers, create, prepare, groups=_groups(record.ports, environment))
     return Mesh(plan, record)
+
+
+def _nothing() -> None:
+    return
 
 
 def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]:
@@ -70,7 +75,8 @@ def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]
         # -P: the working directory must not shadow a module.
         program = Program(name, (sys.executable, "-P", "-m", module), environment)
         port = ports.gateway if name == "gateway" else ports.metrics(name)
-        return Managed(program, http_probe(port))
+        # The engine tries longer and longer pauses while its tables are missing.
+        return Managed(program, http_probe(port), needs_migrations=name == "orchestrator")
 
     answering = [managed(name) for name in SERVICES if name != "orchestrator"]
     return [answering, [managed("orchestrator")], [managed("gateway")]]

@@ -1,20 +1,20 @@
 """Keys and migrations, once per start: `python -m cli.supervisor.prepare HOME`.
 
-Tells its steps and, if it fails, its trouble as JSON Lines on standard output.
+Makes the keys at once, migrates once its standard input is closed, and tells its steps and, if it fails, its
+trouble as JSON Lines on standard output.
 """
 
-import asyncio
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from cli.errors import DossierError
 from cli.instance import Instance
-from cli.migrate.roles import PASSWORD_VARIABLE
-from cli.migrate.run import migrate
 from cli.supervisor.environment import DATABASE_VARIABLE
-from cli.supervisor.keys import ensure_keys
+
+KEYS: Final = "keys"
 
 
 def tell(**words: str) -> None:
@@ -22,16 +22,36 @@ def tell(**words: str) -> None:
     sys.stdout.flush()
 
 
+def make_keys(instance: Instance) -> None:
+    from cli.supervisor.keys import ensure_keys  # noqa: PLC0415 - the supervisor imports this module
+
+    ensure_keys(instance)
+    tell(step=KEYS)
+
+
+def migrate_when_told() -> None:
+    # Seconds of imports, taken while the database is still starting.
+    import asyncio  # noqa: PLC0415
+
+    import dbos  # noqa: F401, PLC0415
+
+    from cli.migrate.roles import PASSWORD_VARIABLE  # noqa: PLC0415
+    from cli.migrate.run import migrate  # noqa: PLC0415
+
+    sys.stdin.read()
+    asyncio.run(
+        migrate(
+            os.environ[DATABASE_VARIABLE],
+            role_password=os.environ.get(PASSWORD_VARIABLE),
+            progress=lambda step: tell(step=f"migrating: {step}"),
+        )
+    )
+
+
 def main(instance: Instance) -> int:
     try:
-        ensure_keys(instance)
-        asyncio.run(
-            migrate(
-                os.environ[DATABASE_VARIABLE],
-                role_password=os.environ.get(PASSWORD_VARIABLE),
-                progress=lambda step: tell(step=f"migrating: {step}"),
-            )
-        )
+        make_keys(instance)
+        migrate_when_told()
     except DossierError as trouble:
         tell(message=str(trouble), hint=trouble.hint)
         return trouble.exit_code

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cli.errors import DossierError
@@ -19,6 +19,8 @@ _SERVERS_READY_SECONDS = 60.0
 class Managed:
     program: Program
     probe: Probe
+    needs_migrations: bool = False
+    """Starts only once the database is up to date; the others wait for it as they do in a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,11 @@ class Plan:
     """What to run, in the order of starting; stopping goes backwards."""
 
     servers: Sequence[Managed]
-    """Embedded PostgreSQL and Redis: ready before anything else starts."""
+    """Embedded PostgreSQL and Redis: ready before anything is migrated."""
+    create: Callable[[], None]
+    """Creates what the servers run on, if it is not there. Takes seconds, so it runs in a thread."""
     prepare: Prepare
-    """Runs between the servers and the processes, telling its steps: keys, migrations."""
+    """Keys, before any process starts, and migrations, once the servers are ready."""
     groups: Sequence[Sequence[Managed]]
     """Start together; stop group by group, the last first."""
 
@@ -58,6 +62,15 @@ class Supervisor:
     @property
     def _children(self) -> list[Child]:
         return [*self._servers, *(child for group in self._groups for child in group)]
+
+    @property
+    def _early(self) -> list[Child]:
+        return [
+            child
+            for group, managed in zip(self._groups, self._plan.groups, strict=True)
+            for child, entry in zip(group, managed, strict=True)
+            if not entry.needs_migrations
+        ]
 
     @property
     def record(self) -> InstanceRecord:
@@ -90,8 +103,26 @@ class Supervisor:
         await starting
 
     async def _start(self) -> None:
+        """Start everything, in parallel where the order allows: what takes long is the processes' imports."""
+        starting_servers = asyncio.create_task(self._start_servers())
+        try:
+            async with self._plan.prepare() as preparation:
+                await preparation.make_keys()
+                for child in self._early:
+                    child.start()
+                await starting_servers
+                await preparation.migrate(lambda step: self._set(step=step))
+        finally:
+            starting_servers.cancel()
+        self._set(step="waiting for the processes to be ready")
+        self._start_stopped()
+        await self._until_ready(self._children)
+        self._set(phase=Phase.RUNNING, step="")
+
+    async def _start_servers(self) -> None:
+        self._set(step="starting the servers")
+        await asyncio.to_thread(self._plan.create)
         for server in self._servers:
-            self._set(step=f"starting {server.name}")
             server.start()
         try:
             async with asyncio.timeout(_SERVERS_READY_SECONDS):
@@ -101,11 +132,6 @@ class Supervisor:
                 f"{self._first_unready()} did not become ready in {_SERVERS_READY_SECONDS:.0f} s.",
                 hint=f"The logs in {self._instance.logs} say why.",
             ) from late
-        await self._plan.prepare(lambda step: self._set(step=step))
-        self._set(step="waiting for the processes to be ready")
-        self._start_stopped()
-        await self._until_ready(self._children)
-        self._set(phase=Phase.RUNNING, step="")
 
     async def _until_ready(self, children: Sequence[Child]) -> None:
         while not all(child.state is State.READY for child in children):

@@ -6,7 +6,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from cli.errors import DossierError
 from cli.instance import Instance, InstanceRecord, Phase, ProcessMark, Trouble
 from cli.program import Program
 from cli.supervisor.child import Policy
+from cli.supervisor.preparation import Preparation
 from cli.supervisor.probe import http_probe
 from cli.supervisor.supervisor import Managed, Plan, Supervisor
 
@@ -25,6 +27,19 @@ POLICY = Policy(probe_seconds=0.05, ready_probe_seconds=0.1, first_backoff_secon
 def managed(name: str, mode: str, port: int, folder: Path) -> Managed:
     argv = (sys.executable, "-S", str(_FAKE), name, str(port), str(folder), mode)
     return Managed(Program(name, argv, {"PATH": os.defpath}), http_probe(port))
+
+
+class Prepared:
+    async def make_keys(self) -> None:
+        return
+
+    async def migrate(self, progress: Callable[[str], None]) -> None:
+        progress("preparing")
+
+
+@asynccontextmanager
+async def prepare() -> AsyncIterator[Preparation]:
+    yield Prepared()
 
 
 async def main(home: Path, specification: str) -> int:
@@ -43,10 +58,7 @@ async def main(home: Path, specification: str) -> int:
         redis="embedded",
     )
 
-    async def prepare(progress: Callable[[str], None]) -> None:
-        progress("preparing")
-
-    supervisor = Supervisor(instance, Plan((), prepare, groups), record=record, policy=POLICY)
+    supervisor = Supervisor(instance, Plan((), lambda: None, prepare, groups), record=record, policy=POLICY)
     try:
         await supervisor.run()
     except DossierError as trouble:
