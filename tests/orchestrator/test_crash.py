@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import asyncpg
+
 from cli.standins.servicedesk_plus import ServiceDesk
 from cli.standins.servicedesk_plus.faults import Fault
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
@@ -10,6 +12,7 @@ from services.orchestrator.settings import OrchestratorSettings
 from tests.orchestrator.client import SECONDS
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.process import process
+from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
 
 
@@ -69,6 +72,27 @@ async def test_killed_while_the_tool_is_posting_it_finds_its_note(
     assert ended.note.id == note.id
     assert desk.calls.count("POST", "/notes") == 1
     assert len(peers.synthesis.does.calls) == 1
+
+
+async def test_killed_before_the_engine_noted_the_end_of_steps_it_does_none_of_them_again(
+    settings: OrchestratorSettings, keys: Keys, peers: Peers, desk: ServiceDesk, database: TestDatabase
+) -> None:
+    peers.tenants.does.hold, peers.tenants.does.hold_from = asyncio.Event(), 2
+    async with process(settings, keys) as first:
+        enhancement_id = await first.acme.submit_one("1")
+        await first.acme.reached(enhancement_id, "deliver")
+        await first.kill()
+    peers.tenants.does.hold.set()
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute("delete from dbos.operation_outputs")
+    await admin.close()
+
+    async with process(settings, keys) as second:
+        ended = await second.acme.ended(enhancement_id)
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert len(peers.history.does.calls) == len(peers.synthesis.does.calls) == 1
+    assert len(desk.requests["1"].notes) == 1
 
 
 async def test_a_drained_process_ends_well_and_the_next_finishes_its_runs(

@@ -73,6 +73,11 @@ async def test_network_does_not_hold_up_history(acme: Client, peers: Peers) -> N
 
     assert report(ended, "history").state == context.SOURCE_STATE_ANSWERED
     assert report(ended, "network").state == context.SOURCE_STATE_TIMED_OUT
+    steps = {step.name: step for step in ended.steps}
+    ends = {
+        name: step.start_time.ToNanoseconds() + step.duration.ToNanoseconds() for name, step in steps.items()
+    }
+    assert ends["history"] < ends["network"]
 
 
 async def test_a_tenants_own_source_contributes_under_its_configured_name(acme: Client, peers: Peers) -> None:
