@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import grpc
 import pytest
 
 from dossier.network.v1.inventory_pb2 import Asset, Prefix
 from services.runtime.errors import error_info
 from tests.network.client import Client
+from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
 
 ASSET = Asset(name="srv", addresses=["10.0.0.5"], mac_addresses=["aa:bb:cc:dd:ee:ff"], notes="acme's own")
@@ -83,3 +85,21 @@ async def test_every_rpc_of_the_contract_is_asked_above(acme: Client) -> None:
     assert set(EVERY_CALL) == {
         method.name for method in DESCRIPTOR.services_by_name["NetworkService"].methods
     }
+
+
+@pytest.mark.parametrize("table", ["assets", "asset_addresses", "asset_macs", "prefixes"])
+async def test_the_services_role_sees_one_tenant_at_a_time(
+    globex: Client, database: TestDatabase, table: str
+) -> None:
+    await globex.import_assets([ASSET])
+    await globex.import_prefixes([PREFIX])
+    connection = await asyncpg.connect(database.url("network"))
+
+    unbound = await connection.fetch(f"select * from network.{table}")  # noqa: S608 - named above
+    async with connection.transaction():
+        await connection.execute("select set_config('dossier.tenant', 'globex', true)")
+        bound = await connection.fetch(f"select tenant_id from network.{table}")  # noqa: S608 - named above
+    await connection.close()
+
+    assert unbound == []
+    assert [row["tenant_id"] for row in bound] == ["globex"]
