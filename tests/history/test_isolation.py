@@ -71,12 +71,18 @@ async def test_the_search_function_shows_the_set_tenant_only(acme: Client, datab
 
 
 async def test_nobody_else_may_call_the_search_function(database: TestDatabase) -> None:
-    connection = await asyncpg.connect(database.url("network"))
+    connection = await asyncpg.connect(database.admin_url)
     try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.fetch(FIND, ["label"], VERSION)
+        allowed = await connection.fetch(
+            "select grantee::regrole::text as role, privilege_type"
+            " from pg_proc, aclexplode(proacl) where oid = 'history.find_candidates'::regproc"
+        )
     finally:
         await connection.close()
+    assert {(row["role"], row["privilege_type"]) for row in allowed} == {
+        ("dossier_history_search", "EXECUTE"),
+        ("dossier_history", "EXECUTE"),
+    }
 
 
 async def test_seeds_are_words_and_never_a_query(acme: Client, database: TestDatabase) -> None:

@@ -1,5 +1,6 @@
 """Keeping past tickets: record, import, read, list, delete."""
 
+import asyncio
 from collections.abc import Awaitable
 
 import grpc
@@ -284,3 +285,15 @@ async def test_a_forged_page_token_is_refused(acme: Client) -> None:
     for key in (("yesterday", "import", "1"), ("-infinity", "a\0", "1"), ("2025-01-01",), (1, 2, 3)):
         error = await refusal(acme.list_(pb.ListTicketsRequest(page_token=tokens.encode(*key))))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_writers_of_one_client_at_once_neither_fail_nor_miscount(acme: Client) -> None:
+    rows = [PastTicket(id=str(at), title=f"Row {at} about matter{at % 7}") for at in range(60)]
+    shuffled = [rows[start:] + rows[:start] for start in range(0, 60, 10)]
+
+    reports = await asyncio.gather(*(acme.import_(*each) for each in shuffled))
+
+    assert sum(report.created_count for report in reports) == 60
+    assert sum(report.unchanged_count for report in reports) == 5 * 60
+    alone = await acme.search(pb.SearchSimilarTicketsRequest(subject="matter3", min_score=0, limit=100))
+    assert len(alone) == len([at for at in range(60) if at % 7 == 3])

@@ -41,6 +41,16 @@ async def test_no_rpc_shows_or_touches_another_clients_article(acme: Client, glo
     assert await acme.found(SECRET) == ["1"]
 
 
+async def test_anothers_article_of_the_same_name_lends_no_words(acme: Client, globex: Client) -> None:
+    await acme.record(Article(id="1", title=SECRET))
+    await globex.record(Article(id="1", title="Coffee machine"))
+    await globex.record(Article(id="2", title="Printer"))
+
+    results = await globex.search(pb.SearchArticlesRequest(subject=f"{SECRET} printer", min_score=0))
+
+    assert [result.article.id for result in results] == ["2"]
+
+
 async def test_rarity_is_counted_per_client(acme: Client, globex: Client) -> None:
     """Scores must not tell what words another client's articles have."""
     await acme.record(Article(id="1", title=SECRET))
@@ -71,12 +81,18 @@ async def test_the_search_function_shows_the_set_tenant_only(acme: Client, datab
 
 
 async def test_nobody_else_may_call_the_search_function(database: TestDatabase) -> None:
-    connection = await asyncpg.connect(database.url("network"))
+    connection = await asyncpg.connect(database.admin_url)
     try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.fetch(FIND, ["label"], VERSION)
+        allowed = await connection.fetch(
+            "select grantee::regrole::text as role, privilege_type"
+            " from pg_proc, aclexplode(proacl) where oid = 'knowledge.find_candidates'::regproc"
+        )
     finally:
         await connection.close()
+    assert {(row["role"], row["privilege_type"]) for row in allowed} == {
+        ("dossier_knowledge_search", "EXECUTE"),
+        ("dossier_knowledge", "EXECUTE"),
+    }
 
 
 async def test_seeds_are_words_and_never_a_query(acme: Client, database: TestDatabase) -> None:

@@ -92,6 +92,12 @@ def test_a_long_section_is_cut_between_its_paragraphs() -> None:
     assert sum(passage.text.count("word") for passage in cut) == 8 * 150
 
 
+def test_an_overlong_paragraph_is_taken_as_it_stands() -> None:
+    """Reading its markup could take forever."""
+    assert passages("*word* " * 10)[0].text.startswith("word word")
+    assert passages("*word* " * 1000)[0].text.startswith("*word* *word*")
+
+
 def test_an_article_without_text_is_one_empty_passage() -> None:
     for body in ("", "  \n\n", "# Only\n\n## Headings", "<br>", "---"):
         assert passages(body) == [Passage((), "", "")]
