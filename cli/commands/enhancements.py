@@ -23,6 +23,7 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import ListEnhancementsReq
 
 enhancements = typer.Typer(help="The briefs that were asked for.", no_args_is_help=True)
 
+_ID_CHARACTERS = 36
 _STATE = pb.EnhancementState.DESCRIPTOR
 
 
@@ -119,10 +120,13 @@ async def _watch(
 def _table(page: ListEnhancementsResponse) -> Table | str:
     if not page.enhancements:
         return 'None yet: a webhook makes one, or `dossier enhance "…"`.'
-    table = Table("id", "state", "ticket", "accepted", "cost", box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("id", no_wrap=True, min_width=_ID_CHARACTERS)
+    for heading in ("state", "ticket", "accepted", "cost"):
+        table.add_column(heading, no_wrap=heading != "ticket")
     for each in page.enhancements:
         table.add_row(
-            Text(each.id, no_wrap=True),
+            each.id,
             word(_STATE, each.state),
             Text(f"{each.ticket.display_id or each.ticket.id} {each.ticket.subject}", overflow="ellipsis"),
             (iso(each.create_time) or "")[:19],

@@ -73,12 +73,12 @@ def _sources(citations: Sequence[pb.Citation]) -> Table:
     table = Table.grid(padding=(0, 1))
     for _ in range(2):
         table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for number, citation in enumerate(citations, 1):
         link = f"link {citation.url}" if citation.url else ""
         what = Text.assemble(
             (f"{citation.source} {citation.id}", link),
-            f" {citation.title}" if citation.title != citation.id else "",
+            f" {citation.title.removeprefix(citation.id).lstrip(' ·')}",
             (f"\n{citation.url}" if citation.url else "", "dim"),
         )
         table.add_row(Text(f"[{number}]", style="cyan"), _mark(citation.verdict), what)

@@ -15,6 +15,7 @@ from cli.ports import Ports
 
 ALREADY_SUPERVISED = 75
 _LEFTOVER_SECONDS = 15.0
+_FIRST_OTHER_PORT, _LAST_OTHER_PORT, _PORTS_STEP = 18080, 30000, 20
 
 
 class AlreadySupervised(DossierError):
@@ -54,21 +55,39 @@ def stop_leftovers(record: InstanceRecord | None) -> tuple[str, ...]:
     return tuple(name for name, _ in alive)
 
 
+def port_to_use() -> int | None:
+    """Choose a port for an instance that may be anywhere: the defaults, or else a range that is free."""
+    candidates: tuple[int | None, ...] = (None, *range(_FIRST_OTHER_PORT, _LAST_OTHER_PORT, _PORTS_STEP))
+    for port in candidates:
+        if all(_is_free(number) for _, number in Ports.starting_at(port).all()):
+            return port
+    raise DossierError(
+        f"No range of ports is free between {_FIRST_OTHER_PORT} and {_LAST_OTHER_PORT}.",
+        hint="Stop what listens there, or choose one with --port.",
+    )
+
+
 def require_free(ports: Ports) -> None:
     for name, port in ports.all():
-        with socket.socket() as probe:
-            # Lingering connections of the last run are no obstacle; a listener is.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as taken:
-                if taken.errno != errno.EADDRINUSE:
-                    raise
-                raise DossierError(
-                    f"Port {port}, which {name} needs, is taken{_holder(port)}.",
-                    hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one,"
-                    " the six after it, and the same plus 1000.",
-                ) from taken
+        if not _is_free(port):
+            raise DossierError(
+                f"Port {port}, which {name} needs, is taken{_holder(port)}.",
+                hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one,"
+                " the six after it, and the same plus 1000.",
+            )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # Lingering connections of the last run are no obstacle; a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as taken:
+            if taken.errno != errno.EADDRINUSE:
+                raise
+            return False
+    return True
 
 
 def _holder(port: int) -> str:
