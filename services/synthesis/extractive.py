@@ -28,7 +28,7 @@ _CAUTION_HEADING: Final = re.compile(r"\b(?:rule|never|warning|caution|important
 # What is under such a heading says how things have to be, without a verb.
 _STATE_HEADING: Final = re.compile(r"\b(?:settings?|must)\b", re.IGNORECASE)
 _FEWEST_WORDS: Final = 3
-_STEP: Final = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+_STEP: Final = re.compile(r"^[ \t]*\d{1,2}[.)]\s", re.MULTILINE)
 _HEADING: Final = " \u203a "
 
 

@@ -1,6 +1,7 @@
 """Words and sentences, as writing and checking see them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -9,6 +10,7 @@ from retrieval.words import words
 # The contract's limit of one text; what a mail thread repeats beyond it says nothing new.
 _LONGEST_TEXT: Final = 65_536
 _LONGEST_QUOTED_WORD: Final = 120
+_LONGEST_ABBREVIATION: Final = 10
 # What a person does not see and a language model reads: control characters but tab and newline, soft hyphens,
 # fillers, zero-width and bidirectional marks, variation selectors, tag characters.
 _INVISIBLE: Final = re.compile(
@@ -18,7 +20,7 @@ _INVISIBLE: Final = re.compile(
 # The stop words have "do" and "not"; the pieces of "don't" are in no list.
 _CONTRACTED: Final = re.compile(r"\b\w{1,7}n['\u2019]t\b", re.IGNORECASE)
 _LINE_MARK: Final = re.compile(r"^\s*(?:[-*+•]\s+|\d{1,2}[.)]\s+|>\s*)+")
-_LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^)\s]*\)")
+_LINK: Final = re.compile(r"!?\[([^\]\[]*)\]\([^)\s\[]*\)")
 _EMPHASIS: Final = re.compile(r"\*{1,3}(?=\S)([^*\n]+?)(?<=\S)\*{1,3}|`([^`\n]+)`")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[#]?[A-Z0-9])|(?<=[\u3002\uff01\uff1f])")
 _ABBREVIATION: Final = re.compile(
@@ -34,13 +36,15 @@ def visible(text: str) -> str:
 
 def terms(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
-    return frozenset(word.lexeme for word in words(_CONTRACTED.sub(" ", text[:_LONGEST_TEXT])))
+    # One character may stand for eighteen: cut again, or a text of them takes eighteen times as long.
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST_TEXT])[:_LONGEST_TEXT]
+    return frozenset(word.lexeme for word in words(_CONTRACTED.sub(" ", plain)))
 
 
 def lines(text: str) -> Iterator[str]:
     """The lines of prose and lists, without Markdown; headings, tables and code blocks are left out."""
     fenced = False
-    for line in text[:_LONGEST_TEXT].splitlines():
+    for line in filter(str.strip, text[:_LONGEST_TEXT].splitlines()):
         mark = line.lstrip()[:3]
         if mark in {"```", "~~~"}:
             fenced = not fenced
@@ -56,7 +60,7 @@ def sentences(text: str) -> Iterator[str]:
         begun = ""
         for part in _SENTENCE_END.split(line):
             begun = f"{begun} {part}".strip()
-            if not _ABBREVIATION.search(begun):
+            if not _ABBREVIATION.search(begun, max(0, len(begun) - _LONGEST_ABBREVIATION)):
                 yield begun
                 begun = ""
         if begun:

@@ -56,7 +56,7 @@ class _Source:
         return cls(
             terms=terms(evidence.name).union(*map(terms, texts)),
             facts=named.union(*map(hard_facts, texts)),
-            clauses=[clause for text in texts for clause in _clauses(text)],
+            clauses=[c for text in texts for c in _clauses(text) if len(c.terms) >= _SAME_MATTER],
         )
 
 

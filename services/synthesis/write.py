@@ -1,5 +1,6 @@
 """Writes one brief: in a language model's words if one is configured, else the built-in writer's."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
@@ -8,6 +9,7 @@ import structlog
 
 from services.synthesis import extractive
 from services.synthesis.model import (
+    Answer,
     Brief,
     Claim,
     Confidence,
@@ -41,31 +43,39 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BriefWriter:
-    """`purchases` is None where no language model is configured."""
+    """`purchases` is None where no language model is configured.
+
+    Long evidence takes a while to quote and to check: that happens in a thread, since other tenants' calls
+    wait for the event loop.
+    """
 
     purchases: Purchases | None
 
     async def write(self, order: Order, *, within_seconds: float | None) -> Brief:
         """`within_seconds` is how long the caller waits, None for as long as it takes."""
         if self.purchases is None or not order.evidence:
-            return _extract(order, Usage())
+            return await asyncio.to_thread(_extract, order, Usage())
         patience = None if within_seconds is None else within_seconds - _MARGIN_SECONDS
         try:
             answer = await self.purchases.answer(order, within_seconds=patience)
         except ModelUnavailable as problem:
-            return _fallback(order, str(problem), Usage())
-        problem_with_it = _unfinished(answer.finish)
-        if problem_with_it:
-            return _fallback(order, problem_with_it, answer.usage)
-        try:
-            draft = read_answer(answer.text)
-        except UnusableAnswer as unusable:
-            _log.warning("answer_unusable", model=answer.usage.model, problem=str(unusable))
-            return _fallback(order, "the language model's answer was not of the form asked for", answer.usage)
-        brief = checked(draft, order, writer=WriterKind.LLM, usage=answer.usage)
-        if brief.nothing_similar and brief.dropped:
-            return _fallback(order, "nothing in the language model's answer was borne out", answer.usage)
-        return brief
+            return await asyncio.to_thread(_fallback, order, str(problem), Usage())
+        return await asyncio.to_thread(_from_answer, order, answer)
+
+
+def _from_answer(order: Order, answer: Answer) -> Brief:
+    unfinished = _unfinished(answer.finish)
+    if unfinished:
+        return _fallback(order, unfinished, answer.usage)
+    try:
+        draft = read_answer(answer.text)
+    except UnusableAnswer as unusable:
+        _log.warning("answer_unusable", model=answer.usage.model, problem=str(unusable))
+        return _fallback(order, "the language model's answer was not of the form asked for", answer.usage)
+    brief = checked(draft, order, writer=WriterKind.LLM, usage=answer.usage)
+    if brief.nothing_similar and brief.dropped:
+        return _fallback(order, "nothing in the language model's answer was borne out", answer.usage)
+    return brief
 
 
 def checked(draft: Draft, order: Order, *, writer: WriterKind, usage: Usage) -> Brief:

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import grpc
+from uuid_utils import uuid7
 
 from dossier.context.v1 import evidence_pb2, ticket_pb2
 from dossier.synthesis.v1 import brief_pb2
@@ -100,11 +101,12 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class Running:
     stub: "SynthesisServiceAsyncStub"
-    keys: Keys
+    arrangement: "Arrangement"
     metrics_url: str
 
-    def tenant(self, tenant: str) -> Client:
-        return Client(self.stub, self.keys.metadata("synthesis", tenant=tenant))
+    def tenant(self, name: str) -> Client:
+        tenant = self.arrangement.tenant(name)
+        return Client(self.stub, self.arrangement.keys.metadata("synthesis", tenant=tenant))
 
     @property
     def acme(self) -> Client:
@@ -117,6 +119,11 @@ class Arrangement:
 
     database: TestDatabase
     keys: Keys
+    _suffix: str = field(default_factory=lambda: str(uuid7()))
+
+    def tenant(self, name: str) -> str:
+        """The id of this test's tenant of that name."""
+        return f"{name}-{self._suffix}"
 
     @asynccontextmanager
     async def service(
@@ -151,7 +158,7 @@ class Arrangement:
             serving("synthesis", validated, build) as service,
             grpc.aio.insecure_channel(service.target) as channel,
         ):
-            yield Running(SynthesisServiceStub(channel), self.keys, service.metrics_url)
+            yield Running(SynthesisServiceStub(channel), self, service.metrics_url)
 
     async def execute(self, statement: str, *arguments: object) -> None:
         connection = await asyncpg.connect(self.database.admin_url)
@@ -163,7 +170,9 @@ class Arrangement:
     async def recorded_calls(self) -> int:
         connection = await asyncpg.connect(self.database.admin_url)
         try:
-            count: int = await connection.fetchval("select count(*) from synthesis.calls")
+            count: int = await connection.fetchval(
+                "select count(*) from synthesis.calls where tenant_id like '%' || $1", self._suffix
+            )
         finally:
             await connection.close()
         return count

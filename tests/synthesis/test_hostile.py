@@ -181,3 +181,51 @@ async def test_a_brief_in_another_language_is_asked_for_and_flagged_as_unverifia
     assert brief.language == "nl-NL"
     assert claims(brief) == [dutch]
     assert brief.sections[0].claims[0].verdict == brief_pb2.VERDICT_PARTIAL
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\n",
+        " ",
+        "A. ",
+        "aa bb: ",
+        "[](",
+        "[",
+        "((",
+        "*a",
+        "`",
+        "|",
+        "> ",
+        "- ",
+        "1. ",
+        "nnnn",
+        "n't ",
+        ". ",
+        "\ufdfa",
+    ],
+)
+async def test_text_made_to_take_long_does_not(arrangement: Arrangement, unit: str) -> None:
+    text = unit * (65_000 // len(unit))
+    texts = [f"Reset it. {text}", text, f"1. {text}"]
+    hostile = [evidence(id=f"history:{n}", text=each, resolution=each) for n, each in enumerate(texts)]
+    for each in hostile[:2]:
+        article = evidence_pb2.Evidence()
+        article.CopyFrom(each)
+        article.id, article.kind = f"knowledge:{each.id}", evidence_pb2.EVIDENCE_KIND_ARTICLE
+        hostile.append(article)
+    ticket = ticket_pb2.Ticket(id="1", subject="x", description=unit * (600_000 // len(unit)))
+    async with arrangement.service() as service:
+        brief = (await service.acme.write(hostile, ticket=ticket, seconds=8)).brief
+    assert 0 < brief.word_count <= 500
+
+
+async def test_a_claim_longer_than_the_brief_may_be_is_cut_not_lost(
+    arrangement: Arrangement, endpoint: LlmEndpoint
+) -> None:
+    endpoint.reply(Answer(form(first_steps=[(" ".join([FIX] * 8), [TUNNEL.id])]), 9, 9))
+    async with arrangement.service(endpoint) as service:
+        brief = (await service.acme.write(options=pb.BriefOptions(max_words=50))).brief
+    assert not brief.nothing_similar
+    assert 25 < brief.word_count <= 50
+    assert claims(brief)[0].startswith(FIX)

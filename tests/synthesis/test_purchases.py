@@ -395,3 +395,35 @@ async def test_a_tenants_own_model_is_the_one_asked(arrangement: Arrangement) ->
         response = await service.acme.write(EVIDENCE, options=pb.BriefOptions(model="better-chat"))
     assert response.usage.model == "better-chat"
     assert endpoint.journal[0].body["model"] == "better-chat"
+
+
+async def test_row_level_security_alone_keeps_tenants_apart(
+    arrangement: Arrangement, endpoint: LlmEndpoint
+) -> None:
+    endpoint.reply(GOOD)
+    async with arrangement.service(endpoint) as service:
+        await service.acme.write()
+    connection = await asyncpg.connect(arrangement.database.url("synthesis"))
+
+    async def seen_as(tenant: str) -> int:
+        await connection.execute("select set_config('dossier.tenant', $1, false)", tenant)
+        count: int = await connection.fetchval("select count(*) from synthesis.calls")
+        return count
+
+    try:
+        assert await connection.fetchval("select count(*) from synthesis.calls") == 0
+        assert await seen_as(arrangement.tenant("acme")) == 1
+        assert await seen_as(arrangement.tenant("globex")) == 0
+        copied = """
+            insert into synthesis.calls
+            select $1, 'stolen', content_hash, model, prompt_version, answer, finish, prompt_tokens,
+                   completion_tokens, cost, estimated, create_time from synthesis.calls
+        """
+        await seen_as(arrangement.tenant("acme"))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(copied, arrangement.tenant("globex"))
+        for statement in ("delete from synthesis.calls", "update synthesis.calls set cost = 0"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()

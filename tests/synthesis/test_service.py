@@ -169,11 +169,11 @@ async def test_a_call_without_a_token_or_a_tenant_is_refused(arrangement: Arrang
         with pytest.raises(grpc.aio.AioRpcError) as anonymous:
             await Client(service.stub, ()).write()
         with pytest.raises(grpc.aio.AioRpcError) as nobodys:
-            await Client(service.stub, service.keys.metadata("synthesis", tenant=None)).write()
+            await Client(service.stub, arrangement.keys.metadata("synthesis", tenant=None)).write()
         with pytest.raises(grpc.aio.AioRpcError) as nobodys_usage:
-            await Client(service.stub, service.keys.metadata("synthesis", tenant=None)).usage()
+            await Client(service.stub, arrangement.keys.metadata("synthesis", tenant=None)).usage()
         with pytest.raises(grpc.aio.AioRpcError) as others:
-            await Client(service.stub, service.keys.metadata("history")).write()
+            await Client(service.stub, arrangement.keys.metadata("history")).write()
     assert anonymous.value.code() == others.value.code() == grpc.StatusCode.UNAUTHENTICATED
     assert await reason_of(anonymous.value) == "synthesis.dossier TOKEN_MISSING"
     for each in (nobodys, nobodys_usage):
@@ -231,9 +231,9 @@ async def test_usage_is_summed_by_model_from_inclusive_until_exclusive(arrangeme
     start, end = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
     moments = [start - timedelta(microseconds=1), start, end - timedelta(microseconds=1), end]
     for n, moment in enumerate(moments):
-        await arrangement.execute(MODEL_CALL, "acme", f"a{n}", "small", moment)
-    await arrangement.execute(MODEL_CALL, "acme", "b", "big", start)
-    await arrangement.execute(MODEL_CALL, "globex", "c", "big", start)
+        await arrangement.execute(MODEL_CALL, arrangement.tenant("acme"), f"a{n}", "small", moment)
+    await arrangement.execute(MODEL_CALL, arrangement.tenant("acme"), "b", "big", start)
+    await arrangement.execute(MODEL_CALL, arrangement.tenant("globex"), "c", "big", start)
     async with arrangement.service() as service:
         usage = await service.acme.usage(pb.GetUsageRequest(start_time=at(start), end_time=at(end)))
         globex = await service.tenant("globex").usage(
@@ -255,8 +255,10 @@ async def test_usage_is_summed_by_model_from_inclusive_until_exclusive(arrangeme
 async def test_usage_without_a_period_is_the_current_months(arrangement: Arrangement) -> None:
     now = datetime.now(UTC)
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    await arrangement.execute(MODEL_CALL, "acme", "old", "small", month - timedelta(microseconds=1))
-    await arrangement.execute(MODEL_CALL, "acme", "new", "small", month)
+    await arrangement.execute(
+        MODEL_CALL, arrangement.tenant("acme"), "old", "small", month - timedelta(microseconds=1)
+    )
+    await arrangement.execute(MODEL_CALL, arrangement.tenant("acme"), "new", "small", month)
     async with arrangement.service() as service:
         usage = await service.acme.usage()
     assert [each.call_count for each in usage.models] == [1]
