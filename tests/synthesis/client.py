@@ -18,7 +18,7 @@ from services.synthesis.service import build
 from services.synthesis.settings import SynthesisSettings
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
-from tests.support.llm_endpoint import LlmEndpoint, running
+from tests.support.llm_endpoint import Answer, LlmEndpoint, running
 
 if TYPE_CHECKING:
     from dossier.synthesis.v1.synthesis_service_pb2_grpc import SynthesisServiceAsyncStub
@@ -195,3 +195,7 @@ def claims(brief: brief_pb2.Brief, kind: "brief_pb2.SectionKind.ValueType | None
         if kind is None or section.kind == kind
         for claim in section.claims
     ]
+
+
+FIX = "Added the same selector pair on VNL-FW02 and restarted IKE."
+GOOD = Answer(form(similar_tickets=[(FIX, [TUNNEL.id])]), prompt_tokens=1000, completion_tokens=50)

@@ -11,9 +11,7 @@ from dossier.context.v1 import evidence_pb2, ticket_pb2
 from dossier.synthesis.v1 import brief_pb2
 from dossier.synthesis.v1 import synthesis_service_pb2 as pb
 from tests.support.llm_endpoint import Answer, LlmEndpoint
-from tests.synthesis.client import ARTICLE, EVIDENCE, TICKET, TUNNEL, Arrangement, claims, form
-
-FIX = "Added the same selector pair on VNL-FW02 and restarted IKE."
+from tests.synthesis.client import ARTICLE, EVIDENCE, FIX, TICKET, TUNNEL, Arrangement, claims, form
 
 
 def evidence(**changes: object) -> evidence_pb2.Evidence:
