@@ -40,6 +40,8 @@ from ticketing.discovery import load_tools
 _GATEWAY: Final = "gateway"
 _PAGE: Final = 50
 _BACKLOG_SECONDS: Final = 5.0
+# Most steps end within it; a longer wait would be for those that a slow peer or a backoff keeps anyway.
+_STEP_GRACE_SECONDS: Final = 3.0
 
 
 async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Service:
@@ -67,6 +69,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             worker_concurrency=settings.worker_concurrency,
             tenant_concurrency=settings.tenant_concurrency,
             pool_max=settings.engine_pool_max,
+            grace_seconds=min(settings.drain_seconds, _STEP_GRACE_SECONDS),
         ),
         database=database,
         workflows=runs.workflows(),

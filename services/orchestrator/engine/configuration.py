@@ -27,6 +27,8 @@ class EngineSettings:
     worker_concurrency: int
     tenant_concurrency: int
     pool_max: int
+    grace_seconds: float
+    """How long steps may go on when the engine closes; those that do not end are done again later."""
 
 
 def connections(settings: EngineSettings) -> sqlalchemy.Engine:

@@ -26,9 +26,8 @@ from services.orchestrator.model import EnhancementId, Run, TenantId
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 
-_STEP_GRACE_SECONDS: Final = 3.0
 _WORKER_THREADS: Final = "dbos-executor-"
-_CLOSE_SECONDS: Final = 8.0
+_CLOSE_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -87,7 +86,7 @@ class Engine:
                 stop_polling.set()
         self._stopping.set()
         if self._running:
-            await asyncio.wait(self._running, timeout=_STEP_GRACE_SECONDS)
+            await asyncio.wait(self._running, timeout=self._settings.grace_seconds)
         for task in self._running:
             task.cancel()
         try:
@@ -164,6 +163,9 @@ class Engine:
             raise HandedBack from None
 
     async def _tracked(self, work: Callable[[], Awaitable[Progress]]) -> Progress:
+        if self._stopping.is_set():
+            # Handed over just before, and so not among those that are let end.
+            raise asyncio.CancelledError
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
