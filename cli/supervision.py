@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from cli.instance import Instance
 from cli.output import Output
 from cli.program import Program
 
 
-def start_supervisor(instance: Instance, port: int | None, *, bound: bool) -> subprocess.Popen[bytes]:
+def start_supervisor(
+    instance: Instance, port: int | None, *, bound: bool, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
     instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home)]
@@ -18,7 +21,13 @@ def start_supervisor(instance: Instance, port: int | None, *, bound: bool) -> su
         argv = Program("supervisor", tuple(argv)).launch_argv()
     with instance.log("supervisor").open("ab") as log:
         return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
         )
 
 

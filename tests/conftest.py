@@ -13,6 +13,8 @@ from cli.embedded.redis import EmbeddedRedis
 from tests.support.children import running
 from tests.support.databases import DatabaseServer, TestDatabase
 from tests.support.keys import Keys, Mint
+from tests.support.mesh import Mesh, running_mesh
+from tests.support.otlp import Receiver, receiving
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +77,20 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 def mint(keys: Keys) -> Mint:
     """`mint("history", tenant="acme", role="technician")` is a token that history accepts."""
     return keys.mint
+
+
+@pytest.fixture(scope="session")
+def otlp() -> Iterator[Receiver]:
+    """The spans that the run's mesh exports."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def mesh(server_home: Path, otlp: Receiver) -> Iterator[Mesh]:
+    """The run's one mesh: all seven processes on servers of its own, with the sample client and its tool.
+
+    A test that stops a part of it starts it again (`with mesh.without("knowledge")`).
+    """
+    with running_mesh(server_home / "whole-mesh", otlp_endpoint=otlp.endpoint) as mesh:
+        yield mesh

@@ -41,11 +41,12 @@ class Column:
         return filled[0] if filled else ""
 
 
-def read(
-    file: BufferedReader, kind: Kind, *, head: bytes, renamed: Mapping[str, str], total: int | None
-) -> Rows:
+def decoded(file: BufferedReader, head: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(file, encoding=_encoding(head), newline="")
+
+
+def read(text: io.TextIOWrapper, kind: Kind, *, renamed: Mapping[str, str], total: int | None) -> Rows:
     csv.field_size_limit(_LONGEST_CELL)
-    text = io.TextIOWrapper(file, encoding=_encoding(head), newline="")
     first = text.readline()
     told = first.strip().removeprefix(_SEPARATOR) if first.lower().startswith(_SEPARATOR) else ""
     skipped = 1 if told else 0

@@ -27,16 +27,22 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
     """Open a file, a folder or, for `-`, standard input. `renamed` says which column fills which field."""
     path = Path(given)
     if given == "-":
-        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
-            yield _stream(file, kind, renamed=renamed, total=None)
+        with (
+            open(sys.stdin.fileno(), "rb", closefd=False) as file,
+            _stream(file, kind, renamed=renamed, total=None) as rows,
+        ):
+            yield rows
     elif path.is_dir():
         yield _folder(path, kind)
     elif path.is_file():
         with path.open("rb") as lines:
             total = _count_lines(lines)
-        with path.open("rb") as file:
-            suffix = _BY_SUFFIX.get(path.suffix.lower())
-            yield _stream(file, kind, renamed=renamed, total=total, form=suffix)
+        form = _BY_SUFFIX.get(path.suffix.lower())
+        with (
+            path.open("rb") as file,
+            _stream(file, kind, renamed=renamed, total=total, form=form) as rows,
+        ):
+            yield rows
     else:
         raise DossierError(
             f"There is no file or folder {given}.", hint="Give a path, or - to read standard input."
@@ -52,6 +58,7 @@ def _folder(path: Path, kind: Kind) -> Rows:
     return markdown_rows.read(path, kind)
 
 
+@contextmanager
 def _stream(
     file: BufferedReader,
     kind: Kind,
@@ -59,7 +66,7 @@ def _stream(
     renamed: Mapping[str, str],
     total: int | None,
     form: Format | None = None,
-) -> Rows:
+) -> Iterator[Rows]:
     head = file.peek(_PEEK)[:_PEEK]
     begins = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if begins.startswith(b"["):
@@ -68,8 +75,10 @@ def _stream(
             hint="Turn it with: jq -c '.[]' file.json > file.jsonl",
         )
     if form == "jsonl" or (form is None and begins.startswith(b"{")):
-        return jsonl_rows.read(file, kind, renamed=renamed, total=total)
-    return csv_rows.read(file, kind, head=head, renamed=renamed, total=total)
+        yield jsonl_rows.read(file, kind, renamed=renamed, total=total)
+    else:
+        with csv_rows.decoded(file, head) as text:
+            yield csv_rows.read(text, kind, renamed=renamed, total=total)
 
 
 def _count_lines(file: BufferedReader) -> int:

@@ -1,0 +1,11 @@
+"""What the whole mesh occupies."""
+
+from tests.support.mesh import Mesh
+
+LIMIT_MB = 700
+
+
+def test_the_mesh_at_rest_stays_below_its_limit(mesh: Mesh) -> None:
+    print(f"\nthe mesh at rest: {mesh.memory_mb:.0f} MB of {LIMIT_MB}")  # noqa: T201 - the measurement
+
+    assert mesh.memory_mb < LIMIT_MB
