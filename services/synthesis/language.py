@@ -7,8 +7,8 @@ from typing import Final
 
 from retrieval.words import words
 
-# The contract's limit of one text; what a mail thread repeats beyond it says nothing new.
-_LONGEST_TEXT: Final = 65_536
+# Far more than a language model is shown of one text; what a mail thread repeats beyond it is nothing new.
+_LONGEST_TEXT: Final = 32_768
 _LONGEST_QUOTED_WORD: Final = 120
 _LONGEST_ABBREVIATION: Final = 10
 # What a person does not see and a language model reads: control characters but tab and newline, soft hyphens,
