@@ -18,6 +18,12 @@ _HINTS = {
     grpc.StatusCode.UNAVAILABLE: "`dossier status` shows what runs; `dossier up` starts what has stopped.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "`dossier status` shows what is not ready, and why.",
     grpc.StatusCode.NOT_FOUND: "Check the name; the list verbs show what there is.",
+    grpc.StatusCode.INVALID_ARGUMENT: "Mend what is named and try again; --help says what is expected.",
+    grpc.StatusCode.ALREADY_EXISTS: "Choose another name, or use the one that exists.",
+    grpc.StatusCode.FAILED_PRECONDITION: "Do first what the message asks for.",
+    grpc.StatusCode.PERMISSION_DENIED: "This takes another role or another tenant.",
+    grpc.StatusCode.UNAUTHENTICATED: "Are the keys this instance's own? `dossier status` shows its folder.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "Wait a moment and try again.",
     grpc.StatusCode.INTERNAL: "The service's log has the cause, under the request id above.",
 }
 

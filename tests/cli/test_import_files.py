@@ -1,0 +1,216 @@
+"""Files as the world writes them, checked with --dry-run: what is understood, and what is told."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Command, Done
+
+TICKET = {"id": "1", "title": "VPN drops", "created": "2026-01-02T03:04:05Z", "tags": ["vpn"]}
+
+
+def lines(*rows: object) -> str:
+    return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+
+
+@pytest.fixture
+def check(command: Command, tmp_path: Path) -> Any:
+    def run(what: str, content: str | bytes, *options: str, name: str = "file") -> Done:
+        file = tmp_path / name
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return command("import", what, str(file), "--dry-run", "--json", *options)
+
+    return run
+
+
+def test_the_sample_is_valid_in_every_format(command: Command) -> None:
+    for what, path, rows in (
+        ("tickets", "cli/sample/tickets.jsonl", 200),
+        ("articles", "cli/sample/articles", 40),
+        ("assets", "cli/sample/assets.csv", 60),
+        ("prefixes", "cli/sample/prefixes.csv", 26),
+    ):
+        done = command("import", what, str(Path(__file__).parents[2] / path), "--dry-run", "--json")
+
+        assert (done.code, done.problems) == (0, "")
+        assert (done.object["rows"], done.object["rejected"]) == (rows, 0), what
+        assert done.object["unknown_columns"] == []
+
+
+def test_each_bad_row_is_told_with_its_line_its_field_and_the_reason(check: Any) -> None:
+    done = check(
+        "tickets",
+        lines(
+            TICKET,
+            "{oops",
+            "",
+            "[1]",
+            TICKET | {"id": "2", "title": ""},
+            TICKET | {"id": "a/b"},
+            TICKET | {"id": "3", "created": "last Tuesday"},
+            TICKET | {"id": "4", "description": {"html": "x"}},
+        ),
+    )
+
+    assert done.code == 1
+    assert (done.object["rows"], done.object["valid"]) == (7, 1)
+    told = [(each["row"], each["line"], each["id"], each["field"]) for each in done.object["rejections"]]
+    assert told == [
+        (2, 2, "", ""),
+        (3, 4, "", ""),
+        (4, 5, "2", "title"),
+        (5, 6, "a/b", "id"),
+        (6, 7, "3", "created"),
+        (7, 8, "4", "description"),
+    ]
+    assert "column 2" in done.object["rejections"][0]["reason"]
+    assert "2026-04-29T10:00:00Z" in done.object["rejections"][4]["reason"]
+
+
+def test_rejected_rows_fail_the_import_unless_allowed(check: Any) -> None:
+    rows = lines(TICKET, TICKET | {"title": ""})
+
+    assert check("tickets", rows).code == 1
+    assert check("tickets", rows, "--allow-rejects").code == 0
+
+
+def test_numbers_nulls_and_unknown_fields_in_json_are_no_obstacle(check: Any) -> None:
+    done = check(
+        "tickets", lines(TICKET | {"id": 10127, "resolution": None, "created": 1767323045000, "mood": 1})
+    )
+
+    assert done.object["rejected"] == 0
+    assert done.object["unknown_columns"] == ["mood"]
+
+
+def test_a_json_array_is_told_how_to_become_lines(check: Any) -> None:
+    done = check("tickets", json.dumps([TICKET]))
+
+    assert done.code == 1
+    assert "jq -c" in done.error["hint"]
+
+
+NETBOX = (
+    '\ufeff"Name";"Role";"Status";"Site";"Platform";"Model";"Serial";"IPv4";"IPv6"\n'
+    '"RTM-SW-01";"Switch";"Active";"rotterdam-hq";"IOS XE";"C9300";"FCW1";"10.20.5.2/24";"2001:db8::2/64"\n'
+)
+IT_GLUE = (
+    "organization,name,configuration_type,hostname,primary_ip,mac_address,serial_number\n"
+    "Acme,RTM-FW01,Firewall,rtm-fw01,10.20.5.1,00:11:22:33:44:55,S1\n"
+)
+LANSWEEPER = (
+    "AssetName\tDomain\tIPAddress\tMac\tType\tModel\n"
+    "RTM-PC7\tACME\t10.20.40.7\t00-11-22-33-44-66\tWindows\tX1\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "mapping", "unknown"),
+    [
+        (
+            NETBOX.encode(),
+            {"IPv4": "addresses", "IPv6": "addresses", "Platform": "operating_system", "Role": "role"},
+            ["Status"],
+        ),
+        (
+            IT_GLUE.encode(),
+            {"configuration_type": "type", "primary_ip": "addresses", "serial_number": "serial"},
+            ["organization"],
+        ),
+        (
+            LANSWEEPER.encode("utf-16"),
+            {"AssetName": "name", "IPAddress": "addresses", "Mac": "mac_addresses"},
+            ["Domain"],
+        ),
+    ],
+    ids=["netbox", "it-glue", "lansweeper"],
+)
+def test_the_exports_of_other_inventories_are_understood(
+    check: Any, content: bytes, mapping: dict[str, str], unknown: list[str]
+) -> None:
+    done = check("assets", content)
+
+    assert (done.code, done.object["rejections"]) == (0, [])
+    assert done.object["columns"].items() >= mapping.items()
+    assert done.object["unknown_columns"] == unknown
+
+
+def test_subnet_and_mask_make_a_prefix(check: Any) -> None:
+    done = check(
+        "prefixes",
+        "Section,Subnet,Mask,Description,VLAN\n"
+        "HQ,10.20.5.0,24,Management,5\n"
+        "HQ,10.20.6.0,255.255.255.0,Voice,Voice (30)\n"
+        "HQ,10.20.7.1,24,host bits,7\n"
+        "HQ,10.20.8.0,33,no mask,8\n"
+        "HQ,10.20.9.0,24,no number,eight\n",
+    )
+
+    assert [(each["line"], each["field"]) for each in done.object["rejections"]] == [
+        (4, "prefix"),
+        (5, "prefix"),
+        (6, "vlan_id"),
+    ]
+
+
+def test_a_column_of_ones_own_is_mapped_by_hand(check: Any) -> None:
+    content = "Bezeichnung,Typ\nRTM-PC8,Laptop\n"
+
+    unmapped = check("assets", content)
+    mapped = check("assets", content, "--map", "Bezeichnung=name")
+
+    assert "Bezeichnung" in unmapped.error["message"]
+    assert '--map "Their Column=name"' in unmapped.error["hint"]
+    assert mapped.object["columns"] == {"Bezeichnung": "name"}
+    assert mapped.object["unknown_columns"] == ["Typ"]
+
+
+@pytest.mark.parametrize("mapping", ["Bezeichnung=nonsense", "Absent=name", "no pair"])
+def test_a_mapping_that_leads_nowhere_is_an_error(check: Any, mapping: str) -> None:
+    done = check("assets", "Bezeichnung\nRTM-PC8\n", "--map", mapping)
+
+    assert done.code == 1
+    assert done.error["hint"]
+
+
+def test_line_numbers_hold_after_cells_of_many_lines(check: Any) -> None:
+    done = check("assets", 'Name,Notes\nPC1,"one\ntwo\nthree"\n\nPC 2,bad name\nPC3,a,cell too many\n')
+
+    told = [(each["row"], each["line"], each["field"]) for each in done.object["rejections"]]
+    assert told == [(2, 6, "name"), (3, 7, "")]
+
+
+def test_excels_separator_line_and_windows_letters_are_understood(check: Any) -> None:
+    done = check("assets", "sep=;\nName;Owner;Notes\nPC1;Käthe;grün\nPC/2;x;y\n".encode("cp1252"))
+
+    assert done.object["rows"] == 2
+    assert [each["line"] for each in done.object["rejections"]] == [4]
+
+
+def test_a_folder_of_markdown_is_articles_with_what_their_files_say(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "plain.md").write_text("# How to reset\n\nPress the button.\n")
+    (tmp_path / "whole.md").write_text(
+        "---\nid: KB-1\ntitle: Whole\nupdated: 2026-04-29\nowner: me\n---\nText\n"
+    )
+    (tmp_path / "broken.md").write_text("---\ntitle: [\n---\nText\n")
+    (tmp_path / "latin.md").write_bytes("Käse".encode("latin-1"))
+    (tmp_path / "notes.txt").write_text("not an article")
+
+    done = command("import", "articles", str(tmp_path), "--dry-run", "--json")
+
+    assert (done.object["format"], done.object["rows"], done.object["valid"]) == ("markdown", 4, 2)
+    told = {each["file"]: each["reason"] for each in done.object["rejections"]}
+    assert "YAML" in told["broken.md"]
+    assert told["latin.md"] == "is not UTF-8"
+    assert done.object["unknown_columns"] == ["owner"]
+
+
+@pytest.mark.parametrize(("what", "path"), [("tickets", "."), ("articles", "/nowhere/to/be/found")])
+def test_what_cannot_be_opened_is_an_error_with_the_next_step(command: Command, what: str, path: str) -> None:
+    done = command("import", what, path, "--dry-run", "--json")
+
+    assert done.code == 1
+    assert done.error["hint"]
