@@ -20,6 +20,7 @@ VERBS = {
     "enhancements": "cli.commands.enhancements:enhancements",
     "token": "cli.commands.token:token",
     "migrate": "cli.commands.migrate:migrate",
+    "bench": "cli.commands.bench:bench_verb",
 }
 """Name to `module:attribute`, in the order of the help: a function is a verb, a `typer.Typer` a group."""
 

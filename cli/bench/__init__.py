@@ -1,1 +1,1 @@
-"""What an instance bears on this machine: measured on one of its own, beside the bare limits of what it uses."""
+"""What this machine bears: measured on an instance of its own, beside the bare limits of what that uses."""

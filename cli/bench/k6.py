@@ -63,22 +63,23 @@ class Summary:
 
 async def run_script(name: str, given: Mapping[str, Json], *, seconds: float) -> Summary:
     """Run `<name>.js` on `given`; `seconds` is how long its load lasts, and soon after it is killed."""
-    program = _k6()
+    program = k6_program()
     with tempfile.TemporaryDirectory(prefix="dossier-k6-") as folder:
-        told, summary = Path(folder, "input.json"), Path(folder, "summary.json")
-        told.write_text(json.dumps(given))
+        told, summary = f"{folder}/input.json", f"{folder}/summary.json"
+        _write(told, given)
         command = ("run", "--quiet", "--no-usage-report", "--address", "", str(_SCRIPTS / f"{name}.js"))
         environment = {
             **{key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
-            "BENCH_INPUT": str(told),
-            "BENCH_SUMMARY": str(summary),
+            "BENCH_INPUT": told,
+            "BENCH_SUMMARY": summary,
         }
         before, begun = _children_cpu(), time.perf_counter()
         words = await _run(Program("k6", (program, *command), environment), seconds=seconds)
         wall = time.perf_counter() - begun
-        if not summary.exists():
+        content = _read(summary)
+        if content is None:
             raise DossierError(f"k6 measured nothing: {words}", hint=f"The script is {name}.js.")
-        return read_summary(summary.read_bytes(), cpu_seconds=_children_cpu() - before, wall_seconds=wall)
+        return read_summary(content, cpu_seconds=_children_cpu() - before, wall_seconds=wall)
 
 
 def read_summary(content: bytes, *, cpu_seconds: float, wall_seconds: float) -> Summary:
@@ -89,10 +90,23 @@ def read_summary(content: bytes, *, cpu_seconds: float, wall_seconds: float) -> 
             f"k6's summary is not understood: {odd.errors(include_url=False)[0]['msg']}.",
             hint="This was written for k6 1.1; `make setup` installs it.",
         ) from odd
-    counts = {name: round(metric.values["count"]) for name, metric in metrics.items() if "count" in metric.values}
+    counts = {
+        name: round(metric.values["count"]) for name, metric in metrics.items() if "count" in metric.values
+    }
     measured = [metric.values for name, metric in metrics.items() if name.endswith("{scenario:measured}")]
     latency = _latency(measured[0]) if measured else None
     return Summary(counts, latency, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
+
+
+def _write(path: str, given: Mapping[str, Json]) -> None:
+    Path(path).write_text(json.dumps(given), encoding="utf-8")
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _latency(values: Mapping[str, float]) -> Latency | None:
@@ -126,7 +140,8 @@ def _children_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _k6() -> str:
+def k6_program() -> str:
+    """Find it; `DossierError` says what to install."""
     beside = Path(sys.executable).with_name("k6")
     found = str(beside) if beside.exists() else shutil.which("k6")
     if found is None:

@@ -1,0 +1,93 @@
+"""What the bare workflow engine manages, beside which the pipeline is measured."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from cli.bench.baseline import own_database
+from cli.bench.mesh import BenchMesh, clean_environment
+from cli.errors import DossierError
+from cli.output import Json
+from cli.program import Program
+
+_DATABASE: Final = "bench_engine"
+_SECONDS: Final = 90.0
+_FREE: Final[dict[str, Json]] = {"worker_concurrency": 64, "polling_interval_sec": 0.05}
+"""A queue without fairness between clients, polled often."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineResult:
+    """Workflows of empty checkpointed steps, as many steps as a brief has, in a process of their own."""
+
+    steps: int
+    free_per_second: float
+    """On a queue without fairness between clients."""
+    same_queue_per_second: float
+    """Within the limits of the instance's own queue."""
+
+
+async def measure_engine(mesh: BenchMesh, *, count: int) -> EngineResult:
+    """After some briefs were made: how many steps they have is read from what the engine kept of them."""
+    steps, queue = await _what_runs(mesh)
+    return EngineResult(
+        steps,
+        free_per_second=await _bare(mesh, count=count, steps=steps, queue=_FREE),
+        same_queue_per_second=await _bare(mesh, count=count, steps=steps, queue=queue),
+    )
+
+
+async def _what_runs(mesh: BenchMesh) -> tuple[int, dict[str, Json]]:
+    connection = await asyncpg.connect(mesh.database_url)
+    try:
+        workflow = await connection.fetchrow(
+            """
+            select w.queue_name, count(*) as steps
+            from dbos.workflow_status w join dbos.operation_outputs o using (workflow_uuid)
+            where w.status = 'SUCCESS' and w.name = 'enhance'
+            group by w.workflow_uuid order by steps desc limit 1
+            """
+        )
+        if workflow is None:
+            raise DossierError("No brief was made.", hint="Try one: `dossier demo`.")
+        queue = await connection.fetchrow(
+            "select worker_concurrency, partition_concurrency, polling_interval_sec from dbos.queues"
+            " where name = $1",
+            workflow["queue_name"],
+        )
+    finally:
+        await connection.close()
+    limits = {name: value for name, value in (queue or {}).items() if value is not None}
+    return workflow["steps"], limits
+
+
+async def _bare(mesh: BenchMesh, *, count: int, steps: int, queue: dict[str, Json]) -> float:
+    async with own_database(mesh, _DATABASE) as url:
+        argv = (
+            *(sys.executable, "-P", "-m", "cli.bench.bare_engine", url),
+            *(str(count), str(steps), json.dumps(queue)),
+        )
+        program = Program("bare_engine", argv, clean_environment(os.environ))
+        process = await asyncio.create_subprocess_exec(
+            *program.launch_argv(), env=dict(program.environment), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        )
+        try:
+            async with asyncio.timeout(_SECONDS):
+                out, words = await process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        raise DossierError(
+            "The bare engine could not be measured.",
+            hint=" ".join(words.decode(errors="replace").split())[-500:],
+        )
+    return float(out)

@@ -1,0 +1,97 @@
+"""One `dossier bench` from start to end, on an instance that is gone afterwards."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from cli.bench import machine
+from cli.bench.baseline import SEARCH_CALLERS, BaselineResult, measure_baseline
+from cli.bench.extent import Extent
+from cli.bench.k6 import k6_program
+from cli.bench.mesh import BenchMesh, running_mesh
+from cli.bench.pipeline import PipelineResult, measure_pipeline
+from cli.bench.search import SearchResult, measure_search
+from cli.bench.webhook import WebhookResult, measure_webhook
+from cli.errors import DossierError
+from cli.output import Json, Output
+
+_LONGEST_SECONDS: Final = 170.0
+
+Result = BaselineResult | SearchResult | PipelineResult | WebhookResult
+
+
+class What(StrEnum):
+    WEBHOOK = "webhook"
+    PIPELINE = "pipeline"
+    SEARCH = "search"
+    BASELINE = "baseline"
+    ALL = "all"
+
+
+# The webhooks come last: what they leave in the queue would slow the others.
+_ORDER: Final = (What.BASELINE, What.SEARCH, What.PIPELINE, What.WEBHOOK)
+
+
+def bench(
+    what: What, extent: Extent, *, quick: bool, folder: Path | None, output: Output
+) -> dict[str, dict[str, Json]]:
+    """Measure, and return the record: the results by name, and what they were taken on."""
+    k6_program()  # better missed before everything is started
+    taken, load = datetime.now(UTC), machine.load_average()
+    with running_mesh(folder, output=output) as mesh:
+        results = asyncio.run(_measure(what, mesh, extent, say=output.console.print))
+        here = machine.this_machine(
+            postgres=asyncio.run(_postgres_version(mesh)), home=mesh.instance.home, load_before=load
+        )
+    about: dict[str, Json] = {
+        "time": taken.isoformat(timespec="seconds"),
+        "commit": machine.commit(),
+        "machine": dataclasses.asdict(here),
+        "settings": {**dataclasses.asdict(extent), "quick": quick},
+    }
+    return {"about": about, **results}
+
+
+async def _measure(
+    what: What, mesh: BenchMesh, extent: Extent, *, say: Callable[[str], None]
+) -> dict[str, dict[str, Json]]:
+    measured: dict[str, Result] = {}
+    baseline: BaselineResult | None = None
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            for each in _ORDER:
+                if what not in {each, What.ALL}:
+                    continue
+                say(f"measuring: {each.value}")
+                match each:
+                    case What.BASELINE:
+                        measured[each.value] = baseline = await measure_baseline(mesh, extent)
+                    case What.SEARCH:
+                        empty = baseline.empty_call_of(SEARCH_CALLERS) if baseline else None
+                        measured[each.value] = await measure_search(mesh, extent, empty=empty)
+                    case What.PIPELINE:
+                        measured[each.value] = await measure_pipeline(mesh, extent)
+                    case What.WEBHOOK:
+                        inserts = baseline.insert if baseline else None
+                        measured[each.value] = await measure_webhook(mesh, extent, baseline=inserts)
+    except TimeoutError as late:
+        raise DossierError(
+            f"Not done within {_LONGEST_SECONDS:.0f} s.",
+            hint="The machine is too busy to measure on; --quick measures less.",
+        ) from late
+    return {name: dataclasses.asdict(result) for name, result in measured.items()}
+
+
+async def _postgres_version(mesh: BenchMesh) -> str:
+    connection = await asyncpg.connect(mesh.database_url)
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    return f"{version.major}.{version.minor}, {mesh.record.database}"
