@@ -48,7 +48,7 @@ class Mesh:
         """Make the call of one RPC, by its descriptor."""
         call = self.channels[service].unary_unary(
             f"/{method.containing_service.full_name}/{method.name}",
-            request_serializer=Message.SerializeToString,
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
 

@@ -1,0 +1,106 @@
+"""Who may call the REST API."""
+
+import pytest
+
+from gateway import roles
+from gateway.mesh import CONTRACTS
+from gateway.transcode.bindings import bindings
+from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key
+from tests.support.keys import Keys
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic dXNlcjpwYXNz"},
+        {"Authorization": "Bearer dsk_unknown"},
+        {"Authorization": "Bearer dsk_" + "x" * 300},
+        {"Authorization": "Bearer not.a.token"},
+        {"X-API-Key": "dsk_unknown"},
+        {"X-API-Key": "something"},
+    ],
+)
+async def test_without_good_credentials_it_is_401(world: World, headers: dict[str, str]) -> None:
+    answer = await world.http.get("/v1/tickets/1", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert world.history.asked == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": f"Bearer {ADMIN}"}, {"authorization": f"bearer {ADMIN}"}, {"X-API-Key": ADMIN}]
+)
+async def test_an_api_key_opens_either_way(world: World, headers: dict[str, str]) -> None:
+    assert (await world.http.get("/v1/tickets/1", headers=headers)).status_code == 200
+
+
+async def test_a_key_is_asked_about_once_in_a_while_known_or_not(world: World) -> None:
+    for credential in (ADMIN, "dsk_unknown"):
+        for _ in range(5):
+            await world.http.get("/v1/tickets/1", headers=key(credential))
+    assert [each.api_key for each in world.tenants.heard("AuthenticateApiKey")] == [ADMIN, "dsk_unknown"]
+
+
+async def test_a_key_that_cannot_be_checked_is_not_called_wrong(world: World) -> None:
+    world.tenants.lose_database()
+    answer = await world.http.get("/v1/tickets/1", headers=key())
+    assert answer.status_code == 503
+
+
+async def test_a_token_for_the_gateway_opens_and_one_for_a_service_does_not(world: World, keys: Keys) -> None:
+    ours = keys.mint("gateway", tenant="globex", role="operator", subject="jo")
+    answer = await world.http.get("/v1/tickets/1", headers=key(ours))
+    assert answer.status_code == 200
+    [caller] = world.history.callers
+    assert (caller.tenant, caller.role) == ("globex", "operator")
+    theirs = keys.mint("history", tenant="globex", role="operator")
+    refused = await world.http.get("/v1/tickets/1", headers=key(theirs))
+    assert refused.status_code == 401
+    assert refused.json()["reason"] == "TOKEN_WRONG_AUDIENCE"
+    expired = keys.mint("gateway", ttl_seconds=-60)
+    assert (await world.http.get("/v1/tickets/1", headers=key(expired))).json()["reason"] == "TOKEN_EXPIRED"
+
+
+SEARCH = ("POST", "/v1/tickets:search", {"subject": "x"})
+READ = ("GET", "/v1/tickets/1", None)
+ENHANCE = ("POST", "/v1/enhancements", {"ticket": {"id": "1"}})
+WRITE = ("POST", "/v1/tickets", {"id": "1", "title": "x"})
+DELETE = ("DELETE", "/v1/prefixes/10.0.0.0/8", None)
+CREATE_TENANT = ("POST", "/v1/tenants", {"tenant": {"id": "a", "display_name": "A"}})
+
+
+@pytest.mark.parametrize(
+    ("credential", "may", "may_not"),
+    [
+        (VIEWER, [READ], [SEARCH, ENHANCE, WRITE, DELETE, CREATE_TENANT]),
+        (TECHNICIAN, [READ, SEARCH, ENHANCE], [WRITE, DELETE, CREATE_TENANT]),
+        (ADMIN, [READ, SEARCH, ENHANCE, WRITE, DELETE], [CREATE_TENANT]),
+        (OPERATOR, [CREATE_TENANT], []),
+    ],
+)
+async def test_each_role_may_what_the_table_says(
+    world: World, credential: str, may: list[tuple[str, str, object]], may_not: list[tuple[str, str, object]]
+) -> None:
+    for method, path, body in may:
+        answer = await world.http.request(method, path, json=body, headers=key(credential))
+        assert answer.status_code == 200, (path, answer.text)
+    for method, path, body in may_not:
+        answer = await world.http.request(method, path, json=body, headers=key(credential))
+        assert answer.status_code == 403, path
+        assert answer.json()["reason"] == "ROLE_REQUIRED"
+
+
+async def test_an_operator_chooses_a_client_and_nobody_else_does(world: World) -> None:
+    for_globex = {"X-Dossier-Tenant": "globex"}
+    assert (await world.http.get("/v1/tickets/1", headers={**key(OPERATOR), **for_globex})).status_code == 200
+    assert world.history.callers[-1].tenant == "globex"
+    answer = await world.http.get("/v1/tickets/1", headers={**key(ADMIN), **for_globex})
+    assert answer.status_code == 403
+    assert answer.json()["reason"] == "TENANT_FOREIGN"
+
+
+def test_the_table_names_only_what_there_is() -> None:
+    served = {binding.method.full_name for binding in bindings(CONTRACTS)}
+    assert set(roles.REQUIRED) <= served
