@@ -29,6 +29,10 @@ from ticketing.plain_text import plain_text
 
 _READY_SECONDS: Final = 120.0
 _ACCEPTED: Final = 202
+_NEXT_NOW: Final = "Next, while it runs"
+_NEXT_TIME: Final = (
+    "Next: `make run` does the same and leaves it running. It prints such commands for its own folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ def _show(
     _line(
         f"Read back from the tool: note {told.note['id']}, {private}, {len(note_text.split())} words.", output
     )
-    _heading("Next, while it runs" if keep_running else "Next: `make run` leaves it running, for", output)
+    _heading(_NEXT_NOW if keep_running else _NEXT_TIME, output)
     _line(f"The API's documentation: http://localhost:{record.gateway_port}/docs", output)
     if keep_running:
         _line(f"The ticket with its note:  {told.delivered.page_url}", output)
