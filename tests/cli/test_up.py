@@ -70,25 +70,21 @@ def gone(processes: dict[str, psutil.Process]) -> None:
         eventually(lambda process=process: not process.is_running(), what=f"{name} gone")  # type: ignore[misc]
 
 
-def test_up_starts_all_status_shows_all_and_down_ends_all(mesh: Mesh) -> None:
-    up = mesh.up()
-    assert up["ready"]
-    assert up["gateway_url"] == f"http://localhost:{mesh.port}"
+def test_two_ups_make_one_mesh_a_third_starts_what_has_stopped_and_down_ends_all(mesh: Mesh) -> None:
+    options = ("--detach", "--port", str(mesh.port), "--json")
+    with mesh.start("up", *options) as one, mesh.start("up", *options) as other:
+        answers = [json.loads(process.communicate(timeout=120)[0]) for process in (one, other)]
+    assert all(answer["ready"] for answer in answers)
+    assert answers[0]["supervisor_pid"] == answers[1]["supervisor_pid"]
+    assert answers[0]["gateway_url"] == f"http://localhost:{mesh.port}"
 
     status = mesh.run("status")
     assert {process["name"]: process["state"] for process in status["processes"]} == dict.fromkeys(
         SERVERS | PROCESSES, "ready"
     )
-    processes = mesh.processes()
-    assert set(processes) == SERVERS | PROCESSES
 
-    assert set(mesh.run("down")["stopped"]) == SERVERS | PROCESSES
-    gone(processes)
-
-
-def test_up_again_starts_only_what_has_stopped(mesh: Mesh) -> None:
-    mesh.up()
     before = mesh.processes()
+    assert set(before) == SERVERS | PROCESSES
     for name in ("knowledge", "redis"):
         before[name].terminate()
     eventually(
@@ -100,14 +96,8 @@ def test_up_again_starts_only_what_has_stopped(mesh: Mesh) -> None:
     after = mesh.processes()
     assert {name for name in after if after[name].pid != before[name].pid} == {"knowledge", "redis"}
 
-
-def test_two_ups_at_once_start_one_mesh_and_both_see_it_ready(mesh: Mesh) -> None:
-    options = ("--detach", "--port", str(mesh.port), "--json")
-    with mesh.start("up", *options) as one, mesh.start("up", *options) as other:
-        answers = [json.loads(process.communicate(timeout=120)[0]) for process in (one, other)]
-
-    assert all(answer["ready"] for answer in answers)
-    assert answers[0]["supervisor_pid"] == answers[1]["supervisor_pid"]
+    assert set(mesh.run("down")["stopped"]) == SERVERS | PROCESSES
+    gone(after)
 
 
 def test_interrupting_a_foreground_up_drains_and_succeeds(mesh: Mesh, tmp_path: Path) -> None:
