@@ -12,7 +12,11 @@ from services.runtime.outgoing import UNARY_SECONDS, Details, Outgoing, Tokens, 
 from services.runtime.tokens import TokenSigner
 
 _REPEATABLE: Final = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
+MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""The largest message: gRPC's own 4 MiB is less than a ticket and its evidence may have together."""
+
 _OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.enable_retries", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),

@@ -75,6 +75,9 @@ class Database:
         """Return the connections; those still in use a moment later are cut."""
         try:
             async with asyncio.timeout(self._acquire_seconds):
+                # A pool that nobody used refuses to be closed.
+                async with self._ready:
+                    await self._pool
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import logs, telemetry
+from services.runtime.channels import MESSAGE_BYTES
 from services.runtime.interceptors import server_interceptor
 from services.runtime.probes import probes
 from services.runtime.readiness import Check, Readiness
@@ -27,6 +28,7 @@ EXIT_FAILED: Final = 1
 EXIT_BAD_SETTINGS: Final = 78
 
 _SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
     # Two processes on one port would share its calls in silence.
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

@@ -108,8 +108,6 @@ async def test_tables_show_nothing_without_a_tenant(acme: Client, database: Test
         await connection.close()
 
 
-# grpc.aio complains about every request stream that is refused unread.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <async_generator object _MessageReceiver")
 async def test_a_token_without_a_tenant_or_none_at_all_is_refused_everywhere(
     stub: "HistoryServiceAsyncStub", keys: Keys
 ) -> None:

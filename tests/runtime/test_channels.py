@@ -31,6 +31,16 @@ async def test_a_call_carries_the_tenant_role_and_request_at_hand(keys: Keys) ->
         assert answer.text == "test for None as operator, r-42"
 
 
+async def test_a_message_may_be_as_large_as_a_ticket_with_its_evidence(keys: Keys) -> None:
+    async def again(text: str) -> str:
+        return text
+
+    async with echo_service(keys, again) as service:
+        large = "x" * (6 * 1024 * 1024)
+        answer = await service.stub.Say(echo(large))
+        assert len(answer.text) == len(large)
+
+
 async def test_a_token_given_with_the_call_is_left_alone(keys: Keys) -> None:
     async with echo_service(keys, who) as service:
         metadata = keys.metadata("echo", tenant="initech", subject="grpcurl", role="viewer")

@@ -227,3 +227,7 @@ async def test_a_server_that_is_not_there_is_unavailable_and_its_password_is_not
         await database.check()
     await database.close()
     assert "hunter2" not in f"{refused.value} {refused.value.__cause__}"
+
+
+async def test_a_pool_that_nobody_used_is_closed_in_silence(database_server: DatabaseServer) -> None:
+    await Database.lazy(database_server.url(), role=ROLE).close()

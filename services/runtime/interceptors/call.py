@@ -158,7 +158,8 @@ class _Received:
     """A request stream whose messages are looked at before the handler sees them."""
 
     def __init__(self, messages: AsyncIterator[Message], receivers: Sequence[Receive], call: Call) -> None:
-        self._messages = aiter(messages)
+        self._messages = messages
+        self._reading: AsyncIterator[Message] | None = None
         self._receivers = receivers
         self._call = call
 
@@ -166,7 +167,10 @@ class _Received:
         return self
 
     async def __anext__(self) -> Message:
-        message = await anext(self._messages)
+        if self._reading is None:
+            # Not before the handler reads: grpc's iterator warns when it is made and never used.
+            self._reading = aiter(self._messages)
+        message = await anext(self._reading)
         for receive in self._receivers:
             receive(self._call, message)
         return message
