@@ -91,7 +91,7 @@ async def _measure(
 async def _postgres_version(mesh: BenchMesh) -> str:
     connection = await asyncpg.connect(mesh.database_url)
     try:
-        version = connection.get_server_version()
+        version: str = await connection.fetchval("show server_version")
     finally:
         await connection.close()
-    return f"{version.major}.{version.minor}, {mesh.record.database}"
+    return f"{version.partition(' ')[0]}, {mesh.record.database}"
