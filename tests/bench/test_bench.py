@@ -44,7 +44,7 @@ def test_webhooks_are_measured_on_an_instance_that_is_gone_afterwards(server_hom
     assert told["insert_ratio"] > 0
     assert told["levels"][0]["refused"] == 0
     assert told["machine"]["cores"] > 0
-    assert told["machine"]["postgres"].startswith("18.4")
+    assert told["machine"]["postgres"].endswith(", embedded")
     (record,) = disk.iterdir()
     assert not [each.pid for each in psutil.process_iter() if str(disk) in command_line(each)]
     assert json.loads(record.read_text())["webhook"]["accepted_per_second"] == told["accepted_per_second"]
