@@ -8,7 +8,7 @@ import grpc
 
 from cli.importing.kinds import TICKETS, Batches, Report
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
-from cli.importing.run import Import
+from cli.importing.run import Import, Places
 from dossier.history.v1.history_service_pb2 import ImportTicketsResponse, RejectedTicket
 from tests.cli.conftest import Command
 from tests.support.mesh import Mesh
@@ -100,3 +100,13 @@ def test_standard_input_is_read(mesh: Mesh) -> None:
     assert done.returncode == 1
     assert "1 created, 0 updated, 0 unchanged, 1 rejected" in done.stdout
     assert "line 3" in done.stdout
+
+
+def test_where_rows_stand_is_kept_for_the_breaks_only() -> None:
+    places = Places()
+    for number in range(1, 10_001):
+        places.note(Place(number, line=number + (7 if number > 500 else 0)))
+
+    assert len(places._places) == 2
+    assert places.of(500) == Place(500, line=500)
+    assert places.of(9_999) == Place(9_999, line=10_006)

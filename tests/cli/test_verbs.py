@@ -150,3 +150,15 @@ def test_between_several_clients_one_has_to_be_named(on_mesh: Command) -> None:
     assert on_mesh("search", "tickets", "VPN", "-t", "initech", "--json", DOSSIER_TENANT="").object == {
         "results": []
     }
+
+
+def test_completion_knows_the_clients_and_the_enhancements(on_mesh: Command, mesh: Mesh) -> None:
+    enhancement_id = on_mesh("enhance", "VPN hangs at 40 percent", "--json").object["id"]
+
+    def completed(*words: str) -> str:
+        line = " ".join(("dossier", *words))
+        completing = {"_DOSSIER_COMPLETE": "complete_bash", "COMP_CWORD": str(len(words))}
+        return mesh.dossier(COMP_WORDS=line, DOSSIER_TENANT=mesh.tenant, **completing).stdout
+
+    assert mesh.tenant in completed("tenant", "show", "a")
+    assert enhancement_id in completed("enhancements", "show", enhancement_id[:8])

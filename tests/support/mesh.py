@@ -93,14 +93,16 @@ class Mesh:
                     break
             return await read(orchestrator, enhancement_id)
 
-    def dossier(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    def dossier(
+        self, *arguments: str, text: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command on this mesh, as a user does."""
         return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
+            [str(Path(sys.executable).with_name("dossier")), *arguments],
             capture_output=True,
             text=True,
             input=text,
-            env=clean_environment() | {"DOSSIER_DATA_DIR": str(self.instance.home)},
+            env=clean_environment() | {"DOSSIER_DATA_DIR": str(self.instance.home)} | environment,
             check=False,
             timeout=120,
         )
