@@ -16,6 +16,7 @@ class Search:
     description: str
     limit: int
     min_score: float = RELEVANCE_FLOOR
+    with_surroundings: bool = False
 
 
 async def find_answers(articles: TenantArticles, search: Search) -> list[Answer]:
@@ -31,12 +32,14 @@ async def find_answers(articles: TenantArticles, search: Search) -> list[Answer]
     scores = {candidate.key: planned.score(candidate.summed) for candidate in candidates}
     relevant = [key for key, score in scores.items() if score >= search.min_score]
     read_passages = await articles.read_passages(relevant)
+    around = await articles.surroundings(relevant) if search.with_surroundings else {}
     return [
         Answer(
             article,
             passage,
             score=scores[key],
             matched=planned.matched(weigh(fields(article, passage)).keys()),
+            surroundings=tuple(around.get(key, ())),
         )
         for key in relevant
         # One replaced since is no longer evidence.

@@ -94,6 +94,8 @@ class Answer:
     passage: Passage
     score: float
     matched: tuple[str, ...]
+    surroundings: tuple[Passage, ...] = ()
+    """The passages around it in the same article, in order, where they were asked for."""
 
 
 def fields(article: Article, passage: Passage) -> tuple[Field, ...]:

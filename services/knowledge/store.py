@@ -24,6 +24,8 @@ from services.knowledge.model import (
 from services.runtime.database import Connection, Database
 
 _NAME_COLUMNS: Final = "source, article_id, title, url, tags, updated"
+# On either side of the one that was found.
+_SURROUNDING_PASSAGES: Final = 6
 _UPSERT: Final = """
     insert into knowledge.articles as known
         (source, article_id, title, title_key, body, url, tags, updated)
@@ -196,6 +198,29 @@ class TenantArticles:
             )
             for row in rows
         }
+
+    async def surroundings(self, keys: Sequence[PassageKey]) -> dict[PassageKey, list[Passage]]:
+        """Read the passages around these in their articles, in order."""
+        async with self._database.tenant(self._tenant) as connection:
+            rows = await connection.fetch(
+                """
+                select source, article_id, wanted.position, around.headings, around.anchor, around.body
+                from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)
+                join knowledge.passages as around using (source, article_id)
+                where around.position between wanted.position - $4 and wanted.position + $4
+                    and around.position <> wanted.position
+                order by around.position
+                """,
+                [key.article.source for key in keys],
+                [key.article.id for key in keys],
+                [key.position for key in keys],
+                _SURROUNDING_PASSAGES,
+            )
+        found: dict[PassageKey, list[Passage]] = {}
+        for row in rows:
+            passage = Passage(tuple(row["headings"]), row["anchor"], row["body"])
+            found.setdefault(_passage_key(row), []).append(passage)
+        return found
 
     async def _become_writer(self, connection: Connection) -> None:
         """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""

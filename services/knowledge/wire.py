@@ -18,6 +18,7 @@ from services.knowledge.model import (
     ArticleId,
     ArticleKey,
     ArticleReference,
+    Passage,
     Source,
 )
 from services.knowledge.store import Place
@@ -37,6 +38,7 @@ def search_from(request: pb.SearchArticlesRequest) -> Search:
         description=request.description,
         limit=request.limit or _DEFAULT_RESULTS,
         min_score=request.min_score if request.HasField("min_score") else RELEVANCE_FLOOR,
+        with_surroundings=request.with_surroundings,
     )
 
 
@@ -123,11 +125,10 @@ def write_article(article: Article) -> article_pb2.Article:
 def write_answer(answer: Answer) -> pb.FoundPassage:
     return pb.FoundPassage(
         article=write_article(answer.article),
-        passage=article_pb2.Passage(
-            heading=answer.passage.heading, anchor=answer.passage.anchor, text=answer.passage.text
-        ),
+        passage=_write_passage(answer.passage),
         score=answer.score,
         matched_terms=answer.matched,
+        surroundings=[_write_passage(each) for each in answer.surroundings],
     )
 
 
@@ -144,6 +145,10 @@ def write_report(report: ImportReport) -> pb.ImportArticlesResponse:
             for each in report.first_rejected
         ],
     )
+
+
+def _write_passage(passage: Passage) -> article_pb2.Passage:
+    return article_pb2.Passage(heading=passage.heading, anchor=passage.anchor, text=passage.text)
 
 
 def _broken_rule(row: article_pb2.Article) -> Broken | None:

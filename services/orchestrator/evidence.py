@@ -13,6 +13,7 @@ from dossier.context.v1.evidence_pb2 import (
     Evidence,
 )
 from dossier.history.v1.history_service_pb2 import SimilarTicket
+from dossier.knowledge.v1.article_pb2 import Passage
 from dossier.knowledge.v1.knowledge_service_pb2 import FoundPassage
 from dossier.network.v1.inventory_pb2 import Asset, Prefix
 from dossier.network.v1.network_service_pb2 import (
@@ -25,6 +26,7 @@ _ID: Final = 256
 _TITLE: Final = 4096
 _TEXT: Final = 65_536
 _REASONS: Final = 16
+_AROUND: Final = 0.9
 
 
 def of_ticket(found: SimilarTicket) -> Evidence:
@@ -49,16 +51,27 @@ def of_ticket(found: SimilarTicket) -> Evidence:
 
 
 def of_passage(found: FoundPassage) -> Evidence:
-    article, passage = found.article, found.passage
+    return _passage(found, found.passage, score=found.score)
+
+
+def around(found: FoundPassage) -> Iterable[Evidence]:
+    """The rest of the article, for its causes and steps; not what was found, so a little less relevant."""
+    return (_passage(found, each, score=_AROUND * found.score) for each in found.surroundings)
+
+
+def _passage(found: FoundPassage, passage: Passage, *, score: float) -> Evidence:
+    article = found.article
     anchored = article.url and passage.anchor and "#" not in article.url
     evidence = Evidence(
-        id=f"knowledge:{article.id}",
+        id=(f"knowledge:{article.id}#{passage.anchor}" if passage.anchor else f"knowledge:{article.id}")[
+            :_ID
+        ],
         kind=EVIDENCE_KIND_ARTICLE,
         source="knowledge",
-        title=(f"{article.title}: {passage.heading}" if passage.heading else article.title)[:_TITLE],
+        title=(f"{article.title} \u203a {passage.heading}" if passage.heading else article.title)[:_TITLE],
         text=passage.text[:_TEXT],
         url=(f"{article.url}#{passage.anchor}" if anchored else article.url)[:2048],
-        score=found.score,
+        score=score,
         reasons=[f"shares: {', '.join(found.matched_terms)}"] if found.matched_terms else [],
     )
     if article.HasField("update_time"):
@@ -123,32 +136,31 @@ def distinct(evidence: Iterable[Evidence]) -> Sequence[Evidence]:
 
 
 def _asset_text(asset: Asset) -> str:
-    return _lines(
-        f"{asset.name} is a {asset.type}" if asset.type else asset.name,
-        role=asset.role,
-        addresses=", ".join(asset.addresses),
-        site=asset.site,
-        model=asset.model,
-        serial=asset.serial,
-        operating_system=asset.operating_system,
-        owner=asset.owner,
+    model = f" ({asset.model})" if asset.model else ""
+    return _described(
+        f"{asset.name}: {asset.role or asset.type or 'asset'}{model}",
+        ", ".join(asset.addresses),
+        at=asset.site,
+        running=asset.operating_system,
         criticality=asset.criticality,
+        owner=asset.owner,
+        serial=asset.serial,
         notes=asset.notes,
     )
 
 
 def _prefix_text(prefix: Prefix) -> str:
     vlan = f"{prefix.vlan_id} {prefix.vlan_name}".strip() if prefix.vlan_id else prefix.vlan_name
-    return _lines(
-        f"{prefix.prefix} is a network of the client's",
-        role=prefix.role,
-        site=prefix.site,
-        VLAN=vlan,
+    return _described(
+        f"{prefix.prefix}: {prefix.role or 'network'}",
+        f"VLAN {vlan}" if vlan else "",
+        at=prefix.site,
         gateway=prefix.gateway,
-        description=prefix.description,
+        notes=prefix.description,
     )
 
 
-def _lines(first: str, **facts: str) -> str:
-    described = (f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value)
-    return ". ".join([first, *described])
+def _described(what: str, more: str, *, notes: str, **facts: str) -> str:
+    """Write as in `10.20.30.0/24: Servers, VLAN 30 SRV, gateway 10.20.30.1.`, then the notes."""
+    told = (f"{name} {value}" for name, value in facts.items() if value)
+    return " ".join(filter(None, [", ".join(filter(None, [what, more, *told])) + ".", notes]))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 from dossier.context.v1.context_source_service_pb2 import GatherRequest
@@ -34,6 +35,8 @@ BUILT_IN: Final = ("history", "knowledge", "network")
 _HEAD_START_SECONDS: Final = 0.25
 _RESULTS: Final = 5
 _ASSETS: Final = 64
+# Of the best articles the causes and steps are wanted too.
+_READ_ARTICLES: Final = 2
 _DEFAULT_SECONDS: Final = 5.0
 _STATES: Final[Mapping[Kind, "SourceState.ValueType"]] = {
     "timed_out": SOURCE_STATE_TIMED_OUT,
@@ -57,10 +60,15 @@ class Answer:
             name=self.report.source,
             state=StepState.SUCCEEDED if answered else StepState.FAILED,
             duration_seconds=self.report.duration.ToTimedelta().total_seconds(),
-            detail=f"{len(self.evidence)} found" if answered else self.report.detail,
+            detail=f"{self._things} found" if answered else self.report.detail,
             start_time=self.start_time,
             report=self.report,
         )
+
+    @property
+    def _things(self) -> int:
+        """How many tickets, articles, assets: the passages of an article are one."""
+        return len({each.id.partition("#")[0] for each in self.evidence})
 
 
 def asking(
@@ -125,8 +133,11 @@ async def _history(peers: Peers, ticket: Ticket, assets: Sequence[str]) -> Seque
 
 async def _knowledge(peers: Peers, ticket: Ticket) -> Sequence[Evidence]:
     subject, description = searchable(ticket)
-    request = SearchArticlesRequest(subject=subject, description=description, limit=_RESULTS)
-    return [pieces.of_passage(found) for found in (await peers.articles(request)).results]
+    request = SearchArticlesRequest(
+        subject=subject, description=description, limit=_RESULTS, with_surroundings=True
+    )
+    found = (await peers.articles(request)).results
+    return [*map(pieces.of_passage, found), *chain.from_iterable(map(pieces.around, found[:_READ_ARTICLES]))]
 
 
 async def _network(peers: Peers, ticket: Ticket) -> Sequence[Evidence]:

@@ -134,3 +134,31 @@ async def test_the_counts_of_words_follow_every_change(acme: Client) -> None:
     [after] = await acme.search(asks("zebra jam"))
 
     assert after.score == before.score > 0.3
+
+
+async def test_the_rest_of_the_article_comes_along_in_order_where_it_is_asked_for(acme: Client) -> None:
+    await fill(acme)
+    await acme.record(Article(id="KB-1", title="Print queue stuck", body=SPOOLER))
+    question = "How do I stop the spooler when jobs are stuck?"
+
+    [alone] = await acme.search(asks(question))
+    [whole] = await acme.search(asks(question, with_surroundings=True))
+
+    assert not alone.surroundings
+    assert whole.passage == alone.passage
+    assert [each.text for each in whole.surroundings] == [
+        "The print queue is where jobs wait.",
+        "Stopping interrupts label jobs in the warehouse.",
+        "Nothing else.",
+    ]
+
+
+async def test_a_long_article_brings_only_what_is_around(acme: Client) -> None:
+    await fill(acme)
+    chapters = [f"# Chapter {at}\n\n{'zygote' if at == 20 else 'other'} matter {at}\n" for at in range(40)]
+    await acme.record(Article(id="KB-1", title="A handbook", body="\n".join(chapters)))
+
+    [found] = await acme.search(asks("zygote matter", with_surroundings=True))
+
+    around = [*range(14, 20), *range(21, 27)]
+    assert [each.heading for each in found.surroundings] == [f"Chapter {at}" for at in around]

@@ -113,6 +113,7 @@ class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
                 article=Article(id="KB-7", title="VPN rekeying", url="https://kb.example/kb-7"),
                 passage=Passage(heading="Intervals", anchor="intervals", text="Rekey every eight hours."),
                 score=0.7,
+                surroundings=[Passage(heading="Cure", anchor="cure", text="Shorten the interval.")],
             )
         ]
 
@@ -120,7 +121,11 @@ class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
         self, request: knowledge_pb2.SearchArticlesRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> knowledge_pb2.SearchArticlesResponse:
         await self.does.called(request)
-        return knowledge_pb2.SearchArticlesResponse(results=self.passages)
+        response = knowledge_pb2.SearchArticlesResponse(results=self.passages)
+        if not request.with_surroundings:
+            for result in response.results:
+                del result.surroundings[:]
+        return response
 
 
 class Network(network_grpc.NetworkServiceServicer):

@@ -34,12 +34,15 @@ async def test_the_enhancement_tells_of_its_steps_its_evidence_and_its_cost(acme
     assert all(step.HasField("duration") and step.detail for step in ended.steps)
     assert [each.id for each in ended.evidence] == [
         "history:10241",
-        "knowledge:KB-7",
+        "knowledge:KB-7#intervals",
+        "knowledge:KB-7#cure",
         "network:fw-01",
         "network:10.20.30.0/24",
     ]
     assert ended.evidence[0].resolution == "Raise the rekey interval on fw-01."
     assert ended.evidence[1].url == "https://kb.example/kb-7#intervals"
+    assert ended.evidence[2].text == "Shorten the interval."
+    assert ended.evidence[2].score < ended.evidence[1].score
     assert [each.source for each in ended.sources] == ["history", "knowledge", "network"]
     assert ended.cost == ended.usage.cost == 0.002
     times = [ended.create_time, ended.start_time, ended.end_time]

@@ -29,6 +29,7 @@ class SearchArticlesRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
+    WITH_SURROUNDINGS_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The ticket's subject, or a question in free words. At most 4,096 characters."""
     description: _builtins.str
@@ -37,6 +38,8 @@ class SearchArticlesRequest(_message.Message):
     """The most results wanted. 1 to 100; 0 means 5."""
     min_score: _builtins.float
     """Results below this score are left out. 0 to 1; absent means the service's calibrated floor."""
+    with_surroundings: _builtins.bool
+    """True to get the article's passages around each result too: who reads of symptoms wants cause and cure."""
     def __init__(
         self,
         *,
@@ -44,10 +47,11 @@ class SearchArticlesRequest(_message.Message):
         description: _builtins.str = ...,
         limit: _builtins.int = ...,
         min_score: _builtins.float | None = ...,
+        with_surroundings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "description", b"description", "limit", b"limit", "min_score", b"min_score", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "description", b"description", "limit", b"limit", "min_score", b"min_score", "subject", b"subject", "with_surroundings", b"with_surroundings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
@@ -89,6 +93,7 @@ class FoundPassage(_message.Message):
     PASSAGE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     MATCHED_TERMS_FIELD_NUMBER: _builtins.int
+    SURROUNDINGS_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """0 (nothing in common) to 1 (surely the answer)."""
     @_builtins.property
@@ -103,6 +108,10 @@ class FoundPassage(_message.Message):
     def matched_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The words of the query that the passage or the title shares, the weightiest first."""
 
+    @_builtins.property
+    def surroundings(self) -> _containers.RepeatedCompositeFieldContainer[_article_pb2.Passage]:
+        """With `with_surroundings`, the article's passages around this one, in order; at most 12."""
+
     def __init__(
         self,
         *,
@@ -110,10 +119,11 @@ class FoundPassage(_message.Message):
         passage: _article_pb2.Passage | None = ...,
         score: _builtins.float = ...,
         matched_terms: _abc.Iterable[_builtins.str] | None = ...,
+        surroundings: _abc.Iterable[_article_pb2.Passage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "passage", b"passage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score", "surroundings", b"surroundings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
