@@ -108,7 +108,7 @@ async def test_a_brief_asked_for_by_hand_is_only_read_here(acme: Client, desk: S
     assert created.state == pb.ENHANCEMENT_STATE_QUEUED
     assert not ended.deliver
     assert ended.ticket == ticket
-    assert len(ended.brief.citations) == 4
+    assert len(ended.brief.citations) == 5
     assert {step.name: step.state for step in ended.steps}["deliver"] == pb.STEP_STATE_SKIPPED
     assert desk.calls.count() == 0
 
