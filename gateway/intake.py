@@ -66,16 +66,19 @@ class IntakeLimits:
 class _Waiting:
     submission: Submission
     size: int
+    since: float
     answer: "asyncio.Future[SubmitResult]"
-    since: float = field(default_factory=time.monotonic)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """The batch goes out under the trace and the request id of its first webhook."""
 
 
 class Intake:
-    def __init__(self, submit: Submit, limits: IntakeLimits) -> None:
+    def __init__(
+        self, submit: Submit, limits: IntakeLimits, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._submit = submit
         self._limits = limits
+        self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._held: Counter[str] = Counter()
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -86,7 +89,7 @@ class Intake:
         tenant = submission.tenant_id
         self._admit(tenant)
         answer: asyncio.Future[SubmitResult] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(submission, submission.ByteSize(), answer))
+        self._waiting.append(_Waiting(submission, submission.ByteSize(), self._clock(), answer))
         self._held[tenant] += 1
         intake_waiting.inc()
         self._call()
@@ -129,7 +132,7 @@ class Intake:
         batch: list[_Waiting] = []
         size = 0
         # Half of the time is for waiting, the other half for the call.
-        too_old = time.monotonic() - self._limits.seconds / 2
+        too_old = self._clock() - self._limits.seconds / 2
         while self._waiting and len(batch) < self._limits.batch_items:
             item = self._waiting[0]
             if batch and size + item.size > self._limits.batch_bytes:

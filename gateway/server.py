@@ -2,11 +2,11 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 import uvicorn
@@ -29,8 +29,6 @@ from services.runtime.probes import probes
 from services.runtime.readiness import Readiness
 from services.runtime.serve import EXIT_BAD_SETTINGS, EXIT_FAILED
 from services.runtime.settings import SettingsError, load_settings
-
-_POLL_SECONDS: Final = 0.01
 
 _log = structlog.get_logger(__name__)
 
@@ -119,6 +117,14 @@ def _intake(mesh: Mesh, settings: GatewaySettings) -> Intake:
     return Intake(submit, limits)
 
 
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
 class _HttpServer(uvicorn.Server):
     """Leaves the signals to us: uvicorn raises them again at the end, and the exit code would not be 0."""
 
@@ -131,8 +137,6 @@ class _HttpServer(uvicorn.Server):
 async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[int]:
     config = uvicorn.Config(
         app,
-        host=settings.http_host,
-        port=settings.http_port,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -143,15 +147,13 @@ async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[i
         # A request that waits behind another on its connection would otherwise inherit that one's caller.
         reset_contextvars=True,
     )
+    # Opened here: uvicorn would end the process by itself when the port is taken.
+    listener = _listener(settings.http_host, settings.http_port)
+    port: int = listener.getsockname()[1]
     server = _HttpServer(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
-            if serving.done():
-                serving.result()
-                raise OSError(f"cannot listen on {settings.http_host}:{settings.http_port}")
-            await asyncio.sleep(_POLL_SECONDS)
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield port
     finally:
         server.should_exit = True
         await serving

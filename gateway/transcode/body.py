@@ -3,7 +3,8 @@
 `google.protobuf.json_format` reads the same JSON, but says what is wrong only in prose of its own.
 """
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -11,6 +12,8 @@ from google.protobuf.message import Message
 
 from gateway.errors import FieldInvalid, FieldUnknown, JsonMalformed
 from gateway.transcode.values import ValueProblem, is_leaf, leaf, leaf_from_text, message_of
+
+Given = TypeVar("Given")
 
 
 def parse_json(body: bytes) -> object:
@@ -88,7 +91,7 @@ def _set_map(message: Message, field: FieldDescriptor, value: object, *, path: s
     key_field, value_field = (message_of(field).fields_by_name[name] for name in ("key", "value"))
     for key, item in value.items():
         here = f"{path}.{key}"
-        kept_key: Any = leaf_from_text(key_field, key)
+        kept_key: Any = _fitting(leaf_from_text, key_field, key, path=here)
         if is_leaf(value_field):
             entries[kept_key] = _leaf(value_field, item, path=here)
         else:
@@ -103,7 +106,13 @@ def assign(message: Message, field: FieldDescriptor, value: object) -> None:
 
 
 def _leaf(field: FieldDescriptor, value: object, *, path: str) -> object:
+    return _fitting(leaf, field, value, path=path)
+
+
+def _fitting(
+    read: Callable[[FieldDescriptor, Given], object], field: FieldDescriptor, value: Given, *, path: str
+) -> object:
     try:
-        return leaf(field, value)
+        return read(field, value)
     except ValueProblem as problem:
         raise FieldInvalid(path, str(problem)) from None

@@ -1,4 +1,4 @@
-"""The services behind the gateway, small but real: the kernel's servers with the contracts' RPCs, and switches."""
+"""The services behind the gateway, small but real: the kernel's servers, the contracts' RPCs, switches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,8 +39,8 @@ class KeyInvalid(Unauthenticated):
 
 
 class Refused(ServiceError):
-    code = grpc.StatusCode.INTERNAL
-    reason = "INTERNAL"
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TICKET_REFUSED"
 
 
 class EnhancementNotFound(ServiceError):

@@ -30,7 +30,8 @@ async def test_without_good_credentials_it_is_401(world: World, headers: dict[st
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Authorization": f"Bearer {ADMIN}"}, {"authorization": f"bearer {ADMIN}"}, {"X-API-Key": ADMIN}]
+    "headers",
+    [{"Authorization": f"Bearer {ADMIN}"}, {"authorization": f"bearer {ADMIN}"}, {"X-API-Key": ADMIN}],
 )
 async def test_an_api_key_opens_either_way(world: World, headers: dict[str, str]) -> None:
     assert (await world.http.get("/v1/tickets/1", headers=headers)).status_code == 200

@@ -55,12 +55,6 @@ async def test_a_service_that_is_not_there_is_named(world: World) -> None:
     assert answer.json()["reason"] == "DEPENDENCY_UNAVAILABLE"
 
 
-async def test_a_method_the_service_does_not_have_is_501(world: World) -> None:
-    answer = await world.http.delete("/v1/assets/RTM-SRV-01", headers=key())
-    assert answer.status_code == 501
-    assert answer.json()["reason"] == "METHOD_UNIMPLEMENTED"
-
-
 async def test_an_answer_has_the_contracts_names_and_its_empty_values(world: World) -> None:
     answer = await world.http.get("/v1/tickets/4711", headers=key())
     assert answer.status_code == 200
@@ -173,7 +167,9 @@ async def test_broken_json_is_told_its_position(world: World) -> None:
     assert answer.json()["details"]["metadata"]["line"] == "2"
 
 
-@pytest.mark.parametrize("body", [b"[" * 15_000, b'{"limit": 1e999}', b'{"limit": ' + b"9" * 5000 + b"}", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"[" * 15_000, b'{"limit": 1e999}', b'{"limit": ' + b"9" * 5000 + b"}", b"\xff"]
+)
 async def test_hostile_json_is_only_malformed(world: World, body: bytes) -> None:
     answer = await world.http.post("/v1/tickets:search", content=body, headers=key())
     assert answer.status_code == 400
@@ -207,7 +203,11 @@ async def test_the_service_learns_the_tenant_and_the_role(world: World) -> None:
 
 async def test_a_new_tenant_s_credentials_pass_as_a_map(world: World) -> None:
     body = {
-        "tenant": {"id": "initech", "display_name": "Initech", "ticketing": {"tool": "x", "options": {"a": "b"}}},
+        "tenant": {
+            "id": "initech",
+            "display_name": "Initech",
+            "ticketing": {"tool": "x", "options": {"a": "b"}},
+        },
         "ticketing_credentials": {"authtoken": "t"},
     }
     answer = await world.http.post("/v1/tenants", json=body, headers=key(OPERATOR))

@@ -93,12 +93,17 @@ async def test_both_secrets_hold_while_one_replaces_the_other(world: World) -> N
 
     world.tenants.secrets["acme", TOOL] = [
         tenants.WebhookSecret(id="new", value=b"new"),
-        tenants.WebhookSecret(id="old", value=SECRET, expire_time=until(datetime.now(UTC) + timedelta(hours=1))),
-        tenants.WebhookSecret(id="gone", value=b"gone", expire_time=until(datetime.now(UTC) - timedelta(hours=1))),
+        tenants.WebhookSecret(
+            id="old", value=SECRET, expire_time=until(datetime.now(UTC) + timedelta(hours=1))
+        ),
+        tenants.WebhookSecret(
+            id="gone", value=b"gone", expire_time=until(datetime.now(UTC) - timedelta(hours=1))
+        ),
     ]
     body = ticket_body()
     statuses = [
-        (await world.webhook(body, headers=sign(body, secret))).status_code for secret in (b"new", SECRET, b"gone")
+        (await world.webhook(body, headers=sign(body, secret))).status_code
+        for secret in (b"new", SECRET, b"gone")
     ]
     assert statuses == [202, 200, 401]
 
@@ -154,9 +159,13 @@ async def test_a_body_that_says_it_is_too_large_is_not_read(world: World) -> Non
     assert world.tenants.asked == []
 
 
-async def test_a_body_that_does_not_say_how_large_it_is_is_read_no_further_than_the_limit(world: World) -> None:
+async def test_a_body_that_does_not_say_how_large_it_is_is_read_no_further_than_the_limit(
+    world: World,
+) -> None:
     reader, writer = await asyncio.open_connection(world.gateway.host, world.gateway.port)
-    writer.write(f"POST /webhooks/acme/{TOOL} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    writer.write(
+        f"POST /webhooks/acme/{TOOL} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
     for _ in range(25):
         writer.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
     # The end of the body never comes; the answer does.
@@ -178,21 +187,29 @@ async def test_a_body_of_exactly_the_limit_is_read(world: World) -> None:
 
 
 async def test_the_raw_bytes_are_what_is_signed(world: World) -> None:
-    text = 'über\u202e \U0001f5a8 \u0130'
-    body = b'{\r\n "event" : "created",\r\n "ticket_id": "1", "subject": ' + orjson.dumps(text) + b', "description": ""}\r\n'
+    text = "über\u202e \U0001f5a8 \u0130"
+    body = (
+        b'{\r\n "event" : "created",\r\n "ticket_id": "1", "subject": '
+        + orjson.dumps(text)
+        + b', "description": ""}\r\n'
+    )
     assert (await world.webhook(body)).status_code == 202
     assert (await world.webhook(body.replace(b"\r\n", b"\n"), headers=sign(body))).status_code == 401
 
 
 async def test_half_a_character_costs_the_character_and_not_the_ticket(world: World) -> None:
-    body = rb'{"event": "created", "ticket_id": "1", "subject": "printer \ud83d jams\u0000", "description": "x"}'
+    body = (
+        rb'{"event": "created", "ticket_id": "1", "subject": "printer \ud83d jams\u0000", "description": "x"}'
+    )
     assert (await world.webhook(body)).status_code == 202
     [submission] = world.orchestrator.submissions
     assert submission.ticket.subject == "printer \ufffd jams"
 
 
 @pytest.mark.parametrize("service", ["tenants", "orchestrator"])
-async def test_without_a_service_it_needs_a_webhook_gets_503_and_later_is_taken(world: World, service: str) -> None:
+async def test_without_a_service_it_needs_a_webhook_gets_503_and_later_is_taken(
+    world: World, service: str
+) -> None:
     await world.stop(service)
     answer = await world.webhook(ticket_body())
     assert answer.status_code == 503
@@ -246,7 +263,9 @@ async def test_only_posting_is_possible(world: World) -> None:
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/webhook", "/webhook/other", "/webhooks/acme", "/webhooks/acme/x/y", "/webhooky"])
+@pytest.mark.parametrize(
+    "path", ["/webhook", "/webhook/other", "/webhooks/acme", "/webhooks/acme/x/y", "/webhooky"]
+)
 async def test_other_addresses_are_not_there(world: World, path: str) -> None:
     answer = await world.http.post(path, content=b"{}")
     assert answer.status_code == 404

@@ -28,7 +28,12 @@ def sign(body: bytes, secret: bytes = SECRET) -> dict[str, str]:
 
 
 def ticket_body(ticket_id: str = "4711", **more: object) -> bytes:
-    content = {"event": "created", "ticket_id": ticket_id, "subject": "VPN drops", "description": "Since 9:00."}
+    content = {
+        "event": "created",
+        "ticket_id": ticket_id,
+        "subject": "VPN drops",
+        "description": "Since 9:00.",
+    }
     return orjson.dumps({**content, **more})
 
 

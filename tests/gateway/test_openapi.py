@@ -1,0 +1,193 @@
+"""The OpenAPI document: it is sound, it is what is served, and the page that shows it needs nobody else."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway import docs
+from gateway.mesh import CONTRACTS
+from gateway.openapi.comments import read_comments
+from gateway.openapi.document import openapi_document
+from gateway.transcode.bindings import bindings
+from tests.gateway.world import World, key
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+ADDRESS = re.compile(r"""(?:https?:)?//[^\s"'<>)]+""")
+
+
+@pytest.fixture
+async def document(world: World) -> dict[str, Any]:
+    answer = await world.http.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert method in METHODS, path
+            yield path, method, operation
+
+
+def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from nodes(inner)
+
+
+def test_the_document_is_sound(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"].keys() >= {"title", "version"}
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    for path, method, operation in operations(document):
+        assert path.startswith("/"), path
+        parameters = operation.get("parameters", [])
+        in_path = {each["name"] for each in parameters if each["in"] == "path"}
+        assert in_path == set(re.findall(r"\{([^}]+)\}", path)), path
+        assert all(each["required"] for each in parameters if each["in"] == "path")
+        assert all(each["in"] in {"path", "query"} and "schema" in each for each in parameters)
+        assert len({(each["in"], each["name"]) for each in parameters}) == len(parameters)
+        assert operation["responses"], path
+        for status, response in operation["responses"].items():
+            assert re.fullmatch(r"[1-5]\d\d|default", status)
+            assert "$ref" in response or response["description"], path
+        if method in {"get", "delete"}:
+            assert "requestBody" not in operation
+        for need in operation.get("security", document["security"]):
+            assert set(need) <= set(document["components"]["securitySchemes"])
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_one(document: dict[str, Any]) -> None:
+    types = {"object", "array", "string", "integer", "number", "boolean"}
+    for node in nodes(document):
+        if isinstance(reference := node.get("$ref"), str):
+            target: Any = document
+            for step in reference.removeprefix("#/").split("/"):
+                target = target[step]
+            assert target
+    for schema in nodes(document["components"]["schemas"]):
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            assert kind in types
+            assert kind != "array" or "items" in schema
+
+
+async def test_every_described_route_is_served(world: World, document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        alias = "servicedesk" if "{alias}" in path else "x"
+        answer = await world.http.request(method, re.sub(r"\{[^}]+\}", alias, path))
+        public = operation.get("security") == []
+        reason = answer.json().get("reason")
+        assert reason not in {"ROUTE_NOT_FOUND", "METHOD_NOT_ALLOWED"}, path
+        assert public or answer.status_code == 401, path
+
+
+def test_every_annotated_route_is_described(document: dict[str, Any]) -> None:
+    described = {(path, method) for path, method, _ in operations(document)}
+    annotated = {(each.template.plain, each.http_method.lower()) for each in bindings(CONTRACTS)}
+    by_hand = {
+        ("/webhooks/{tenant}/{tool}", "post"),
+        ("/webhook/{alias}", "post"),
+        ("/v1/enhancements/{enhancement_id}/events", "get"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+        ("/openapi.json", "get"),
+    }
+    assert described == annotated | by_hand
+
+
+def test_rules_of_the_contract_are_in_the_schemas(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    search = schemas["history.v1.SearchSimilarTicketsRequest"]["properties"]
+    rules = {name: value for name, value in search["limit"].items() if name != "description"}
+    assert rules == {"type": "integer", "format": "int32", "minimum": 0, "maximum": 100}
+    assert search["assets"]["maxItems"] == 64
+    assert search["assets"]["items"] == {"type": "string", "maxLength": 256}
+    assert schemas["orchestrator.v1.CreateEnhancementRequest"]["required"] == ["ticket"]
+    assert schemas["history.v1.PastTicket"]["properties"]["create_time"]["format"] == "date-time"
+    assert "ENHANCEMENT_STATE_QUEUED" in schemas["orchestrator.v1.EnhancementState"]["enum"]
+    credentials = schemas["tenants.v1.CreateTenantRequest"]["properties"]["ticketing_credentials"]
+    assert credentials["additionalProperties"] == {"type": "string", "maxLength": 8192}
+    assert "minimum" not in schemas["tenants.v1.BriefSettings"]["properties"]["max_words"]
+
+
+def test_query_parameters_are_the_fields_that_path_and_body_leave(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/v1/tickets/{ticket_id}"]["get"]["parameters"]
+    assert [(each["name"], each["in"]) for each in parameters] == [("ticket_id", "path"), ("source", "query")]
+    assert document["paths"]["/v1/tickets"]["post"]["parameters"] == []
+    assert document["paths"]["/v1/tickets:search"]["post"]["parameters"] == []
+
+
+def test_comments_of_the_contracts_become_descriptions(tmp_path: Path) -> None:
+    (tmp_path / "toy.proto").write_text(
+        'syntax = "proto3"; package dossier.history.v1;\n'
+        "// Answers.\nservice HistoryService {\n"
+        "  // Reads one past ticket. Safe to retry.\n"
+        "  rpc GetTicket(GetTicketRequest) returns (GetTicketRequest);\n}\n"
+        "// Asks.\nmessage GetTicketRequest {\n"
+        "  // The tool's\n  // identifier.\n  string ticket_id = 1;\n}\n"
+        "// Kinds.\nenum Kind {\n  // None.\n  KIND_UNSPECIFIED = 0;\n}\n"
+    )
+    packed = tmp_path / "descriptors.binpb"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{tmp_path}",
+            f"--descriptor_set_out={packed}",
+            "--include_source_info",
+            "toy.proto",
+        ],
+        check=True,
+    )
+    comments = read_comments(packed.read_bytes())
+    assert comments["dossier.history.v1.GetTicketRequest.ticket_id"] == "The tool's identifier."
+    assert comments["dossier.history.v1.Kind.KIND_UNSPECIFIED"] == "None."
+    document: Any = openapi_document(bindings(CONTRACTS), comments=comments, aliases=["a"], public_url="")
+    operation = document["paths"]["/v1/tickets/{ticket_id}"]["get"]
+    assert operation["summary"] == "Reads one past ticket"
+    assert operation["parameters"][0]["description"] == "The tool's identifier."
+    assert "Needs the role `viewer`." in operation["description"]
+
+
+async def test_the_page_and_all_it_loads_come_from_here(world: World) -> None:
+    page = await world.http.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert ADDRESS.findall(page.text) == []
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 4
+    for address in loaded:
+        answer = await world.http.get(str(httpx.URL(f"{world.gateway.url}/docs").join(address)))
+        assert answer.status_code == 200, address
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    style = (await world.http.get("/docs/swagger-ui.css")).text
+    assert re.findall(r"""url\((?!["']?data:)[^)]+""", style) == []
+    assert "validatorUrl: null" in (await world.http.get("/docs/page.js")).text
+
+
+@pytest.mark.parametrize("path", ["/docs/swagger-editor.js", "/docs/..%2F__init__.py", "/docs/x/y"])
+async def test_only_the_files_the_page_needs_are_served(world: World, path: str) -> None:
+    assert (await world.http.get(path)).status_code == 404
+
+
+async def test_the_document_is_for_everybody_and_the_answers_are_not(world: World) -> None:
+    assert (await world.http.get(docs.PAGE_PATH)).status_code == 200
+    assert (await world.http.get("/v1/tickets")).status_code == 401
+    assert (await world.http.get("/v1/tickets", headers=key())).status_code == 200
