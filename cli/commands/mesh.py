@@ -110,12 +110,17 @@ def _complete(instance: Instance, running: InstanceRecord, *, port: int | None, 
             hint="Stop it first with `dossier down`, or give the other one a --data-dir of its own.",
         )
     os.kill(running.supervisor.pid, signal.SIGHUP)
-    record = follow(instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output)
+    record = follow(instance, until=_all_alive, timeout_seconds=_READY_SECONDS, output=output)
     if record is None:
         raise unready(instance.require_running())
     output.result(
         _instance_json(instance, record), shown=f"Running: http://localhost:{record.gateway_port}/docs"
     )
+
+
+def _all_alive(record: InstanceRecord) -> bool:
+    """Ready, and not only because nobody has noticed yet that something ended."""
+    return all_ready(record) and all(entry.mark and entry.mark.process() for entry in record.processes)
 
 
 def _stop_leftovers(instance: Instance) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class Child:
         self._detail = ""
         self._mark: ProcessMark | None = None
         self._restarts = 0
+        self._again = False
 
     @property
     def name(self) -> str:
@@ -78,6 +79,8 @@ class Child:
             self._at_rest.clear()
             self._unwanted.clear()
             self._wanted.set()
+        elif self._mark is not None and self._mark.process() is None:
+            self._again = True  # it has ended, and we are about to be told
 
     async def stop(self) -> None:
         """Ask it to end, wait out its grace, then kill it."""
@@ -115,6 +118,9 @@ class Child:
         while self._wanted.is_set():
             started = loop.time()
             code = await self._run_once()
+            if self._again:
+                self._again = False
+                continue
             if not self._wanted.is_set() or code in _ENDED_ON_PURPOSE:
                 break
             if code == _MISCONFIGURED:

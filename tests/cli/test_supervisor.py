@@ -241,3 +241,27 @@ async def test_a_process_that_keeps_crashing_is_restarted_ever_later(tmp_path: P
         "exited with 3, starts again in 0.04 s",
     ]
     assert child.state is State.STOPPED
+
+
+async def test_one_that_ended_a_moment_ago_is_started_when_asked_for(tmp_path: Path) -> None:
+    program = Program(
+        "sleeper", (sys.executable, "-S", "-c", "import time; time.sleep(60)"), {"PATH": os.defpath}
+    )
+    probe = local_probe(lambda: True, reason="")
+    child = Child(program, probe=probe, log=tmp_path / "log", changed=lambda: None, policy=Policy())
+    tending = asyncio.create_task(child.tend())
+    child.start()
+    await asyncio.to_thread(eventually, lambda: child.state is State.READY, what="a ready child")
+    mark = child.record().mark
+    assert mark is not None
+
+    os.kill(mark.pid, signal.SIGTERM)
+    eventually(lambda: mark.process() is None, what="its end, of which the loop has not heard")
+    child.start()
+    await asyncio.to_thread(
+        eventually, lambda: child.record().mark not in {None, mark}, what="another process in its place"
+    )
+
+    assert child.record().restarts == 0
+    await child.stop()
+    tending.cancel()
