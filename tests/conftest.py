@@ -17,6 +17,15 @@ from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the workers how to share: whatever uses the one mesh stays together, as does each file."""
+    for item in items:
+        # Its spans go to that receiver.
+        shares_mesh = "otlp" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("mesh" if shares_mesh else item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Path]:
     """Short and passable, where pytest's own folders are neither: sockets and another user live here."""

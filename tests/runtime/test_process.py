@@ -55,7 +55,8 @@ async def echo_process(keys: Keys, **environment: str) -> AsyncIterator[Process]
     reading = asyncio.create_task(process.read())
     try:
         await eventually(
-            lambda: "service_ready" in process.events or child.returncode is not None, within_seconds=30
+            lambda: {"service_started", "service_ready"} <= {*process.events} or child.returncode is not None,
+            within_seconds=30,
         )
         yield process
         async with asyncio.timeout(30):
