@@ -1,4 +1,4 @@
-"""What the contracts' comments say, where `dossier/descriptors.binpb` brings them along."""
+"""What the contracts' comments say, from the descriptor set that is generated beside the code."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
@@ -22,9 +22,8 @@ _ENUM_VALUE, _SERVICE_METHOD = 2, 2
 
 
 def packaged_comments() -> Comments:
-    """Python's generated code has none: without the descriptor set the document makes do with names."""
-    packaged = files("dossier") / "descriptors.binpb"
-    return read_comments(packaged.read_bytes()) if packaged.is_file() else {}
+    """Python's generated code has lost them."""
+    return read_comments((files("dossier") / "descriptors.binpb").read_bytes())
 
 
 def read_comments(descriptor_set: bytes) -> Comments:

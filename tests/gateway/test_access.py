@@ -2,11 +2,16 @@
 
 import pytest
 
-from gateway import roles
-from gateway.mesh import CONTRACTS
-from gateway.transcode.bindings import bindings
-from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key
+from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key, running_world
 from tests.support.keys import Keys
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def world(module_world: World) -> World:
+    module_world.forget()
+    return module_world
 
 
 @pytest.mark.parametrize(
@@ -37,16 +42,19 @@ async def test_an_api_key_opens_either_way(world: World, headers: dict[str, str]
     assert (await world.http.get("/v1/tickets/1", headers=headers)).status_code == 200
 
 
-async def test_a_key_is_asked_about_once_in_a_while_known_or_not(world: World) -> None:
-    for credential in (ADMIN, "dsk_unknown"):
-        for _ in range(5):
-            await world.http.get("/v1/tickets/1", headers=key(credential))
-    assert [each.api_key for each in world.tenants.heard("AuthenticateApiKey")] == [ADMIN, "dsk_unknown"]
+async def test_a_key_is_asked_about_once_in_a_while_known_or_not(keys: Keys) -> None:
+    async with running_world(keys) as world:
+        for credential in (ADMIN, "dsk_unknown"):
+            for _ in range(5):
+                await world.http.get("/v1/tickets/1", headers=key(credential))
+        asked = [each.api_key for each in world.tenants.heard("AuthenticateApiKey")]
+    assert asked == [ADMIN, "dsk_unknown"]
 
 
-async def test_a_key_that_cannot_be_checked_is_not_called_wrong(world: World) -> None:
-    world.tenants.lose_database()
-    answer = await world.http.get("/v1/tickets/1", headers=key())
+async def test_a_key_that_cannot_be_checked_is_not_called_wrong(keys: Keys) -> None:
+    async with running_world(keys) as world:
+        world.tenants.lose_database()
+        answer = await world.http.get("/v1/tickets/1", headers=key())
     assert answer.status_code == 503
 
 
@@ -100,8 +108,3 @@ async def test_an_operator_chooses_a_client_and_nobody_else_does(world: World) -
     answer = await world.http.get("/v1/tickets/1", headers={**key(ADMIN), **for_globex})
     assert answer.status_code == 403
     assert answer.json()["reason"] == "TENANT_FOREIGN"
-
-
-def test_the_table_names_only_what_there_is() -> None:
-    served = {binding.method.full_name for binding in bindings(CONTRACTS)}
-    assert set(roles.REQUIRED) <= served

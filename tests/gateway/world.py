@@ -91,6 +91,12 @@ class World:
         }
         return GatewaySettings(**{**values, **more})
 
+    def forget(self) -> None:
+        for each in self.peers().values():
+            each.asked.clear()
+            each.callers.clear()
+            each.request_ids.clear()
+
     async def webhook(
         self,
         body: bytes,
@@ -122,10 +128,7 @@ async def running_world(keys: Keys, **settings: Any) -> AsyncIterator[World]:
         world.gateway = await closers.enter_async_context(serving(world.settings(**settings)))
         world.http = await closers.enter_async_context(httpx.AsyncClient(base_url=world.gateway.url))
         await eventually(lambda: not world.gateway.readiness.failing)
-        for each in world.peers().values():
-            each.asked.clear()
-            each.callers.clear()
-            each.request_ids.clear()
+        world.forget()
         yield world
 
 
