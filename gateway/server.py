@@ -126,7 +126,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 class _HttpServer(uvicorn.Server):
-    """Leaves the signals to us: uvicorn raises them again at the end, and the exit code would not be 0."""
+    """Leaves the signals to us: uvicorn would stop listening before the drain is announced."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -272,8 +272,18 @@ async def test_other_addresses_are_not_there(world: World, path: str) -> None:
     assert answer.json()["reason"] == "ROUTE_NOT_FOUND"
 
 
-async def test_the_batch_goes_out_under_the_request_id_of_its_webhook(world: World) -> None:
-    body = ticket_body()
-    answer = await world.webhook(body, headers={**sign(body), "X-Request-Id": "sender-7"})
-    assert answer.headers["x-request-id"] == "sender-7"
-    await eventually(lambda: world.orchestrator.request_ids == ["sender-7"])
+async def test_each_batch_goes_out_under_the_request_id_of_its_first_webhook(keys: Keys) -> None:
+    async with running_world(keys, intake_batches_in_flight=1) as world:
+        world.orchestrator.open.clear()
+
+        async def post(number: str) -> str:
+            body = ticket_body(number)
+            answer = await world.webhook(body, headers={**sign(body), "X-Request-Id": f"sender-{number}"})
+            return answer.headers["x-request-id"]
+
+        first = asyncio.create_task(post("1"))
+        await eventually(lambda: world.orchestrator.batches == [1])
+        second = asyncio.create_task(post("2"))
+        world.orchestrator.open.set()
+        assert [await first, await second] == ["sender-1", "sender-2"]
+        assert world.orchestrator.request_ids == ["sender-1", "sender-2"]

@@ -1,0 +1,79 @@
+"""Reading no further than the limit, and giving up what nobody waits for."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from gateway.asgi import read_body, unless_gone
+from gateway.errors import BodyTooLarge, ClientGone
+
+
+class Sender:
+    """A client that sends so many pieces of ten bytes, and then stops or leaves."""
+
+    def __init__(self, pieces: int, *, leaves: bool = False) -> None:
+        self.pieces = pieces
+        self.leaves = leaves
+        self.sent = 0
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self.sent == self.pieces and self.leaves:
+            return {"type": "http.disconnect"}
+        self.sent += 1
+        more = self.leaves or self.sent < self.pieces
+        return {"type": "http.request", "body": b"0123456789", "more_body": more}
+
+
+def scope(**headers: str) -> dict[str, Any]:
+    return {"headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]}
+
+
+async def test_pieces_are_put_together() -> None:
+    assert await read_body(scope(), Sender(3).receive, limit=30) == b"0123456789" * 3
+
+
+async def test_reading_stops_right_past_the_limit() -> None:
+    sender = Sender(1000)
+    with pytest.raises(BodyTooLarge):
+        await read_body(scope(), sender.receive, limit=30)
+    assert sender.sent == 4
+
+
+async def test_nothing_is_read_of_a_body_that_says_it_is_too_large() -> None:
+    sender = Sender(1000)
+    with pytest.raises(BodyTooLarge):
+        await read_body(scope(content_length="31"), sender.receive, limit=30)
+    assert sender.sent == 0
+
+
+async def test_half_a_body_is_no_body() -> None:
+    with pytest.raises(ClientGone):
+        await read_body(scope(), Sender(2, leaves=True).receive, limit=30)
+
+
+async def test_work_is_cancelled_when_its_client_leaves() -> None:
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(ClientGone):
+        await unless_gone(Sender(0, leaves=True).receive, work())
+    await asyncio.wait_for(cancelled.wait(), 10)
+
+
+async def test_a_failure_of_the_work_is_its_failure() -> None:
+    async def work() -> None:
+        raise KeyError("x")
+
+    async def stays() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    with pytest.raises(KeyError):
+        await unless_gone(stays, work())
