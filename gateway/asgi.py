@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import orjson
@@ -10,6 +11,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.errors import BodyTooLarge, ClientGone
 
 Answer = TypeVar("Answer")
+
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 8 * 1024 * 1024
 
 _JSON: Final = (b"content-type", b"application/json")
 # What an API answers is for its caller alone.
@@ -48,13 +52,35 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
 
 
 async def send_json(
-    send: Send, status: int, content: object, *, headers: Iterable[tuple[str, str]] = ()
+    send: Send,
+    status: int,
+    content: object,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    unread: Receive | None = None,
 ) -> None:
+    """Answer; `unread` is the rest of a body that nobody wants, where there is one."""
     body = orjson.dumps(content)
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [_JSON, _UNSTORED, length, *raw]})
+    if unread is not None:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _discard(unread)
+        body = b""
     await send({"type": "http.response.body", "body": body})
+
+
+async def _discard(receive: Receive) -> None:
+    """Take some of it off the wire: closing over unread bytes may reset the connection under the answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            left = _LINGER_BYTES
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                left -= len(message["body"])
 
 
 async def gone(receive: Receive) -> None:

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.asgi import ROUTE, header, send_json
-from gateway.errors import ClientGone, Problem, ServiceFailed, problem_of
+from gateway.errors import BodyTooLarge, ClientGone, Problem, ServiceFailed, problem_of
 from gateway.telemetry import UNMATCHED, count_request, end_span, method_label, root_span
 from services.runtime import telemetry
 from services.runtime.errors import ServiceError
@@ -80,7 +80,13 @@ class _Exchange:
             self.problem = problem_of(error, self._request_id)
             _log_cause(error, self.problem)
             body = self.problem.body(self._request_id)
-            await send_json(self._answer, self.problem.status, body, headers=self.problem.headers)
+            await send_json(
+                self._answer,
+                self.problem.status,
+                body,
+                headers=self.problem.headers,
+                unread=receive if isinstance(error, BodyTooLarge) else None,
+            )
 
     async def _answer(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -81,7 +81,7 @@ class BodyTooLarge(HttpError):
     status = 413
     code = StatusCode.INVALID_ARGUMENT
     reason = "BODY_TOO_LARGE"
-    # The rest of the body is not read.
+    # What is left of the body would be taken for the next request.
     headers = (("connection", "close"),)
 
     def __init__(self, limit: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.asgi import read_body, unless_gone
+from gateway.asgi import read_body, send_json, unless_gone
 from gateway.errors import BodyTooLarge, ClientGone
 
 
@@ -77,3 +77,14 @@ async def test_a_failure_of_the_work_is_its_failure() -> None:
 
     with pytest.raises(KeyError):
         await unless_gone(stays, work())
+
+
+async def test_an_answer_to_a_body_cut_short_is_out_before_the_rest_is_thrown_away() -> None:
+    sender = Sender(5)
+    taken_when_sent: list[tuple[int, bool]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        taken_when_sent.append((sender.sent, bool(message.get("body"))))
+
+    await send_json(send, 413, {"code": "x"}, unread=sender.receive)
+    assert taken_when_sent == [(0, False), (0, True), (5, False)]
