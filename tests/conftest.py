@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
@@ -16,14 +18,19 @@ from tests.support.keys import Keys, Mint
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
 
+# Besides its own folder's, the files whose tests use the run's one mesh.
+ON_THE_MESH = ("tests/mesh/", "tests/cli/test_verbs.py", "tests/cli/test_import_run.py")
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell the workers how to share: whatever uses the one mesh stays together, as does each file."""
-    for item in items:
-        # Its spans go to that receiver.
-        shares_mesh = "otlp" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("mesh" if shares_mesh else item.location[0]))
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
+    """A file's tests stay on one worker, and so does everything on the mesh, so that there is only one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "mesh" if nodeid.startswith(ON_THE_MESH) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
