@@ -59,6 +59,8 @@ def read(text: io.TextIOWrapper, kind: Kind, *, renamed: Mapping[str, str], tota
     columns = _columns(header, kind, renamed=renamed, unknown=unknown)
     mapping = {header[at]: column.field.name for column in columns for at in column.at}
     rows = _rows(reader, columns, width=len(header), skipped=skipped)
+    # `total` counts lines, and those before the first row are none.
+    total = None if total is None else max(0, total - skipped - 1)
     return Rows("csv", rows, total, unknown, mapping)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cli.importing.files import opened
+from cli.importing.kinds import KINDS
 from tests.cli.conftest import Command, Done
 
 TICKET = {"id": "1", "title": "VPN drops", "created": "2026-01-02T03:04:05Z", "tags": ["vpn"]}
@@ -214,3 +216,12 @@ def test_what_cannot_be_opened_is_an_error_with_the_next_step(command: Command, 
 
     assert done.code == 1
     assert done.error["hint"]
+
+
+@pytest.mark.parametrize("before", ["", "sep=;\n"])
+def test_progress_counts_rows_and_not_the_header(tmp_path: Path, before: str) -> None:
+    file = tmp_path / "prefixes.csv"
+    file.write_text(f"{before}Prefix;Site\n10.0.0.0/24;a\n10.0.1.0/24;b\n")
+
+    with opened(str(file), KINDS["prefixes"], renamed={}) as rows:
+        assert rows.total == 2
