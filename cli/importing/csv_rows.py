@@ -55,13 +55,13 @@ def read(text: io.TextIOWrapper, kind: Kind, *, renamed: Mapping[str, str], tota
     delimiter = told or _delimiter(first)
     reader = csv.reader(_joined(first, text), delimiter=delimiter, strict=True)
     header = [cell.strip() for cell in _next(reader) or []]
+    before = skipped + reader.line_num
     unknown = Unknown()
     columns = _columns(header, kind, renamed=renamed, unknown=unknown)
     mapping = {header[at]: column.field.name for column in columns for at in column.at}
     rows = _rows(reader, columns, width=len(header), skipped=skipped)
-    # `total` counts lines, and those before the first row are none.
-    total = None if total is None else max(0, total - skipped - 1)
-    return Rows("csv", rows, total, unknown, mapping)
+    left = None if total is None else max(0, total - before)
+    return Rows("csv", rows, left, unknown, mapping, before)
 
 
 def _encoding(head: bytes) -> str:

@@ -55,7 +55,9 @@ class Rows:
     format: Format
     each: Iterator[Row | Rejection]
     total: int | None
-    """How many lines or files there are; None when that cannot be known before."""
+    """How many lines or files of rows there are; None when that cannot be known before."""
     unknown: Unknown
     mapping: Mapping[str, str]
     """Which of their columns fills which field."""
+    before: int = 0
+    """Lines ahead of the first row."""

@@ -72,7 +72,7 @@ class Import:
         self._kind = kind
         self._rows = rows
         self._advance = advance
-        self._at = 0
+        self._at = rows.before
         self._places = Places()
         self._broken_off: DossierError | None = None
 

@@ -8,6 +8,7 @@ import pytest
 
 from cli.importing.files import opened
 from cli.importing.kinds import KINDS
+from cli.importing.run import Import
 from tests.cli.conftest import Command, Done
 
 TICKET = {"id": "1", "title": "VPN drops", "created": "2026-01-02T03:04:05Z", "tags": ["vpn"]}
@@ -223,5 +224,8 @@ def test_progress_counts_rows_and_not_the_header(tmp_path: Path, before: str) ->
     file = tmp_path / "prefixes.csv"
     file.write_text(f"{before}Prefix;Site\n10.0.0.0/24;a\n10.0.1.0/24;b\n")
 
+    advanced: list[int] = []
     with opened(str(file), KINDS["prefixes"], renamed={}) as rows:
-        assert rows.total == 2
+        Import(KINDS["prefixes"], rows, advance=advanced.append).check()
+
+    assert rows.total == sum(advanced) == 2
