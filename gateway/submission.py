@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Final
 
-import protovalidate
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.orchestrator_service_pb2 import Submission
 from gateway.errors import FieldInvalid
+from services.runtime.rules import violations_of
 from ticketing import model
 
 _UTF16: Final = "utf-16"
@@ -25,12 +25,8 @@ def submission_of(event: model.WebhookEvent, *, tenant: str, tool: str) -> Submi
         is_hint=event.is_hint,
         resolved=event.kind == "ticket_resolved",
     )
-    for violation in protovalidate.collect_violations(submission):
-        elements = violation.proto.field.elements if violation.proto.field else ()
-        path = ".".join(str(element.field_name) for element in elements)
-        raise FieldInvalid(
-            path or "ticket", violation.proto.message or violation.proto.rule_id or "is not valid"
-        )
+    for violation in violations_of(submission):
+        raise FieldInvalid(violation.field or "ticket", violation.description)
     return submission
 
 

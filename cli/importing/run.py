@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
-import protovalidate
 from google.protobuf.message import Message
 
 from cli.errors import DossierError
 from cli.importing.fields import NotReadable
 from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows
+from services.runtime.importing import broken_rule
 
 _MOST_TOLD: Final = 100
 # A message holds 4 MiB, and a batch its rows with a little around them.
@@ -142,9 +142,7 @@ def _message(row: Row, kind: Kind) -> Message | Rejection:
     message = kind.message(**{name: value for name, value in values.items() if value is not None})
     if message.ByteSize() > _ROW_BYTES:
         return Rejection(row.place, identity, "", "is larger than 4 MiB")
-    for violation in protovalidate.collect_violations(message):
-        elements = violation.proto.field.elements if violation.proto.field else ()
-        attribute = elements[0].field_name if elements else ""
-        reason = violation.proto.message or violation.proto.rule_id
-        return Rejection(row.place, identity, kind.name_of(attribute), reason)
+    broken = broken_rule(message, identity)
+    if broken is not None:
+        return Rejection(row.place, identity, kind.name_of(broken.field), broken.reason)
     return message

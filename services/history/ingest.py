@@ -1,66 +1,23 @@
 """Takes tickets in: one that was resolved, or an import of many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Sequence
 
 from retrieval.documents import weigh
 from services.history import telemetry
 from services.history.model import Ticket, TicketKey
 from services.history.store import IndexedTicket, TenantTickets
-
-_MAX_REPORTED: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A row that cannot be kept, and the first rule it breaks."""
-
-    id: str
-    field: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """`row` is the position in the import, from 1."""
-
-    row: int
-    broken: Broken
-
-
-@dataclass(slots=True)
-class ImportReport:
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    first_rejected: list[Rejected] = field(default_factory=list)
-
-
-async def take_in(tickets: TenantTickets, batches: AsyncIterator[Sequence[Ticket | Broken]]) -> ImportReport:
-    """Keep each batch in a transaction of its own."""
-    report = ImportReport()
-    seen = 0
-    async for batch in batches:
-        broken = [Rejected(seen + at, row) for at, row in enumerate(batch, 1) if isinstance(row, Broken)]
-        seen += len(batch)
-        await _keep(tickets, [row for row in batch if isinstance(row, Ticket)], report)
-        report.rejected += len(broken)
-        report.first_rejected += broken[: _MAX_REPORTED - len(report.first_rejected)]
-        telemetry.count_rows(rejected=len(broken))
-    return report
+from services.runtime.importing import ImportReport
 
 
 async def record(tickets: TenantTickets, ticket: Ticket) -> bool:
     """Keep one ticket; True when it was not known before."""
-    report = ImportReport()
-    await _keep(tickets, [ticket], report)
-    return report.created == 1
+    kept = await keep(tickets, [ticket])
+    telemetry.count_rows(kept)
+    return kept.created == 1
 
 
-async def _keep(tickets: TenantTickets, rows: Sequence[Ticket], report: ImportReport) -> None:
+async def keep(tickets: TenantTickets, rows: Sequence[Ticket]) -> ImportReport:
     """Keep rows in one transaction. Of those with one key the last holds; the others count as before it."""
     latest: dict[TicketKey, Ticket] = {}
     superseded = repeated = 0
@@ -70,15 +27,11 @@ async def _keep(tickets: TenantTickets, rows: Sequence[Ticket], report: ImportRe
         superseded += before is not None and before != row
         latest[row.key] = row
     if not latest:
-        return
+        return ImportReport()
     # Beside the event loop: a message full of long tickets takes seconds to weigh.
     written = await tickets.write(await asyncio.to_thread(_indexed, tuple(latest.values())))
     created, updated = len(written.created), len(written.updated)
-    unchanged = len(latest) - created - updated + repeated
-    report.created += created
-    report.updated += updated + superseded
-    report.unchanged += unchanged
-    telemetry.count_rows(created=created, updated=updated + superseded, unchanged=unchanged)
+    return ImportReport(created, updated + superseded, len(latest) - created - updated + repeated)
 
 
 def _indexed(rows: Sequence[Ticket]) -> list[IndexedTicket]:

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
 
@@ -7,12 +8,13 @@ from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
 from services.history import telemetry, wire
 from services.history.errors import TicketNotFound
-from services.history.ingest import record, take_in
+from services.history.ingest import keep, record
 from services.history.settings import HistorySettings
 from services.history.similar import find_similar
 from services.history.store import TenantTickets
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
+from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
 
@@ -70,7 +72,10 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         request_iterator: AsyncIterator[pb.ImportTicketsRequest],
         context: grpc.aio.ServicerContext[pb.ImportTicketsRequest, pb.ImportTicketsResponse],
     ) -> pb.ImportTicketsResponse:
-        return wire.write_report(await take_in(self._tickets(), wire.batches_from(request_iterator)))
+        batches = wire.batches_from(request_iterator)
+        report = await take_in(batches, partial(keep, self._tickets()))
+        telemetry.count_rows(report)
+        return wire.write_report(report)
 
     async def DeleteTicket(
         self,

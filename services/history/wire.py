@@ -4,12 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
-import protovalidate
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import past_ticket_pb2
-from services.history.ingest import Broken, ImportReport
 from services.history.model import (
     DEFAULT_SOURCE,
     RELEVANCE_FLOOR,
@@ -23,6 +21,7 @@ from services.history.model import (
 from services.history.similar import Search
 from services.history.store import Place
 from services.runtime.errors import InvalidArgument
+from services.runtime.importing import Broken, ImportReport, broken_rule
 from services.runtime.paging import PageTokens
 
 Time: TypeAlias = datetime | Broken | None
@@ -106,7 +105,7 @@ def read_ticket(row: past_ticket_pb2.PastTicket, *, source: Source) -> Ticket | 
     title = _text(row.title)
     created, resolved = _time(row, "create_time"), _time(row, "resolve_time")
     broken = (
-        _broken_rule(row)
+        broken_rule(row, row.id)
         or (Broken(row.id, "id", "must have no NUL character") if _NUL in row.id else None)
         or (None if title else Broken(row.id, "title", "must not be empty"))
         or next((each for each in (created, resolved) if isinstance(each, Broken)), None)
@@ -173,14 +172,6 @@ def write_report(report: ImportReport) -> pb.ImportTicketsResponse:
             for each in report.first_rejected
         ],
     )
-
-
-def _broken_rule(row: past_ticket_pb2.PastTicket) -> Broken | None:
-    for violation in protovalidate.collect_violations(row):
-        elements = violation.proto.field.elements if violation.proto.field else ()
-        field = elements[0].field_name if elements else ""
-        return Broken(row.id, field, violation.proto.message or violation.proto.rule_id)
-    return None
 
 
 def _time(row: past_ticket_pb2.PastTicket, field: Literal["create_time", "resolve_time"]) -> Time:

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import grpc
 
@@ -8,11 +9,12 @@ from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
 from services.knowledge import telemetry, wire
 from services.knowledge.answers import find_answers
 from services.knowledge.errors import ArticleNotFound
-from services.knowledge.ingest import record, take_in
+from services.knowledge.ingest import keep, record
 from services.knowledge.settings import KnowledgeSettings
 from services.knowledge.store import TenantArticles
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
+from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
 
@@ -68,7 +70,10 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         request_iterator: AsyncIterator[pb.ImportArticlesRequest],
         context: grpc.aio.ServicerContext[pb.ImportArticlesRequest, pb.ImportArticlesResponse],
     ) -> pb.ImportArticlesResponse:
-        return wire.write_report(await take_in(self._articles(), wire.batches_from(request_iterator)))
+        batches = wire.batches_from(request_iterator)
+        report = await take_in(batches, partial(keep, self._articles()))
+        telemetry.count_rows(report)
+        return wire.write_report(report)
 
     async def DeleteArticle(
         self,

@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from services.runtime.importing import ImportReport
+
 CANDIDATES_SPAN: Final = "knowledge.find_candidates"
 
 _searches = Counter("dossier_knowledge_searches_total", "Searches for passages", ["outcome"])
@@ -20,8 +22,6 @@ def count_search(results: int) -> None:
     _searches.labels(outcome="found" if results else "nothing").inc()
 
 
-def count_rows(*, created: int = 0, updated: int = 0, unchanged: int = 0, rejected: int = 0) -> None:
-    _rows.labels(outcome="created").inc(created)
-    _rows.labels(outcome="updated").inc(updated)
-    _rows.labels(outcome="unchanged").inc(unchanged)
-    _rows.labels(outcome="rejected").inc(rejected)
+def count_rows(report: ImportReport) -> None:
+    for outcome in ("created", "updated", "unchanged", "rejected"):
+        _rows.labels(outcome=outcome).inc(getattr(report, outcome))

@@ -4,12 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import protovalidate
-
 from dossier.knowledge.v1 import article_pb2
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from services.knowledge.answers import Search
-from services.knowledge.ingest import Broken, ImportReport
 from services.knowledge.model import (
     DEFAULT_SOURCE,
     RELEVANCE_FLOOR,
@@ -23,6 +20,7 @@ from services.knowledge.model import (
 )
 from services.knowledge.store import Place
 from services.runtime.errors import InvalidArgument
+from services.runtime.importing import Broken, ImportReport, broken_rule
 from services.runtime.paging import PageTokens
 
 MAX_ROWS: Final = 100
@@ -90,7 +88,7 @@ def read_article(row: article_pb2.Article, *, source: Source) -> Article | Broke
     title = _text(row.title)
     updated = _update_time(row)
     broken = (
-        _broken_rule(row)
+        broken_rule(row, row.id)
         or (Broken(row.id, "id", "must have no NUL character") if _NUL in row.id else None)
         or (None if title else Broken(row.id, "title", "must not be empty"))
     )
@@ -149,14 +147,6 @@ def write_report(report: ImportReport) -> pb.ImportArticlesResponse:
 
 def _write_passage(passage: Passage) -> article_pb2.Passage:
     return article_pb2.Passage(heading=passage.heading, anchor=passage.anchor, text=passage.text)
-
-
-def _broken_rule(row: article_pb2.Article) -> Broken | None:
-    for violation in protovalidate.collect_violations(row):
-        elements = violation.proto.field.elements if violation.proto.field else ()
-        field = elements[0].field_name if elements else ""
-        return Broken(row.id, field, violation.proto.message or violation.proto.rule_id)
-    return None
 
 
 def _update_time(row: article_pb2.Article) -> datetime | Broken | None:

@@ -1,18 +1,18 @@
 """Between the contract's messages and the model."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final, assert_never
 
-import protovalidate
 from google.protobuf.message import Message
 
 from dossier.network.v1 import inventory_pb2, network_service_pb2
-from services.network.ingest import Broken, ImportReport
 from services.network.lookup import Finding, Verdict
 from services.network.mentions import AddressMention, HostCandidate, MacMention, Mention, PrefixMention
 from services.network.model import Asset, AssetKey, Network, Prefix, address, asset_key, mac_address
 from services.runtime.errors import InvalidArgument
+from services.runtime.importing import Broken, ImportReport, broken_rule
 from services.runtime.paging import Key
 
 MAX_ROWS: Final = 500
@@ -137,7 +137,7 @@ def write_rejections(report: ImportReport) -> Iterable[network_service_pb2.Rejec
         network_service_pb2.RejectedInventoryRow(
             row=each.row, id=each.broken.id, field=each.broken.field, reason=each.broken.reason
         )
-        for each in report.rejections
+        for each in report.first_rejected
     )
 
 
@@ -174,13 +174,10 @@ def _check_size(rows: Sized, field: str) -> None:
 
 
 def _broken(row: Message, row_id: str) -> Broken | None:
-    violations = protovalidate.collect_violations(row, fail_fast=True)
-    if not violations:
-        return None
-    violation = violations[0].proto
-    field = violation.field.elements[0].field_name if violation.field else ""
-    in_words = _PATTERNS_IN_WORDS.get(field) if violation.rule_id == "string.pattern" else None
-    return Broken(row_id, field, in_words or violation.message)
+    broken = broken_rule(row, row_id)
+    if broken is None or "regex pattern" not in broken.reason:
+        return broken
+    return replace(broken, reason=_PATTERNS_IN_WORDS.get(broken.field, broken.reason))
 
 
 def _unkept(row: Message, row_id: str, fields: Iterable[str]) -> Broken | None:

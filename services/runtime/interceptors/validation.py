@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import protovalidate
 from google.protobuf.message import Message
 
-from services.runtime.errors import FieldViolation, InvalidFields
+from services.runtime.errors import InvalidFields
 from services.runtime.interceptors.call import Call
+from services.runtime.rules import violations_of
 
 
 class ValidationConcern:
@@ -16,19 +16,6 @@ class ValidationConcern:
         yield
 
     def received(self, call: Call, message: Message) -> None:  # noqa: ARG002
-        violations = protovalidate.collect_violations(message)
+        violations = violations_of(message)
         if violations:
-            raise InvalidFields(tuple(_field_violation(each) for each in violations))
-
-
-def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
-    elements = violation.proto.field.elements if violation.proto.field else ()
-    path = "".join(_step(element) for element in elements).removeprefix(".")
-    return FieldViolation(path, violation.proto.message or violation.proto.rule_id or "is not valid")
-
-
-def _step(element: protovalidate.FieldPathElementPb) -> str:
-    subscript = element.subscript
-    if subscript is None:
-        return f".{element.field_name}"
-    return f".{element.field_name}[{subscript.value}]"
+            raise InvalidFields(violations)
