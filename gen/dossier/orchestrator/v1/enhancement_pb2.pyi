@@ -35,11 +35,11 @@ class _EnhancementStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Enha
     ENHANCEMENT_STATE_QUEUED: _EnhancementState.ValueType  # 1
     """Kept, waiting for a worker."""
     ENHANCEMENT_STATE_RUNNING: _EnhancementState.ValueType  # 2
-    """A worker is at it, or will be again after a wait."""
+    """Begun: a worker is at it, or it waits for a further try."""
     ENHANCEMENT_STATE_SUCCEEDED: _EnhancementState.ValueType  # 3
     """The brief is written and, unless delivery was not wanted, posted."""
     ENHANCEMENT_STATE_FAILED: _EnhancementState.ValueType  # 4
-    """It ended without a delivered brief; `failure` says why and what to do."""
+    """It ended without a delivered brief, and is kept to be tried again; `failure` says why and what to do."""
     ENHANCEMENT_STATE_CANCELLED: _EnhancementState.ValueType  # 5
     """A person ended it."""
 
@@ -51,11 +51,11 @@ ENHANCEMENT_STATE_UNSPECIFIED: EnhancementState.ValueType  # 0
 ENHANCEMENT_STATE_QUEUED: EnhancementState.ValueType  # 1
 """Kept, waiting for a worker."""
 ENHANCEMENT_STATE_RUNNING: EnhancementState.ValueType  # 2
-"""A worker is at it, or will be again after a wait."""
+"""Begun: a worker is at it, or it waits for a further try."""
 ENHANCEMENT_STATE_SUCCEEDED: EnhancementState.ValueType  # 3
 """The brief is written and, unless delivery was not wanted, posted."""
 ENHANCEMENT_STATE_FAILED: EnhancementState.ValueType  # 4
-"""It ended without a delivered brief; `failure` says why and what to do."""
+"""It ended without a delivered brief, and is kept to be tried again; `failure` says why and what to do."""
 ENHANCEMENT_STATE_CANCELLED: EnhancementState.ValueType  # 5
 """A person ended it."""
 Global___EnhancementState: _TypeAlias = EnhancementState  # noqa: Y015
@@ -113,6 +113,11 @@ class Enhancement(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     DELIVER_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    REPLAY_OF_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    CHANGES_TAKEN_IN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies it. Output only."""
     state: Global___EnhancementState.ValueType
@@ -121,6 +126,12 @@ class Enhancement(_message.Message):
     """US dollars, to the millionth; 0 when no model was asked."""
     deliver: _builtins.bool
     """True when the brief is posted at the ticketing tool."""
+    replay_of: _builtins.str
+    """The enhancement whose inputs it was written from again; empty unless it is a replay."""
+    priority: _builtins.int
+    """Its place among the tenant's own: 1 (urgent) to 5 (low), then by age."""
+    changes_taken_in: _builtins.int
+    """Further changes of the ticket that it took in before it was delivered."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.Ticket:
         """The ticket, as last read."""
@@ -165,6 +176,16 @@ class Enhancement(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended; absent until then."""
 
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is tried again, or looked at for further changes of its ticket, no earlier; absent unless it waits
+        for that.
+        """
+
+    @_builtins.property
+    def provenance(self) -> _brief_pb2.Provenance:
+        """With what the brief was written; absent until then."""
+
     def __init__(
         self,
         *,
@@ -183,10 +204,15 @@ class Enhancement(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         deliver: _builtins.bool = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        replay_of: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        provenance: _brief_pb2.Provenance | None = ...,
+        changes_taken_in: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "note", b"note", "start_time", b"start_time", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "next_attempt_time", b"next_attempt_time", "note", b"note", "provenance", b"provenance", "start_time", b"start_time", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "cost", b"cost", "create_time", b"create_time", "deliver", b"deliver", "end_time", b"end_time", "evidence", b"evidence", "failure", b"failure", "id", b"id", "note", b"note", "sources", b"sources", "start_time", b"start_time", "state", b"state", "steps", b"steps", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "changes_taken_in", b"changes_taken_in", "cost", b"cost", "create_time", b"create_time", "deliver", b"deliver", "end_time", b"end_time", "evidence", b"evidence", "failure", b"failure", "id", b"id", "next_attempt_time", b"next_attempt_time", "note", b"note", "priority", b"priority", "provenance", b"provenance", "replay_of", b"replay_of", "sources", b"sources", "start_time", b"start_time", "state", b"state", "steps", b"steps", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

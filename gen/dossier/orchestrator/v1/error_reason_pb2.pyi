@@ -42,6 +42,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Failure: the run took longer than it may."""
     ERROR_REASON_STEP_FAILED: _ErrorReason.ValueType  # 9
     """Failure: our fault. The message gives the enhancement's id under which the log says more."""
+    ERROR_REASON_ENHANCEMENT_ENDED: _ErrorReason.ValueType  # 10
+    """FAILED_PRECONDITION: the enhancement has ended (to cancel it), or has succeeded (to try it again). Metadata
+    `enhancement_id`, `state`.
+    """
+    ERROR_REASON_ENHANCEMENT_NOT_REPLAYABLE: _ErrorReason.ValueType  # 11
+    """FAILED_PRECONDITION: the enhancement has no frozen inputs, since it ended before they were gathered, or not yet.
+    Metadata `enhancement_id`.
+    """
+    ERROR_REASON_ROLE_REQUIRED: _ErrorReason.ValueType  # 12
+    """PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the orchestrator, in `google.rpc.ErrorInfo.reason` without the prefix and in `Failure.reason`;
@@ -68,4 +78,14 @@ ERROR_REASON_RUN_TIMED_OUT: ErrorReason.ValueType  # 8
 """Failure: the run took longer than it may."""
 ERROR_REASON_STEP_FAILED: ErrorReason.ValueType  # 9
 """Failure: our fault. The message gives the enhancement's id under which the log says more."""
+ERROR_REASON_ENHANCEMENT_ENDED: ErrorReason.ValueType  # 10
+"""FAILED_PRECONDITION: the enhancement has ended (to cancel it), or has succeeded (to try it again). Metadata
+`enhancement_id`, `state`.
+"""
+ERROR_REASON_ENHANCEMENT_NOT_REPLAYABLE: ErrorReason.ValueType  # 11
+"""FAILED_PRECONDITION: the enhancement has no frozen inputs, since it ended before they were gathered, or not yet.
+Metadata `enhancement_id`.
+"""
+ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 12
+"""PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from dossier.context.v1 import ticket_pb2 as _ticket_pb2
 from dossier.orchestrator.v1 import enhancement_pb2 as _enhancement_pb2
+from dossier.orchestrator.v1 import queue_pb2 as _queue_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -56,6 +57,7 @@ class Submission(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     IS_HINT_FIELD_NUMBER: _builtins.int
     RESOLVED_FIELD_NUMBER: _builtins.int
+    IS_UPDATE_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The client it belongs to, as verified by the webhook's signature."""
     delivery_id: _builtins.str
@@ -66,6 +68,11 @@ class Submission(_message.Message):
     """True when the webhook was only a hint and the ticket must be read from the tool first."""
     resolved: _builtins.bool
     """True when the ticket has just been resolved: it is recorded in the history, not enhanced."""
+    is_update: _builtins.bool
+    """True when the ticket is not new but has changed. A change waits a few seconds for further ones and then makes
+    one brief of the latest state; one that leaves subject, description and other content as they were, such as
+    the adding of our own note, makes none.
+    """
     @_builtins.property
     def ticket(self) -> _ticket_pb2.Ticket:
         """The ticket; `tool` is set."""
@@ -79,10 +86,11 @@ class Submission(_message.Message):
         ticket: _ticket_pb2.Ticket | None = ...,
         is_hint: _builtins.bool = ...,
         resolved: _builtins.bool = ...,
+        is_update: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "is_hint", b"is_hint", "resolved", b"resolved", "revision", b"revision", "tenant_id", b"tenant_id", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery_id", b"delivery_id", "is_hint", b"is_hint", "is_update", b"is_update", "resolved", b"resolved", "revision", b"revision", "tenant_id", b"tenant_id", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,7 +131,9 @@ class SubmitResult(_message.Message):
     enhancement_id: _builtins.str
     """The enhancement, new or existing."""
     created: _builtins.bool
-    """True when it is new; false for a redelivery."""
+    """True when it is new; false for a redelivery, and for a change that an enhancement takes in which waits or
+    has not yet been delivered.
+    """
     def __init__(
         self,
         *,
@@ -347,6 +357,392 @@ class WatchEnhancementResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchEnhancementResponse: _TypeAlias = WatchEnhancementResponse  # noqa: Y015
+
+@_typing.final
+class CancelEnhancementRequest(_message.Message):
+    """Asks to end one enhancement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_ID_FIELD_NUMBER: _builtins.int
+    enhancement_id: _builtins.str
+    """The enhancement's id."""
+    def __init__(
+        self,
+        *,
+        enhancement_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement_id", b"enhancement_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelEnhancementRequest: _TypeAlias = CancelEnhancementRequest  # noqa: Y015
+
+@_typing.final
+class CancelEnhancementResponse(_message.Message):
+    """The cancelled enhancement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def enhancement(self) -> _enhancement_pb2.Enhancement:
+        """The enhancement."""
+
+    def __init__(
+        self,
+        *,
+        enhancement: _enhancement_pb2.Enhancement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelEnhancementResponse: _TypeAlias = CancelEnhancementResponse  # noqa: Y015
+
+@_typing.final
+class RetryEnhancementRequest(_message.Message):
+    """Asks to try one enhancement again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_ID_FIELD_NUMBER: _builtins.int
+    enhancement_id: _builtins.str
+    """The enhancement's id."""
+    def __init__(
+        self,
+        *,
+        enhancement_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement_id", b"enhancement_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryEnhancementRequest: _TypeAlias = RetryEnhancementRequest  # noqa: Y015
+
+@_typing.final
+class RetryEnhancementResponse(_message.Message):
+    """The enhancement that is tried again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def enhancement(self) -> _enhancement_pb2.Enhancement:
+        """The enhancement, queued."""
+
+    def __init__(
+        self,
+        *,
+        enhancement: _enhancement_pb2.Enhancement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryEnhancementResponse: _TypeAlias = RetryEnhancementResponse  # noqa: Y015
+
+@_typing.final
+class RetryFailedEnhancementsRequest(_message.Message):
+    """Asks to try failed enhancements again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Only those that failed for this reason, as in `Failure.reason`; empty means any."""
+    limit: _builtins.int
+    """The most to try again with this call. 1 to 1,000; 0 means 1,000."""
+    dry_run: _builtins.bool
+    """True to only count them."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "limit", b"limit", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryFailedEnhancementsRequest: _TypeAlias = RetryFailedEnhancementsRequest  # noqa: Y015
+
+@_typing.final
+class RetryFailedEnhancementsResponse(_message.Message):
+    """What was tried again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRIED_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    retried: _builtins.int
+    """How many are queued again; with `dry_run`, how many would be."""
+    remaining: _builtins.int
+    """How many failed ones that match are left."""
+    def __init__(
+        self,
+        *,
+        retried: _builtins.int = ...,
+        remaining: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "retried", b"retried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryFailedEnhancementsResponse: _TypeAlias = RetryFailedEnhancementsResponse  # noqa: Y015
+
+@_typing.final
+class ReplayEnhancementRequest(_message.Message):
+    """Asks to write a brief again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    enhancement_id: _builtins.str
+    """The enhancement whose inputs are used."""
+    model: _builtins.str
+    """The model to ask; empty means the one that was asked then."""
+    instructions: _builtins.str
+    """The instructions to give; empty means those that were given then. At most 16,384 characters."""
+    request_id: _builtins.str
+    """Names this request, so that a retry does not make a second replay. At most 128 characters; empty means none."""
+    def __init__(
+        self,
+        *,
+        enhancement_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        instructions: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement_id", b"enhancement_id", "instructions", b"instructions", "model", b"model", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayEnhancementRequest: _TypeAlias = ReplayEnhancementRequest  # noqa: Y015
+
+@_typing.final
+class ReplayEnhancementResponse(_message.Message):
+    """The replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENHANCEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def enhancement(self) -> _enhancement_pb2.Enhancement:
+        """The new enhancement, queued; `replay_of` names the first."""
+
+    def __init__(
+        self,
+        *,
+        enhancement: _enhancement_pb2.Enhancement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enhancement", b"enhancement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayEnhancementResponse: _TypeAlias = ReplayEnhancementResponse  # noqa: Y015
+
+@_typing.final
+class GetQueueRequest(_message.Message):
+    """Asks how the queue stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueueRequest: _TypeAlias = GetQueueRequest  # noqa: Y015
+
+@_typing.final
+class GetQueueResponse(_message.Message):
+    """How the queue stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _queue_pb2.Queue:
+        """The queue."""
+
+    def __init__(
+        self,
+        *,
+        queue: _queue_pb2.Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueueResponse: _TypeAlias = GetQueueResponse  # noqa: Y015
+
+@_typing.final
+class UpdateQueueRequest(_message.Message):
+    """Changes how the tenant's work is taken up. What is absent stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    MAX_IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    weight: _queue_pb2.QueueWeight.ValueType
+    """Its share beside other tenants'."""
+    max_in_progress: _builtins.int
+    """The most runs in progress at a time, on all replicas together. 1 to 1,000; 0 means the installation's default."""
+    def __init__(
+        self,
+        *,
+        weight: _queue_pb2.QueueWeight.ValueType | None = ...,
+        max_in_progress: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_in_progress", b"_max_in_progress", "_weight", b"_weight", "max_in_progress", b"max_in_progress", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_in_progress", b"_max_in_progress", "_weight", b"_weight", "max_in_progress", b"max_in_progress", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_in_progress: _TypeAlias = _typing.Literal["max_in_progress"]  # noqa: Y015
+    _WhichOneofArgType__max_in_progress: _TypeAlias = _typing.Literal["_max_in_progress", b"_max_in_progress"]  # noqa: Y015
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_in_progress) -> _WhichOneofReturnType__max_in_progress | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___UpdateQueueRequest: _TypeAlias = UpdateQueueRequest  # noqa: Y015
+
+@_typing.final
+class UpdateQueueResponse(_message.Message):
+    """The changed queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _queue_pb2.Queue:
+        """The queue."""
+
+    def __init__(
+        self,
+        *,
+        queue: _queue_pb2.Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateQueueResponse: _TypeAlias = UpdateQueueResponse  # noqa: Y015
+
+@_typing.final
+class PauseQueueRequest(_message.Message):
+    """Asks to take no more work up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseQueueRequest: _TypeAlias = PauseQueueRequest  # noqa: Y015
+
+@_typing.final
+class PauseQueueResponse(_message.Message):
+    """The paused queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _queue_pb2.Queue:
+        """The queue."""
+
+    def __init__(
+        self,
+        *,
+        queue: _queue_pb2.Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseQueueResponse: _TypeAlias = PauseQueueResponse  # noqa: Y015
+
+@_typing.final
+class ResumeQueueRequest(_message.Message):
+    """Asks to take work up again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeQueueRequest: _TypeAlias = ResumeQueueRequest  # noqa: Y015
+
+@_typing.final
+class ResumeQueueResponse(_message.Message):
+    """The resumed queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _queue_pb2.Queue:
+        """The queue."""
+
+    def __init__(
+        self,
+        *,
+        queue: _queue_pb2.Queue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeQueueResponse: _TypeAlias = ResumeQueueResponse  # noqa: Y015
 
 @_typing.final
 class SubmitFeedbackRequest(_message.Message):

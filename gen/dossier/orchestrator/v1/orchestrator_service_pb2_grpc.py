@@ -62,6 +62,46 @@ class OrchestratorServiceStub:
                 request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementRequest.SerializeToString,
                 response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementResponse.FromString,
                 _registered_method=True)
+        self.CancelEnhancement = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/CancelEnhancement',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementResponse.FromString,
+                _registered_method=True)
+        self.RetryEnhancement = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/RetryEnhancement',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementResponse.FromString,
+                _registered_method=True)
+        self.RetryFailedEnhancements = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/RetryFailedEnhancements',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsResponse.FromString,
+                _registered_method=True)
+        self.ReplayEnhancement = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/ReplayEnhancement',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementResponse.FromString,
+                _registered_method=True)
+        self.GetQueue = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/GetQueue',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueResponse.FromString,
+                _registered_method=True)
+        self.UpdateQueue = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/UpdateQueue',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueResponse.FromString,
+                _registered_method=True)
+        self.PauseQueue = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/PauseQueue',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueResponse.FromString,
+                _registered_method=True)
+        self.ResumeQueue = channel.unary_unary(
+                '/dossier.orchestrator.v1.OrchestratorService/ResumeQueue',
+                request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueRequest.SerializeToString,
+                response_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueResponse.FromString,
+                _registered_method=True)
         self.SubmitFeedback = channel.unary_unary(
                 '/dossier.orchestrator.v1.OrchestratorService/SubmitFeedback',
                 request_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.SubmitFeedbackRequest.SerializeToString,
@@ -117,6 +157,77 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelEnhancement(self, request, context):
+        """Ends an enhancement that has not ended, wherever it stands. A note that was being posted at that moment may
+        still appear. Asked again for one that is cancelled, it answers that one.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryEnhancement(self, request, context):
+        """Tries a failed or cancelled enhancement again, from the step after the last that succeeded: a brief that
+        was written is not bought again. Asked again for one that is queued or running, it answers that one.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryFailedEnhancements(self, request, context):
+        """Tries the tenant's failed enhancements again, the oldest first, at most `limit` of them; asked until
+        `remaining` is 0 it has tried all. With `dry_run` it only counts.
+        Own error reasons: ROLE_REQUIRED. Safe to retry: what is queued again is no longer failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayEnhancement(self, request, context):
+        """Writes the brief of an enhancement again from its frozen inputs, with another model or other instructions
+        or the same, and posts nothing. What comes is an enhancement of its own, to be compared with the first.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_NOT_REPLAYABLE, ROLE_REQUIRED. Safe to retry with the
+        same `request_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQueue(self, request, context):
+        """Says how much of the tenant's work waits and runs, and by which rules. A token without a tenant, which only
+        operators have, asks for all tenants together.
+        Own error reasons: ROLE_REQUIRED. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateQueue(self, request, context):
+        """Changes the tenant's share and cap; takes effect at once, on all replicas.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseQueue(self, request, context):
+        """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
+        tenant pauses everything; tenants that are paused themselves stay so when everything is resumed.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeQueue(self, request, context):
+        """Takes work up again.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitFeedback(self, request, context):
         """Records a person's word on a brief.
         Own error reasons: ENHANCEMENT_NOT_FOUND, CITATION_NOT_FOUND. Safe to retry with the same `request_id`.
@@ -152,6 +263,46 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.WatchEnhancement,
                     request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementRequest.FromString,
                     response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementResponse.SerializeToString,
+            ),
+            'CancelEnhancement': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelEnhancement,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementResponse.SerializeToString,
+            ),
+            'RetryEnhancement': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryEnhancement,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementResponse.SerializeToString,
+            ),
+            'RetryFailedEnhancements': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryFailedEnhancements,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsResponse.SerializeToString,
+            ),
+            'ReplayEnhancement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayEnhancement,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementResponse.SerializeToString,
+            ),
+            'GetQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueue,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueResponse.SerializeToString,
+            ),
+            'UpdateQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQueue,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueResponse.SerializeToString,
+            ),
+            'PauseQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseQueue,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueResponse.SerializeToString,
+            ),
+            'ResumeQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeQueue,
+                    request_deserializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueRequest.FromString,
+                    response_serializer=dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueResponse.SerializeToString,
             ),
             'SubmitFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitFeedback,
@@ -297,6 +448,222 @@ class OrchestratorService:
             '/dossier.orchestrator.v1.OrchestratorService/WatchEnhancement',
             dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementRequest.SerializeToString,
             dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.WatchEnhancementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelEnhancement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/CancelEnhancement',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.CancelEnhancementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryEnhancement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/RetryEnhancement',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryEnhancementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryFailedEnhancements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/RetryFailedEnhancements',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryFailedEnhancementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayEnhancement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/ReplayEnhancement',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ReplayEnhancementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/GetQueue',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.GetQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/UpdateQueue',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.UpdateQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/PauseQueue',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.PauseQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.orchestrator.v1.OrchestratorService/ResumeQueue',
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueRequest.SerializeToString,
+            dossier_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ResumeQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

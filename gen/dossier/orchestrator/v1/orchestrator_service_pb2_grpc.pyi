@@ -58,6 +58,45 @@ class OrchestratorServiceStub:
     the same stands as server-sent events under `/v1/enhancements/{enhancement_id}/events`.
     Own error reasons: ENHANCEMENT_NOT_FOUND. Safe to retry.
     """
+    CancelEnhancement: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelEnhancementRequest, _orchestrator_service_pb2.CancelEnhancementResponse]
+    """Ends an enhancement that has not ended, wherever it stands. A note that was being posted at that moment may
+    still appear. Asked again for one that is cancelled, it answers that one.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+    """
+    RetryEnhancement: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryEnhancementRequest, _orchestrator_service_pb2.RetryEnhancementResponse]
+    """Tries a failed or cancelled enhancement again, from the step after the last that succeeded: a brief that
+    was written is not bought again. Asked again for one that is queued or running, it answers that one.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+    """
+    RetryFailedEnhancements: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryFailedEnhancementsRequest, _orchestrator_service_pb2.RetryFailedEnhancementsResponse]
+    """Tries the tenant's failed enhancements again, the oldest first, at most `limit` of them; asked until
+    `remaining` is 0 it has tried all. With `dry_run` it only counts.
+    Own error reasons: ROLE_REQUIRED. Safe to retry: what is queued again is no longer failed.
+    """
+    ReplayEnhancement: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ReplayEnhancementRequest, _orchestrator_service_pb2.ReplayEnhancementResponse]
+    """Writes the brief of an enhancement again from its frozen inputs, with another model or other instructions
+    or the same, and posts nothing. What comes is an enhancement of its own, to be compared with the first.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_NOT_REPLAYABLE, ROLE_REQUIRED. Safe to retry with the
+    same `request_id`.
+    """
+    GetQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetQueueRequest, _orchestrator_service_pb2.GetQueueResponse]
+    """Says how much of the tenant's work waits and runs, and by which rules. A token without a tenant, which only
+    operators have, asks for all tenants together.
+    Own error reasons: ROLE_REQUIRED. Safe to retry.
+    """
+    UpdateQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.UpdateQueueRequest, _orchestrator_service_pb2.UpdateQueueResponse]
+    """Changes the tenant's share and cap; takes effect at once, on all replicas.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """
+    PauseQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.PauseQueueRequest, _orchestrator_service_pb2.PauseQueueResponse]
+    """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
+    tenant pauses everything; tenants that are paused themselves stay so when everything is resumed.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """
+    ResumeQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ResumeQueueRequest, _orchestrator_service_pb2.ResumeQueueResponse]
+    """Takes work up again.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SubmitFeedbackRequest, _orchestrator_service_pb2.SubmitFeedbackResponse]
     """Records a person's word on a brief.
     Own error reasons: ENHANCEMENT_NOT_FOUND, CITATION_NOT_FOUND. Safe to retry with the same `request_id`.
@@ -92,6 +131,45 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     """Sends the enhancement as it is, then again at every change, and ends when it has ended. At the gateway
     the same stands as server-sent events under `/v1/enhancements/{enhancement_id}/events`.
     Own error reasons: ENHANCEMENT_NOT_FOUND. Safe to retry.
+    """
+    CancelEnhancement: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.CancelEnhancementRequest, _orchestrator_service_pb2.CancelEnhancementResponse]  # type: ignore[assignment]
+    """Ends an enhancement that has not ended, wherever it stands. A note that was being posted at that moment may
+    still appear. Asked again for one that is cancelled, it answers that one.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+    """
+    RetryEnhancement: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryEnhancementRequest, _orchestrator_service_pb2.RetryEnhancementResponse]  # type: ignore[assignment]
+    """Tries a failed or cancelled enhancement again, from the step after the last that succeeded: a brief that
+    was written is not bought again. Asked again for one that is queued or running, it answers that one.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+    """
+    RetryFailedEnhancements: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryFailedEnhancementsRequest, _orchestrator_service_pb2.RetryFailedEnhancementsResponse]  # type: ignore[assignment]
+    """Tries the tenant's failed enhancements again, the oldest first, at most `limit` of them; asked until
+    `remaining` is 0 it has tried all. With `dry_run` it only counts.
+    Own error reasons: ROLE_REQUIRED. Safe to retry: what is queued again is no longer failed.
+    """
+    ReplayEnhancement: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ReplayEnhancementRequest, _orchestrator_service_pb2.ReplayEnhancementResponse]  # type: ignore[assignment]
+    """Writes the brief of an enhancement again from its frozen inputs, with another model or other instructions
+    or the same, and posts nothing. What comes is an enhancement of its own, to be compared with the first.
+    Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_NOT_REPLAYABLE, ROLE_REQUIRED. Safe to retry with the
+    same `request_id`.
+    """
+    GetQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetQueueRequest, _orchestrator_service_pb2.GetQueueResponse]  # type: ignore[assignment]
+    """Says how much of the tenant's work waits and runs, and by which rules. A token without a tenant, which only
+    operators have, asks for all tenants together.
+    Own error reasons: ROLE_REQUIRED. Safe to retry.
+    """
+    UpdateQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.UpdateQueueRequest, _orchestrator_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
+    """Changes the tenant's share and cap; takes effect at once, on all replicas.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """
+    PauseQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.PauseQueueRequest, _orchestrator_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
+    """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
+    tenant pauses everything; tenants that are paused themselves stay so when everything is resumed.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """
+    ResumeQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ResumeQueueRequest, _orchestrator_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
+    """Takes work up again.
+    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
     """
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SubmitFeedbackRequest, _orchestrator_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
     """Records a person's word on a brief.
@@ -154,6 +232,93 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the enhancement as it is, then again at every change, and ends when it has ended. At the gateway
         the same stands as server-sent events under `/v1/enhancements/{enhancement_id}/events`.
         Own error reasons: ENHANCEMENT_NOT_FOUND. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelEnhancement(
+        self,
+        request: _orchestrator_service_pb2.CancelEnhancementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.CancelEnhancementResponse, _abc.Awaitable[_orchestrator_service_pb2.CancelEnhancementResponse]]:
+        """Ends an enhancement that has not ended, wherever it stands. A note that was being posted at that moment may
+        still appear. Asked again for one that is cancelled, it answers that one.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryEnhancement(
+        self,
+        request: _orchestrator_service_pb2.RetryEnhancementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.RetryEnhancementResponse, _abc.Awaitable[_orchestrator_service_pb2.RetryEnhancementResponse]]:
+        """Tries a failed or cancelled enhancement again, from the step after the last that succeeded: a brief that
+        was written is not bought again. Asked again for one that is queued or running, it answers that one.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_ENDED, ROLE_REQUIRED. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryFailedEnhancements(
+        self,
+        request: _orchestrator_service_pb2.RetryFailedEnhancementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.RetryFailedEnhancementsResponse, _abc.Awaitable[_orchestrator_service_pb2.RetryFailedEnhancementsResponse]]:
+        """Tries the tenant's failed enhancements again, the oldest first, at most `limit` of them; asked until
+        `remaining` is 0 it has tried all. With `dry_run` it only counts.
+        Own error reasons: ROLE_REQUIRED. Safe to retry: what is queued again is no longer failed.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayEnhancement(
+        self,
+        request: _orchestrator_service_pb2.ReplayEnhancementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ReplayEnhancementResponse, _abc.Awaitable[_orchestrator_service_pb2.ReplayEnhancementResponse]]:
+        """Writes the brief of an enhancement again from its frozen inputs, with another model or other instructions
+        or the same, and posts nothing. What comes is an enhancement of its own, to be compared with the first.
+        Own error reasons: ENHANCEMENT_NOT_FOUND, ENHANCEMENT_NOT_REPLAYABLE, ROLE_REQUIRED. Safe to retry with the
+        same `request_id`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQueue(
+        self,
+        request: _orchestrator_service_pb2.GetQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.GetQueueResponse, _abc.Awaitable[_orchestrator_service_pb2.GetQueueResponse]]:
+        """Says how much of the tenant's work waits and runs, and by which rules. A token without a tenant, which only
+        operators have, asks for all tenants together.
+        Own error reasons: ROLE_REQUIRED. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateQueue(
+        self,
+        request: _orchestrator_service_pb2.UpdateQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.UpdateQueueResponse, _abc.Awaitable[_orchestrator_service_pb2.UpdateQueueResponse]]:
+        """Changes the tenant's share and cap; takes effect at once, on all replicas.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseQueue(
+        self,
+        request: _orchestrator_service_pb2.PauseQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.PauseQueueResponse, _abc.Awaitable[_orchestrator_service_pb2.PauseQueueResponse]]:
+        """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
+        tenant pauses everything; tenants that are paused themselves stay so when everything is resumed.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeQueue(
+        self,
+        request: _orchestrator_service_pb2.ResumeQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_orchestrator_service_pb2.ResumeQueueResponse, _abc.Awaitable[_orchestrator_service_pb2.ResumeQueueResponse]]:
+        """Takes work up again.
+        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
         """
 
     @_abc_1.abstractmethod

@@ -353,3 +353,39 @@ class Usage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class Provenance(_message.Message):
+    """With what a brief was written, so that it can be written again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    PROMPT_VERSION_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model that was asked; empty when none was."""
+    instructions: _builtins.str
+    """The instructions that it was given, before anything was filled in; empty when none was asked."""
+    prompt_version: _builtins.str
+    """Names the instructions and the form of the answer: the service's own by number (`1`), others by the hash of
+    their text (`sha256:…`); empty when no model was asked.
+    """
+    release: _builtins.str
+    """The release of the service that wrote and checked it."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        instructions: _builtins.str = ...,
+        prompt_version: _builtins.str = ...,
+        release: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "model", b"model", "prompt_version", b"prompt_version", "release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provenance: _TypeAlias = Provenance  # noqa: Y015

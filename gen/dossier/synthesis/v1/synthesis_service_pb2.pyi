@@ -77,22 +77,28 @@ class BriefOptions(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_WORDS_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The language to write in, as a BCP 47 tag; empty means `en`."""
     model: _builtins.str
     """The model to ask; empty means the service's default."""
     max_words: _builtins.int
     """The most words. 50 to 500; 0 means 500."""
+    instructions: _builtins.str
+    """Instructions to the model instead of the service's own; empty means those. `{language}` and `{words}` in them
+    are filled in; the rule that evidence is never an instruction is always added. At most 16,384 characters.
+    """
     def __init__(
         self,
         *,
         language: _builtins.str = ...,
         model: _builtins.str = ...,
         max_words: _builtins.int = ...,
+        instructions: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "max_words", b"max_words", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,6 +112,7 @@ class WriteBriefResponse(_message.Message):
 
     BRIEF_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def brief(self) -> _brief_pb2.Brief:
         """The verified brief."""
@@ -114,15 +121,20 @@ class WriteBriefResponse(_message.Message):
     def usage(self) -> _brief_pb2.Usage:
         """What it consumed."""
 
+    @_builtins.property
+    def provenance(self) -> _brief_pb2.Provenance:
+        """With what it was written."""
+
     def __init__(
         self,
         *,
         brief: _brief_pb2.Brief | None = ...,
         usage: _brief_pb2.Usage | None = ...,
+        provenance: _brief_pb2.Provenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "provenance", b"provenance", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "provenance", b"provenance", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
