@@ -47,12 +47,12 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     worker_concurrency: int = Field(default=16, ge=1, le=1000)
     """Runs this replica works on at a time."""
     tenant_concurrency: int = Field(default=4, ge=1, le=1000)
-    """Runs of one tenant in progress at a time, on all replicas together, unless the tenant has a cap of its own."""
+    """Runs of one tenant in progress at a time, on all replicas; a tenant may have a cap of its own."""
     engine_pool_max: int = Field(default=8, ge=2)
     """Database connections of the workflow engine, beside `database_pool_max`."""
 
     retention_days: float = Field(default=90, ge=4)
-    """How long ended enhancements are kept. Senders deliver again for three days, and have to be known by then."""
+    """How long ended enhancements are kept. Senders deliver again for three days, and are known then."""
 
     public_url: HttpUrl | None = None
     """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""
