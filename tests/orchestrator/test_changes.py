@@ -8,16 +8,29 @@ from cli.standins.servicedesk_plus import ServiceDesk
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as service_pb
+from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest
 from tests.orchestrator.client import Client, submission
 from tests.orchestrator.peers import Peers
 
 
 def change(
-    description: str, *, ticket_id: str = "1", revision: str | None = None, **fields: object
+    description: str,
+    *,
+    ticket_id: str = "1",
+    tenant: str = "acme",
+    revision: str | None = None,
+    **fields: object,
 ) -> service_pb.Submission:
     ticket = Ticket(id=ticket_id, tool="servicedesk_plus", subject="VPN drops", description=description)
-    named = {} if revision is None else {"revision": revision}
-    return submission(ticket_id, ticket=ticket, is_update=True, **named, **fields)
+    if revision is not None:
+        fields["revision"] = revision
+    return submission(ticket_id, tenant=tenant, ticket=ticket, is_update=True, **fields)
+
+
+def written_about(peers: Peers) -> list[str]:
+    """The descriptions of which briefs were asked for, in order."""
+    requests = [request for _, request in peers.synthesis.does.calls]
+    return [request.ticket.description for request in requests if isinstance(request, WriteBriefRequest)]
 
 
 @pytest.fixture
@@ -35,7 +48,7 @@ async def test_five_changes_within_a_moment_make_one_brief_of_the_last(acme: Cli
     ended = await acme.ended(results[0].enhancement_id)
     assert ended.ticket.description == "state 5"
     assert ended.changes_taken_in == 4
-    assert [request.ticket.description for _, request in peers.synthesis.does.calls] == ["state 5"]  # type: ignore[attr-defined]
+    assert written_about(peers) == ["state 5"]
 
 
 @pytest.mark.usefixtures("unread")
@@ -69,11 +82,7 @@ async def test_a_change_before_delivery_has_the_brief_written_again_and_posted_o
 
     assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
     assert ended.ticket.description == "quite another problem"
-    written = [request for _, request in peers.synthesis.does.calls]
-    assert [each.ticket.description for each in written] == [
-        "The VPN at fw-01 drops.",
-        "quite another problem",
-    ]  # type: ignore[attr-defined]
+    assert written_about(peers) == ["The VPN at fw-01 drops.", "quite another problem"]
     assert set(peers.synthesis.bought.values()) == {1}
 
 

@@ -224,7 +224,7 @@ async def test_a_paused_tenant_accepts_and_makes_nothing_until_it_is_resumed(acm
     enhancement_id = await acme.submit_one("1")
 
     async with asyncio.timeout(SECONDS):
-        while (await acme.stub.GetQueue(pb.GetQueueRequest(), metadata=operator)).queue.waiting != 1:
+        while (await acme.stub.GetQueue(pb.GetQueueRequest(), metadata=operator)).queue.waiting != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert (await acme.get(enhancement_id)).state == enhancement_pb.ENHANCEMENT_STATE_QUEUED
 

@@ -101,6 +101,7 @@ async def test_a_run_that_ends_its_workers_again_and_again_fails_and_says_so(
     backlog: Backlog, database: TestDatabase
 ) -> None:
     await backlog.accept(offer("acme"))
+    run = ""
     for _ in range(3):
         run = await claim(database, "dead")
         await backlog.admin("select orchestrator.recover($1, 1, 2)", QUEUE)
