@@ -1,9 +1,16 @@
 import socket
+from typing import Annotated
 
-from pydantic import Field, FilePath, HttpUrl
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr
 from uuid_utils import uuid7
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin redis://, rediss:// or unix://")
+    return url
 
 
 class OrchestratorSettings(ServiceSettings, DatabaseSettings):
@@ -31,6 +38,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     """Longest wait for a tenant's settings."""
     tool_seconds: float = Field(default=10, gt=0, le=120)
     """Longest wait for one request at a ticketing tool."""
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
+    while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
 
     run_seconds: float = Field(default=120, gt=0)
     """The time in which a brief should be delivered; until then what fails is tried again quickly."""
