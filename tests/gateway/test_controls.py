@@ -53,7 +53,7 @@ def world(module_world: World) -> World:
     ],
 )
 async def test_a_control_reaches_its_rpc_with_what_path_and_body_say(
-    world: World, method: str, path: str, body: object, rpc: str, request_: dict[str, Any]
+    world: World, *, method: str, path: str, body: object, rpc: str, request_: dict[str, Any]
 ) -> None:
     answer = await world.http.request(method, path, json=body, headers={**key(OPERATOR), **FOR_ACME})
 
