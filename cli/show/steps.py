@@ -71,8 +71,8 @@ def waiting(enhancement: pb.Enhancement) -> str:
     at = moment(enhancement.next_attempt_time)
     if at is None or enhancement.state in ENDED:
         return ""
-    left = max(0.0, at.timestamp() - time.time())
-    until = f"waits until {at.astimezone():%H:%M:%S} (in {lasting(left)})"
+    left = at.timestamp() - time.time()
+    until = f"waits until {at.astimezone():%H:%M:%S} (in {lasting(left)})" if left > 0 else "is due"
     # Who waits for a further try began that step last; a change of the ticket waits before it begins any.
     last = max(enhancement.steps, key=lambda step: step.start_time.ToNanoseconds(), default=None)
     if last is not None and last.state == pb.STEP_STATE_FAILED:

@@ -279,7 +279,7 @@ async def test_one_client_or_everything_is_paused_and_resumed(
         "waiting": 0,
         "delayed": 0,
         "in_progress": 0,
-        "failed": 0,
+        "failed": None,
         "oldest_seconds": None,
         "weight": None,
         "max_in_progress": None,
@@ -305,15 +305,16 @@ async def test_a_queue_is_told_with_its_oldest_and_its_failures(
         assert told in mine.out, told
     assert "all clients together" in everything.out
     assert "at most" not in everything.out
+    assert "failed" not in everything.out
 
 
 async def test_a_run_that_waits_says_until_when_and_why(verb: Verb, orchestrator: FakeOrchestrator) -> None:
     step = pb.Step(name="deliver", state=pb.STEP_STATE_FAILED, attempt=3, detail="the tool limits our rate")
     step.start_time.GetCurrentTime()
     waits = pb.Enhancement(id="busy", state=pb.ENHANCEMENT_STATE_RUNNING, steps=[step])
-    waits.next_attempt_time.FromSeconds(step.start_time.seconds + 40)
+    waits.next_attempt_time.FromSeconds(step.start_time.seconds + 400)
     settles = pb.Enhancement(id="busy", state=pb.ENHANCEMENT_STATE_QUEUED)
-    settles.next_attempt_time.FromSeconds(step.start_time.seconds + 5)
+    settles.next_attempt_time.FromSeconds(step.start_time.seconds + 300)
     orchestrator.waits = [settles, waits, waits]
     orchestrator.enhancements["waiting"] = pb.Enhancement()
     orchestrator.enhancements["waiting"].CopyFrom(waits)
