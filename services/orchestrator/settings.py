@@ -1,6 +1,7 @@
 import socket
 
 from pydantic import Field, FilePath, HttpUrl
+from uuid_utils import uuid7
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
 
@@ -36,14 +37,22 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     patience_seconds: float = Field(default=900, gt=0)
     """How long after its start a run goes on trying, slowly after `run_seconds`, before it fails."""
 
-    executor_id: str = Field(default_factory=socket.gethostname, min_length=1)
-    """Names this replica: after a restart it resumes the runs begun under the same name."""
+    settle_seconds: float = Field(default=3, ge=0, le=300)
+    """How long a change of a known ticket waits for further ones, which then make one brief together."""
+
+    executor_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid7()}", min_length=1)
+    """Names this process. No two that live may have the same: the default never repeats."""
+    lease_seconds: float = Field(default=8, ge=0.5, le=60)
+    """How long after this process's last sign of life its runs go to the others."""
     worker_concurrency: int = Field(default=16, ge=1, le=1000)
     """Runs this replica works on at a time."""
     tenant_concurrency: int = Field(default=4, ge=1, le=1000)
-    """Runs of one tenant in progress at a time, on all replicas together."""
+    """Runs of one tenant in progress at a time, on all replicas together, unless the tenant has a cap of its own."""
     engine_pool_max: int = Field(default=8, ge=2)
     """Database connections of the workflow engine, beside `database_pool_max`."""
+
+    retention_days: float = Field(default=90, ge=4)
+    """How long ended enhancements are kept. Senders deliver again for three days, and have to be known by then."""
 
     public_url: HttpUrl | None = None
     """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""

@@ -107,6 +107,10 @@ async def _outcome(call: Awaitable[T]) -> T:
 class NothingDone(Transient):
     """Refused before anything was written."""
 
+    def __init__(self, message: str, *, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, reason=reason, retry_after_seconds=retry_after_seconds)
+        self.nothing_done = True
+
 
 def required(failure: PeerFailure) -> Transient | Permanent:
     """What the failure of a service means to a run that cannot do without it."""

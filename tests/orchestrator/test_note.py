@@ -8,7 +8,7 @@ from dossier.context.v1.evidence_pb2 import SOURCE_STATE_TIMED_OUT, SourceReport
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.synthesis.v1 import brief_pb2 as brief
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
-from services.orchestrator.model import Enhancement, EnhancementId, Purpose, Run, State, TenantId
+from services.orchestrator.model import Enhancement, EnhancementId, Purpose, Run, State, Step, TenantId
 from services.orchestrator.note import Notes
 from ticketing.contract import NoteFormat
 from ticketing.plain_text import plain_text
@@ -32,6 +32,12 @@ def enhancement(written: brief.Brief) -> Enhancement:
         ticket=Ticket(id="1"),
         is_hint=False,
         deliver=True,
+        priority=3,
+        next_step=Step.DELIVER,
+        changes=0,
+        idle_deliveries=0,
+        revision="r1",
+        replay_of=None,
         trace_context="",
         steps=(),
         inputs=WriteBriefRequest(),
@@ -41,6 +47,7 @@ def enhancement(written: brief.Brief) -> Enhancement:
         failure=None,
         create_time=datetime.now(UTC),
         start_time=None,
+        next_attempt_time=None,
         end_time=None,
     )
 
