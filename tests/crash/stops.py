@@ -18,6 +18,9 @@ select pid from pg_locks where locktype = 'advisory' and classid = $1 and objid 
 """
 
 
+Where = Literal["way in, lands", "way in, lost", "way out"]
+
+
 class Stop(Protocol):
     async def reached(self) -> None:
         """Wait until the run is there."""
@@ -75,19 +78,14 @@ class Door:
                 await cut(scope, receive)
             case "way out":
                 await self._tool(scope, receive, send_later)
+                # Where the tool itself has lost the reply, nothing came by.
+                held.arrived.set()
 
 
 class AtTool:
     """The next such request is at the ticketing tool's door, or its reply is."""
 
-    def __init__(
-        self,
-        door: Door,
-        method: str,
-        path: str,
-        *,
-        where: Literal["way in, lands", "way in, lost", "way out"],
-    ) -> None:
+    def __init__(self, door: Door, method: str, path: str, *, where: Where) -> None:
         self.where: Final = where
         self.arrived = asyncio.Event()
         self.released = asyncio.Event()
@@ -116,7 +114,7 @@ class InCommit:
 
     async def reached(self) -> None:
         async with asyncio.timeout(SECONDS):
-            while not await self._blocked():
+            while not await self._blocked():  # noqa: ASYNC110 - another process is waited for
                 await asyncio.sleep(0.01)
 
     async def go_on(self) -> None:
@@ -131,7 +129,7 @@ class InCommit:
 
 @asynccontextmanager
 async def commits_held(admin_url: str, place: int, *, lost: bool) -> AsyncIterator[InCommit]:
-    """Hold the commit of a workflow's step, counted from 1: a trigger that fires as the commit begins waits."""
+    """Hold the commit of a workflow's step, counted from 1, by a trigger that fires as it begins."""
     admin = await asyncpg.connect(admin_url)
     try:
         await admin.execute(
@@ -148,6 +146,7 @@ async def commits_held(admin_url: str, place: int, *, lost: bool) -> AsyncIterat
         )
         await admin.execute("select pg_advisory_lock($1, $2)", _GATE, place)
         yield InCommit(admin, place, lost=lost)
+        await admin.execute("drop function dbos.wait_at_the_gate cascade")
     finally:
         await admin.close()
 
