@@ -17,7 +17,7 @@ _NAME: Final = "postgresql"
 _CONNECT_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 30.0
 _ROLLBACK_SECONDS: Final = 2.0
-# Why a connection could not be opened: refused, no such host, bad password, too many, starting up.
+# Why a connection could not be opened (refused, no such host, bad password, too many, starting up) or tidied.
 _NOT_CONNECTED = (
     OSError,
     asyncpg.PostgresError,
@@ -129,6 +129,10 @@ class Database:
             yield connection
         except _LOST as error:
             raise DependencyUnavailable(_NAME, "closed the connection") from error
+        except asyncpg.InternalClientError as error:
+            # What the driver says of a connection whose last words it has read and whose end it has not.
+            connection.terminate()
+            raise DependencyUnavailable(_NAME, "closed the connection") from error
         except asyncpg.InterfaceError as error:
             # The driver says so too when it is misused, which is a bug and stays one.
             if _is_gone(connection):
@@ -153,7 +157,7 @@ class Database:
     async def _release(self, connection: Connection) -> None:
         try:
             await self._pool.release(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (TimeoutError, *_NOT_CONNECTED):
             # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
             return
 
@@ -167,7 +171,7 @@ async def _roll_back(transaction: asyncpg.transaction.Transaction, connection: C
     try:
         async with asyncio.timeout(_ROLLBACK_SECONDS):
             await transaction.rollback()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except _NOT_CONNECTED:
         if not _is_gone(connection):
             connection.terminate()
 

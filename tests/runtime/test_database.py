@@ -4,6 +4,9 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -157,6 +160,52 @@ async def test_a_connection_lost_between_two_queries_is_unavailable_and_replaced
     with pytest.raises(DependencyUnavailable):
         await pause_between()
     await database.check()
+
+
+async def test_a_connection_whose_end_is_announced_and_not_yet_there_is_unavailable_and_replaced(
+    url: str, server_home: Path
+) -> None:
+    sockets = server_home / "announcing"
+    sockets.mkdir(exist_ok=True)
+    server, database_of = parse_qs(urlsplit(url).query)["host"][0], urlsplit(url).path
+    said = asyncio.Event()
+    async with passing_on_all_but_the_end(f"{sockets}/.s.PGSQL.5432", f"{server}/.s.PGSQL.5432", said):
+        database = Database.lazy(f"postgresql://postgres@{database_of}?host={sockets}", role=ROLE, pool_max=1)
+        async with database.transaction() as connection:
+            pid = await connection.fetchval("select pg_backend_pid()")
+        await execute(url, f"select pg_terminate_backend({pid}, 5000)")
+        await said.wait()
+
+        with pytest.raises(DependencyUnavailable):
+            await database.check()
+
+        await database.check()
+        await database.close()
+
+
+@asynccontextmanager
+async def passing_on_all_but_the_end(path: str, server: str, said: asyncio.Event) -> AsyncIterator[None]:
+    """Stand before the server; `said` is set once it has ended a connection, which the client is not told."""
+    closers: list[asyncio.StreamWriter] = []
+
+    async def accept(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(server)
+        closers.extend((to_client, to_server))
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while part := await reader.read(65_536):
+                writer.write(part)
+                await writer.drain()
+
+        sending = asyncio.create_task(pass_on(from_client, to_server))
+        await pass_on(from_server, to_client)
+        said.set()
+        await sending
+
+    async with await asyncio.start_unix_server(accept, path):
+        yield
+        for writer in closers:
+            writer.close()
 
 
 async def test_a_query_given_up_leaves_the_connection_usable(database: Database) -> None:
