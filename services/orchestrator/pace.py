@@ -79,8 +79,9 @@ class PacedTool:
 class Pace:
     """Gives permits. Without Redis there are no shared limits, and a 429 is known to this replica only."""
 
-    def __init__(self, redis: "Redis | None") -> None:
+    def __init__(self, redis: "Redis | None", *, redis_seconds: float = _REDIS_SECONDS) -> None:
         self._redis = redis
+        self._redis_seconds = redis_seconds
         if redis is not None:
             self._take = redis.register_script(_TAKE)
             self._block = redis.register_script(_BLOCK)
@@ -89,21 +90,21 @@ class Pace:
         self._ask_again = 0.0
 
     @classmethod
-    def at(cls, redis_url: str | None) -> Self:
-        """Nothing connects before the first permit."""
+    def at(cls, redis_url: str | None, *, redis_seconds: float = _REDIS_SECONDS) -> Self:
+        """Nothing connects before the first permit; `redis_seconds` is how long Redis is waited for."""
         if redis_url is None:
             return cls(None)
         pool = BlockingConnectionPool.from_url(
             redis_url,
             max_connections=_REDIS_CONNECTIONS,
-            timeout=_REDIS_SECONDS,
-            socket_timeout=_REDIS_SECONDS,
-            socket_connect_timeout=_REDIS_SECONDS,
+            timeout=redis_seconds,
+            socket_timeout=redis_seconds,
+            socket_connect_timeout=redis_seconds,
             # A connection that a restart of Redis cut is opened again, once.
             retry=Retry(NoBackoff(), 1),
             decode_responses=True,
         )
-        return cls(Redis.from_pool(pool))
+        return cls(Redis.from_pool(pool), redis_seconds=redis_seconds)
 
     async def close(self) -> None:
         if self._redis is not None:
@@ -149,7 +150,7 @@ class Pace:
         # Of those who come while it is away, one at a time tries.
         self._ask_again = now + _REDIS_AGAIN_SECONDS
         try:
-            async with asyncio.timeout(_REDIS_SECONDS):
+            async with asyncio.timeout(self._redis_seconds):
                 answer: object = await script(keys=keys, args=args)
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
