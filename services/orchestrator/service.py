@@ -61,7 +61,10 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     peers = Peers(settings, closers)
     http = tool_http(settings.tool_seconds)
     closers.push_async_callback(http.aclose)
-    pace = Pace.at(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    pace = Pace.at(
+        settings.redis_url.get_secret_value() if settings.redis_url else None,
+        redis_seconds=settings.redis_seconds,
+    )
     closers.push_async_callback(pace.close)
     runs = Runs(
         database=database,
