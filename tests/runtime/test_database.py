@@ -86,6 +86,24 @@ async def test_the_tenant_does_not_follow_the_connection_to_its_next_user(databa
     assert await bodies(database, None) == []
 
 
+async def test_nor_does_the_tenant_of_a_statement_that_sets_it_itself(database: Database) -> None:
+    await write(database, "acme", "a")
+    async with database.single_statement() as connection:
+        tenant = await connection.fetchval("select set_config('dossier.tenant', $1, true)", "acme")
+        assert tenant == "acme"
+    assert await bodies(database, None) == []
+
+
+@pytest.mark.parametrize("statement_cache", [100, 0])
+async def test_behind_a_pooler_a_single_statement_is_kept_together_by_a_transaction(
+    url: str, statement_cache: int
+) -> None:
+    database = Database.lazy(url, role=ROLE, statement_cache=statement_cache)
+    async with database.single_statement() as connection:
+        assert connection.is_in_transaction() == (statement_cache == 0)
+    await database.close()
+
+
 async def test_a_tenant_set_for_the_session_by_mistake_does_not_follow_either(database: Database) -> None:
     await write(database, "acme", "a")
     async with database.transaction() as connection:

@@ -165,15 +165,16 @@ async def test_of_two_answers_the_first_recorded_is_everybodys_and_both_are_coun
     assert await arrangement.purchases() == 0
 
 
-async def test_another_request_under_an_id_being_bought_elsewhere_is_refused(
+async def test_another_request_under_an_id_being_bought_elsewhere_is_refused_at_once(
     arrangement: Arrangement, endpoint: LlmEndpoint
 ) -> None:
-    endpoint.reply_by(gate := Gate(seconds=0.4))
+    endpoint.reply_by(gate := Gate(seconds=2))
     async with arrangement.service(endpoint) as one, arrangement.service(endpoint) as other:
         first = one.acme.begin()
         await gate.asked.wait()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await other.acme.write(ticket=ANOTHER)
+        assert not first.done()
         await first
     assert refused.value.code() == grpc.StatusCode.ALREADY_EXISTS
     assert gate.count == 1
