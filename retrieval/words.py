@@ -4,9 +4,8 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import snowballstemmer
 
@@ -18,6 +17,7 @@ _UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\
 _WORD: Final = re.compile(rf"[{_UNSPACED}]++|[^\W_{_UNSPACED}]++")
 # Host names, addresses, versions, error codes. Possessive, so that a long run is looked at once.
 _NAME: Final = re.compile(r"(?<![^\W_])[^\W_]++(?:[-._:][^\W_]++)++")
+_PAIRED: Final = re.compile(f"[{_UNSPACED}]")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _STOP_WORDS: Final = frozenset(
     """
@@ -32,8 +32,7 @@ _STOP_WORDS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """`lexeme` is compared, `shown` is how the text spells it."""
 
     lexeme: str
@@ -57,27 +56,36 @@ _stemmer: Final = _Stemmer()
 def words(text: str) -> Iterator[Word]:
     """Yield the words that carry meaning; names such as `fra-prn-02` also whole, CamelCase also in parts."""
     normal = unicodedata.normalize("NFKC", text)
-    for match in _NAME.finditer(normal):
-        name = match.group()
+    for name in _NAME.findall(normal):
         folded = name.casefold()
-        if len(folded) <= LONGEST_WORD and any(character.isdigit() for character in folded):
+        if len(folded) <= LONGEST_WORD and any(map(str.isdigit, folded)):
             yield Word(folded, name)
-    for match in _WORD.finditer(normal):
-        run = match.group()
-        if re.match(f"[{_UNSPACED}]", run):
+    for run in _WORD.findall(normal):
+        if run.isascii() or not _PAIRED.match(run):
+            # Only what can be a word is worth remembering.
+            yield from _remembered(run) if len(run) <= LONGEST_WORD else _of_run(run)
+        else:
             yield from _pairs(run)
-            continue
-        yield from _word(run)
-        parts = _CAMEL.split(run)
-        if len(parts) > 1:
-            for part in parts:
-                yield from _word(part)
 
 
-def _word(run: str) -> Iterator[Word]:
+def lexemes(text: str) -> frozenset[str]:
+    """What of those words is compared, each once."""
+    return frozenset(word.lexeme for word in words(text))
+
+
+def _of_run(run: str) -> tuple[Word, ...]:
+    parts = _CAMEL.split(run)
+    runs = (run, *parts) if len(parts) > 1 else (run,)
+    return tuple(Word(_stemmer.stem(folded), part) for part in runs if (folded := _folded(part)))
+
+
+_remembered: Final = lru_cache(maxsize=32_768)(_of_run)
+
+
+def _folded(run: str) -> str:
+    """Nothing, where the run says nothing."""
     folded = run.casefold()
-    if len(folded) <= LONGEST_WORD and folded not in _STOP_WORDS:
-        yield Word(_stem(folded), run)
+    return "" if len(folded) > LONGEST_WORD or folded in _STOP_WORDS else folded
 
 
 def _pairs(run: str) -> Iterator[Word]:
@@ -86,8 +94,3 @@ def _pairs(run: str) -> Iterator[Word]:
     for start in range(len(run) - 1):
         pair = run[start : start + 2]
         yield Word(pair, pair)
-
-
-@lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    return _stemmer.stem(word)

@@ -56,6 +56,8 @@ class Behaviour:
     """The first call, from 1, that `hold` holds."""
     failures: int = 0
     """The next so many calls fail with INTERNAL."""
+    seconds: float = 0
+    """How long an answer takes."""
 
     async def called(self, request: Message) -> None:
         self.calls.append((current_tenant(), request))
@@ -64,6 +66,8 @@ class Behaviour:
             raise Internal("made to fail")
         if self.hold is not None and len(self.calls) >= self.hold_from:
             await self.hold.wait()
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
 
 
 class History(history_grpc.HistoryServiceServicer):
@@ -211,6 +215,8 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.suspended: set[str] = set()
         self.base_urls: dict[str, str] = {}
         self.tool = "servicedesk_plus"
+        self.options = {"edition": "onprem", "timeout_seconds": "5"}
+        self.authtoken = "standin-key"
         self.sources: list[ContextSource] = []
 
     async def GetTicketingAccess(
@@ -227,12 +233,12 @@ class Tenants(tenants_grpc.TenantServiceServicer):
                 ticketing=TicketingConnection(
                     tool=self.tool,
                     base_url=self.base_urls.get(tenant, ""),
-                    options={"edition": "onprem", "timeout_seconds": "5"},
+                    options=self.options,
                 ),
                 brief=BriefSettings(language="nl"),
                 sources=self.sources,
             ),
-            credentials={"authtoken": "standin-key"},
+            credentials={"authtoken": self.authtoken},
         )
 
 
