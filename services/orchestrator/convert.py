@@ -8,6 +8,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
 from dossier.orchestrator.v1.orchestrator_service_pb2 import CreateEnhancementRequest, Submission
+from dossier.orchestrator.v1.queue_pb2 import (
+    QUEUE_WEIGHT_PREFERRED,
+    QUEUE_WEIGHT_PREMIUM,
+    QUEUE_WEIGHT_STANDARD,
+    QUEUE_WEIGHT_UNSPECIFIED,
+    Queue,
+)
 from services.orchestrator.model import (
     Enhancement,
     EnhancementId,
@@ -16,10 +23,12 @@ from services.orchestrator.model import (
     Purpose,
     Run,
     State,
-    Step,
     StepState,
+    TakenStep,
     TenantId,
 )
+from services.orchestrator.queue import Standing
+from services.orchestrator.tickets import priority_of
 from services.runtime.errors import InvalidArgument
 from services.runtime.paging import Key
 
@@ -37,6 +46,14 @@ _STEP_STATES: Final[Mapping[StepState, "pb.StepState.ValueType"]] = {
     StepState.FAILED: pb.STEP_STATE_FAILED,
     StepState.SKIPPED: pb.STEP_STATE_SKIPPED,
 }
+# Runs a round.
+_WEIGHTS: Final = {
+    0: QUEUE_WEIGHT_UNSPECIFIED,
+    1: QUEUE_WEIGHT_STANDARD,
+    2: QUEUE_WEIGHT_PREFERRED,
+    4: QUEUE_WEIGHT_PREMIUM,
+}
+WEIGHTS: Final = {sent: weight for weight, sent in _WEIGHTS.items()}
 
 
 def offer_of(submission: Submission, new_id: EnhancementId) -> Offer:
@@ -45,7 +62,10 @@ def offer_of(submission: Submission, new_id: EnhancementId) -> Offer:
         purpose=Purpose.RECORD if submission.resolved else Purpose.ENHANCE,
         ticket=submission.ticket,
         is_hint=submission.is_hint,
+        # A resolution is recorded each time: what solved it may have been mended.
+        is_update=submission.is_update and not submission.resolved,
         deliver=not submission.resolved,
+        priority=priority_of(submission.ticket),
         revision=submission.revision,
         delivery_id=submission.delivery_id or None,
     )
@@ -60,6 +80,7 @@ def offer_by_hand(request: CreateEnhancementRequest, run: Run) -> Offer:
         # Only its number was given.
         is_hint=not (ticket.subject or ticket.description),
         deliver=request.deliver,
+        priority=priority_of(ticket),
         request_id=request.request_id or None,
     )
 
@@ -75,12 +96,16 @@ def enhancement_message(enhancement: Enhancement) -> pb.Enhancement:
         usage=enhancement.usage,
         cost=enhancement.usage.cost if enhancement.usage is not None else 0,
         deliver=enhancement.deliver,
+        priority=enhancement.priority,
+        changes_taken_in=enhancement.changes,
+        replay_of=enhancement.replay_of or "",
         create_time=timestamp(enhancement.create_time),
     )
     if enhancement.inputs is not None:
         message.evidence.extend(enhancement.inputs.evidence)
     if enhancement.answer is not None:
         message.brief.CopyFrom(enhancement.answer.brief)
+        message.provenance.CopyFrom(enhancement.answer.provenance)
     if enhancement.failure is not None:
         failure = enhancement.failure
         message.failure.CopyFrom(
@@ -88,6 +113,8 @@ def enhancement_message(enhancement: Enhancement) -> pb.Enhancement:
         )
     if enhancement.start_time is not None:
         message.start_time.CopyFrom(timestamp(enhancement.start_time))
+    if enhancement.next_attempt_time is not None:
+        message.next_attempt_time.CopyFrom(timestamp(enhancement.next_attempt_time))
     if enhancement.end_time is not None:
         message.end_time.CopyFrom(timestamp(enhancement.end_time))
     return message
@@ -109,13 +136,29 @@ def feedback_message(feedback: Feedback) -> pb.Feedback:
     return message
 
 
+def queue_message(standing: Standing) -> Queue:
+    backlog = standing.backlog
+    message = Queue(
+        paused=standing.paused,
+        waiting=backlog.waiting,
+        delayed=backlog.delayed,
+        in_progress=backlog.in_progress,
+        weight=_WEIGHTS[standing.weight],
+        max_in_progress=standing.max_in_progress,
+        failed=standing.failed,
+    )
+    if backlog.waiting:
+        message.oldest_age.FromTimedelta(timedelta(seconds=backlog.oldest_seconds))
+    return message
+
+
 def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
 
 
-def _step_message(step: Step) -> pb.Step:
+def _step_message(step: TakenStep) -> pb.Step:
     message = pb.Step(
         name=step.name,
         state=_STEP_STATES[step.state],

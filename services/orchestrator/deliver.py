@@ -1,60 +1,68 @@
 """Posts the brief as a private note, once: what an earlier attempt may have posted is looked for first."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from dossier.orchestrator.v1.enhancement_pb2 import Note
+from services.orchestrator.engine import Checkpoint, Superseded
 from services.orchestrator.failures import Transient
 from services.orchestrator.model import StepState
 from services.orchestrator.note import Notes
-from services.orchestrator.steps import Attempt, Work
-from services.orchestrator.tool import NothingDone, ToolAccess, Tools
+from services.orchestrator.steps import Work
+from services.orchestrator.tool import ToolAccess, Tools
 from ticketing.model import PostedNote
 
+_CHECKPOINT: Final = Checkpoint(3, "deliver")
+# Shorter than that, no request is worth beginning.
+_SHORTEST_SECONDS: Final = 0.3
 
-async def deliver(work: Work, *, tools: Tools, notes: Notes) -> None:
-    posting = _Posting(work, notes)
 
-    async def attempt(this: Attempt) -> None:
-        if not work.enhancement.deliver:
-            await work.journal.succeeded(this.end("delivery was not wanted", state=StepState.SKIPPED))
-            return
+async def deliver(work: Work, *, tools: Tools, notes: Notes, lease_seconds: Callable[[], float]) -> None:
+    """`lease_seconds` says how long nobody else takes this run over: what is posted is posted within that."""
+    this = work.attempt
+    if not work.enhancement.deliver:
+        await _skip(work, "delivery was not wanted")
+        return
+    try:
         access = await tools.access()
-        if not access.has_address:
-            detail = "the ticketing tool has no address; set ticketing.base_url to have notes posted"
-            await work.journal.succeeded(this.end(detail, state=StepState.SKIPPED))
-            return
-        posted, how = await posting.post_once(access, this)
-        note = Note(id=posted.id, url=posted.url, marker=work.enhancement.run.marker)
-        note.post_time.FromDatetime(datetime.now(UTC))
-        await work.journal.succeeded(this.end(how), note=note)
+    except Transient as failure:
+        failure.nothing_done = True
+        raise
+    if not access.has_address:
+        await _skip(work, "the ticketing tool has no address; set ticketing.base_url to have notes posted")
+        return
+    posted, how = await _post_once(work, access, notes, lease_seconds)
+    note = Note(id=posted.id, url=posted.url, marker=work.enhancement.run.marker)
+    note.post_time.FromDatetime(datetime.now(UTC))
+    await work.journal.succeeded(_CHECKPOINT, this.begun, [this.end(how)], note=note)
 
-    await work.try_step("deliver", attempt)
+
+async def _skip(work: Work, why: str) -> None:
+    end = work.attempt.end(why, state=StepState.SKIPPED)
+    await work.journal.succeeded(_CHECKPOINT, work.attempt.begun, [end])
 
 
-class _Posting:
-    """Remembers, over the attempts of one worker, whether a note may be there that nobody told us of."""
-
-    def __init__(self, work: Work, notes: Notes) -> None:
-        self._work = work
-        self._notes = notes
-        self._uncertain: bool | None = None
-
-    async def post_once(self, access: ToolAccess, this: Attempt) -> tuple[PostedNote, str]:
-        if self._uncertain is None:
-            # An attempt was begun by a worker that did not live to say how it ended.
-            self._uncertain = this.number > 1
-        enhancement = self._work.enhancement
-        if self._uncertain:
-            found = await access.find(enhancement.ticket.id, marker=enhancement.run.marker)
-            if found is not None:
-                return found, f"note {found.id} was posted by an earlier attempt"
-            self._uncertain = False
-        body = self._notes.render(enhancement, access.note_format)
-        try:
-            posted = await access.post(enhancement.ticket.id, body=body, marker=enhancement.run.marker)
-        except NothingDone:
-            raise
-        except Transient:
-            self._uncertain = True
-            raise
-        return posted, f"posted note {posted.id}"
+async def _post_once(
+    work: Work, access: ToolAccess, notes: Notes, lease_seconds: Callable[[], float]
+) -> tuple[PostedNote, str]:
+    ticket, marker = work.enhancement.ticket.id, work.enhancement.run.marker
+    if work.attempt.number - 1 > work.enhancement.idle_deliveries:
+        # Whoever made an attempt before did not live, or was not told, to say that nothing came of it.
+        found = await access.find(ticket, marker=marker)
+        if found is not None:
+            return found, f"note {found.id} was posted by an earlier attempt"
+    body = notes.render(work.enhancement, access.note_format)
+    left = lease_seconds()
+    if left < _SHORTEST_SECONDS:
+        # Somebody else may be about to post it.
+        raise Superseded
+    try:
+        async with asyncio.timeout(left):
+            posted = await access.post(ticket, body=body, marker=marker)
+    except TimeoutError:
+        raise Transient(
+            f"the ticketing tool did not answer within {left:.0f} s", reason="TOOL_UNAVAILABLE"
+        ) from None
+    return posted, f"posted note {posted.id}"

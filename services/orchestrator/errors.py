@@ -21,5 +21,27 @@ class CitationNotFound(ServiceError):
         super().__init__(f"the brief does not cite {evidence_id}", metadata={"evidence_id": evidence_id})
 
 
+class EnhancementEnded(ServiceError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "ENHANCEMENT_ENDED"
+
+    def __init__(self, enhancement_id: str, *, state: str, wanted: str) -> None:
+        super().__init__(
+            f"enhancement {enhancement_id} is {state}; {wanted}",
+            metadata={"enhancement_id": enhancement_id, "state": state},
+        )
+
+
+class EnhancementNotReplayable(ServiceError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "ENHANCEMENT_NOT_REPLAYABLE"
+
+    def __init__(self, enhancement_id: str) -> None:
+        super().__init__(
+            f"enhancement {enhancement_id} has no inputs to replay: they are kept once they are gathered",
+            metadata={"enhancement_id": enhancement_id},
+        )
+
+
 class RoleRequired(PermissionDenied):
     reason = "ROLE_REQUIRED"

@@ -11,6 +11,10 @@ class Transient(Exception):
         self.message = message
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
+        self.nothing_done = False
+        """True when it is certain that nothing was written anywhere."""
+        self.step = ""
+        """Where it is another than the one at which the run stands."""
 
 
 class Permanent(Exception):
@@ -21,4 +25,4 @@ class Permanent(Exception):
         self.message = message
         self.reason = reason
         self.step = ""
-        """Set on its way out of the step that failed."""
+        """Where it is another than the one at which the run stands."""

@@ -2,35 +2,47 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.synthesis.v1.synthesis_service_pb2 import BriefOptions, WriteBriefRequest
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
+from services.orchestrator.engine import Checkpoint
 from services.orchestrator.evidence import distinct
 from services.orchestrator.failures import Permanent, Transient
-from services.orchestrator.model import StepEnd, StepState
+from services.orchestrator.journal import Standing
+from services.orchestrator.model import Enhancement, StepEnd, StepState
 from services.orchestrator.peers import Peers
 from services.orchestrator.sources import BUILT_IN, Answer, asking
-from services.orchestrator.steps import Attempt, Work
+from services.orchestrator.steps import Work
+from services.orchestrator.tickets import content_hash
 from services.orchestrator.tool import ToolAccess, Tools
 
+_CHECKPOINT: Final = Checkpoint(1, "gather")
 _MOST_EVIDENCE: Final = 100
 # Sources that answer together are kept together, in one commit; a slow one does not hide the others.
 _TOGETHER_SECONDS: Final = 0.25
 
 
-async def gather(work: Work, *, peers: Peers, tools: Tools) -> None:
-    run = work.enhancement.run
-    if work.enhancement.inputs is not None:
-        return
+async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement, Standing] | None:
+    """None where there turns out to be nothing to do, and the run has ended with that."""
+    run, this = work.enhancement.run, work.attempt
     tenant, ticket, refreshed = await refresh(work, tools)
+    read_hash = content_hash(ticket)
+    if work.enhancement.is_hint and work.enhancement.revision is not None:
+        # Only the tool could say whether what the webhook hinted at is anything new.
+        same = await work.enhancements.same_content(work.enhancement, read_hash)
+        if same is not None:
+            end = replace(refreshed, detail=f"nothing has changed since enhancement {same}")
+            await work.journal.succeeded(_CHECKPOINT, this.begun, [end], ticket=ticket)
+            return None
     names = (*BUILT_IN, *(source.name for source in tenant.sources))
-    await work.journal.refreshed(refreshed, ticket, next_steps=names)
-    answers, unkept = await _ask_all(work, peers, ticket, tenant.sources)
+    answers, unkept = await _ask_all(work, peers, ticket, tenant.sources, refreshed=refreshed)
     inputs = WriteBriefRequest(
-        # The same for ever, so that an answer that was bought once is found again.
-        request_id=f"{run.id}:synthesize",
+        # The same for ever for the same content, so that an answer that was bought once is found again.
+        request_id=f"{run.id}:synthesize"
+        + (f":{work.enhancement.changes}" if work.enhancement.changes else ""),
         ticket=ticket,
         evidence=distinct(each for name in names for each in answers[name].evidence)[:_MOST_EVIDENCE],
         sources=[answers[name].report for name in names],
@@ -38,33 +50,30 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> None:
             language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
         ),
     )
-    await work.journal.gathered([answer.step for answer in unkept], inputs)
+    standing = await work.journal.gathered(this.begun, unkept, ticket, inputs, read_hash=read_hash)
+    return replace(work.enhancement, ticket=ticket, inputs=inputs), standing
 
 
 async def refresh(work: Work, tools: Tools) -> tuple[Tenant, Ticket, StepEnd]:
     """The tenant's settings, and the ticket: reread where a webhook brought it and there is an address."""
-
-    async def attempt(this: Attempt) -> tuple[Tenant, Ticket, StepEnd]:
-        access = await tools.access()
-        given = work.enhancement.ticket
-        if not access.has_address:
-            if work.enhancement.is_hint:
-                raise Permanent(
-                    "the webhook only names the ticket, and there is no address to read it from; set"
-                    " ticketing.base_url",
-                    reason="TOOL_REJECTED",
-                )
-            skipped = this.end("the ticketing tool has no address", state=StepState.SKIPPED)
-            return access.tenant, given, skipped
-        if given.tool == "" and not work.enhancement.is_hint:
-            return access.tenant, given, this.end("the ticket was given by hand", state=StepState.SKIPPED)
-        return await _reread(work, access, this)
-
-    return await work.try_step("refresh", attempt)
+    access = await tools.access()
+    this, given = work.attempt, work.enhancement.ticket
+    if not access.has_address:
+        if work.enhancement.is_hint:
+            raise Permanent(
+                "the webhook only names the ticket, and there is no address to read it from; set"
+                " ticketing.base_url",
+                reason="TOOL_REJECTED",
+            )
+        skipped = this.end("the ticketing tool has no address", state=StepState.SKIPPED)
+        return access.tenant, given, skipped
+    if given.tool == "" and not work.enhancement.is_hint:
+        return access.tenant, given, this.end("the ticket was given by hand", state=StepState.SKIPPED)
+    return await _reread(work, access)
 
 
-async def _reread(work: Work, access: ToolAccess, this: Attempt) -> tuple[Tenant, Ticket, StepEnd]:
-    given = work.enhancement.ticket
+async def _reread(work: Work, access: ToolAccess) -> tuple[Tenant, Ticket, StepEnd]:
+    this, given = work.attempt, work.enhancement.ticket
     try:
         return access.tenant, await access.read(given.id), this.end("read from the ticketing tool")
     except Transient as failure:
@@ -79,18 +88,24 @@ async def _reread(work: Work, access: ToolAccess, this: Attempt) -> tuple[Tenant
 
 
 async def _ask_all(
-    work: Work, peers: Peers, ticket: Ticket, sources: Sequence[ContextSource]
-) -> tuple[Mapping[str, Answer], Sequence[Answer]]:
-    """The answers by source, and those of them that are not kept yet."""
+    work: Work, peers: Peers, ticket: Ticket, sources: Sequence[ContextSource], *, refreshed: StepEnd
+) -> tuple[Mapping[str, Answer], Sequence[StepEnd]]:
+    """The answers by source, and the ends of steps that are not kept yet."""
     tasks = asking(peers, ticket, sources)
     pending = set(tasks.values())
+    unkept = [refreshed]
     try:
         while True:
             done, pending = await asyncio.wait(pending, timeout=_TOGETHER_SECONDS)
+            unkept += [task.result().step for task in tasks.values() if task in done]
             if not pending:
-                return {name: task.result() for name, task in tasks.items()}, [task.result() for task in done]
-            if done:
-                await work.journal.sources_ended([task.result().step for task in done])
+                return {name: task.result() for name, task in tasks.items()}, unkept
+            if unkept:
+                waited_for = [name for name, task in tasks.items() if task in pending]
+                # What is waited for is announced once, with what came together.
+                begun = waited_for if refreshed in unkept else ()
+                await work.journal.progressed(unkept, begun=begun)
+                unkept = []
     finally:
         for task in pending:
             task.cancel()

@@ -1,159 +1,208 @@
-"""What a run keeps of its progress. Every method is one commit."""
+"""What a run keeps of its progress. Every method is one commit, under the run's claim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.enhancement_pb2 import Note
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
 from services.orchestrator import telemetry
-from services.orchestrator.model import Failure, Run, State, StepEnd
-from services.runtime.database import Connection, Database
+from services.orchestrator.engine import Checkpoint, Claim, Superseded
+from services.orchestrator.model import Failure, State, Step, StepEnd
+from services.runtime.database import Database
+
+# One statement, and so one round trip: the engine's functions say whether the run is still ours, and lock it;
+# all else hangs on that. A change of the ticket that came since it was gathered sends a written brief back to
+# the beginning instead of on to delivery; the row itself is asked, since it may have come while this
+# statement waited.
+_KEEP: Final = """
+with owned as materialized (
+    select 1 as yes where case
+        when $3::bigint is not null then orchestrator.hand_back($1, $2, $3)
+        else orchestrator.checkpoint($1, $2, $4::integer, $5::text, $6::timestamptz, $7::text)
+    end
+), ended as (
+    insert into orchestrator.steps as s (
+        enhancement_id, tenant_id, name, state, attempt, start_time, duration_seconds, detail, report
+    )
+    select $1, $8, e.name, e.state, 1, coalesce(e.start_time, now()), e.duration, e.detail, e.report
+    from unnest($9::text[], $10::text[], $11::timestamptz[], $12::float8[], $13::text[], $14::bytea[])
+        as e (name, state, start_time, duration, detail, report), owned
+    on conflict (enhancement_id, name) do update
+    set state = excluded.state, duration_seconds = excluded.duration_seconds, detail = excluded.detail,
+        report = excluded.report,
+        attempt = case when s.state = 'running' then s.attempt else s.attempt + 1 end,
+        start_time = case when s.state = 'running' then s.start_time else excluded.start_time end
+    returning 1
+), kept as (
+    update orchestrator.enhancements e
+    set version = e.version + 1,
+        stale = case when $15::text = 'deliver' then false else e.stale end,
+        next_step = case
+            when $15::text = 'deliver' and e.stale then 'refresh' else coalesce($15::text, e.next_step)
+        end,
+        ticket = case when e.stale then e.ticket else coalesce($16::bytea, e.ticket) end,
+        read_hash = coalesce($17::bytea, e.read_hash),
+        inputs = case when $15::text = 'deliver' and e.stale then null else coalesce($18, e.inputs) end,
+        answer = case when $15::text = 'deliver' and e.stale then null else coalesce($19, e.answer) end,
+        usage = coalesce($20::bytea, e.usage),
+        note = coalesce($21::bytea, e.note),
+        state = coalesce($22::text, e.state),
+        end_time = case when $22::text in ('succeeded', 'failed') then now() else e.end_time end,
+        idle_deliveries = e.idle_deliveries + $27::integer,
+        next_attempt_time = now() + make_interval(secs => $3 / 1000.0),
+        failure_step = $23::text, failure_reason = $24::text, failure_message = $25::text
+    from owned where e.id = $1
+    returning e.next_step
+), begun as (
+    insert into orchestrator.steps as s (enhancement_id, tenant_id, name, state, attempt, start_time)
+    select $1, $8, coming.name, 'running', 1, now()
+    from (select count(*) from ended) as after_those, (
+        select kept.next_step as name from kept where $15::text is not null
+        union all
+        select name from unnest($26::text[]) as name, owned
+    ) as coming
+    on conflict (enhancement_id, name) do update
+    set state = 'running', attempt = s.attempt + 1, start_time = now(), duration_seconds = null
+    returning s.name, s.attempt
+)
+select kept.next_step, begun.attempt from kept left join begun on begun.name = kept.next_step
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The step at which the run stands after a commit, and which attempt at it this is."""
+
+    step: Step
+    attempt: int
 
 
 class Journal:
-    def __init__(self, database: Database, run: Run) -> None:
+    def __init__(self, database: Database, claim: Claim) -> None:
         self._database = database
-        self._run = run
+        self._claim = claim
 
-    async def begin(self, *names: str) -> Mapping[str, int]:
-        """Say that these steps are being attempted, and which attempt it is, from 1."""
-        async with self._database.tenant(self._run.tenant) as connection:
-            attempts = await self._begin(connection, names)
-            await self._touch(connection)
-        return attempts
+    async def progressed(self, ends: Sequence[StepEnd], *, begun: Sequence[str] = ()) -> None:
+        """For who watches: some of a long step is done."""
+        await self._keep(ends=ends, begun=begun)
 
-    async def failed(self, end: StepEnd) -> None:
-        """Say that an attempt failed; it will be tried again."""
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, [end])
-            await self._touch(connection)
+    async def gathered(
+        self,
+        begin: datetime,
+        ends: Sequence[StepEnd],
+        ticket: Ticket,
+        inputs: WriteBriefRequest,
+        *,
+        read_hash: bytes,
+    ) -> Standing:
+        return await self._keep(
+            ends=ends,
+            checkpoint=Checkpoint(1, "gather"),
+            began=begin,
+            next_step=Step.SYNTHESIZE,
+            ticket=ticket,
+            read_hash=read_hash,
+            inputs=inputs,
+        )
 
-    async def refreshed(self, refresh: StepEnd, ticket: Ticket, *, next_steps: Sequence[str]) -> None:
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, [refresh])
-            await self._begin(connection, next_steps)
-            await connection.execute(
-                "update orchestrator.enhancements set version = version + 1, ticket = $2 where id = $1",
-                self._run.id,
-                ticket.SerializeToString(),
-            )
+    async def written(self, begin: datetime, end: StepEnd, answer: WriteBriefResponse) -> Standing:
+        """What is next is delivery, or gathering again where the ticket has changed meanwhile."""
+        return await self._keep(
+            ends=[end],
+            checkpoint=Checkpoint(2, "synthesize"),
+            began=begin,
+            next_step=Step.DELIVER,
+            answer=answer,
+        )
 
-    async def sources_ended(self, ends: Sequence[StepEnd]) -> None:
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, ends)
-            await self._touch(connection)
-
-    async def gathered(self, ends: Sequence[StepEnd], inputs: WriteBriefRequest) -> None:
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, ends)
-            await connection.execute(
-                "update orchestrator.enhancements set version = version + 1, inputs = $2 where id = $1",
-                self._run.id,
-                inputs.SerializeToString(),
-            )
-
-    async def written(self, end: StepEnd, answer: WriteBriefResponse) -> None:
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, [end])
-            await connection.execute(
-                """
-                update orchestrator.enhancements set version = version + 1, answer = $2, usage = $3
-                where id = $1
-                """,
-                self._run.id,
-                answer.SerializeToString(),
-                answer.usage.SerializeToString(),
-            )
-
-    async def succeeded(self, end: StepEnd, *, note: Note | None = None) -> None:
+    async def succeeded(
+        self,
+        checkpoint: Checkpoint,
+        begin: datetime,
+        ends: Sequence[StepEnd],
+        *,
+        ticket: Ticket | None = None,
+        answer: WriteBriefResponse | None = None,
+        note: Note | None = None,
+    ) -> None:
         """The last step ended, and with it the run."""
-        async with self._database.tenant(self._run.tenant) as connection:
-            await self._end(connection, [end])
-            await connection.execute(
-                """
-                update orchestrator.enhancements
-                set version = version + 1, state = 'succeeded', note = $2, end_time = now()
-                where id = $1
-                """,
-                self._run.id,
-                None if note is None else note.SerializeToString(),
-            )
+        await self._keep(
+            ends=ends,
+            checkpoint=checkpoint,
+            began=begin,
+            outcome="SUCCESS",
+            state=State.SUCCEEDED,
+            ticket=ticket,
+            answer=answer,
+            note=note,
+        )
         telemetry.FINISHED.labels(outcome=State.SUCCEEDED.value).inc()
 
-    async def gave_up(self, failure: Failure) -> None:
-        """The run failed. The step that was being attempted failed with it; the others did not end."""
-        async with self._database.tenant(self._run.tenant) as connection:
-            await connection.execute(
-                """
-                update orchestrator.steps
-                set state = case when name = $2 then 'failed' else 'skipped' end,
-                    duration_seconds = extract(epoch from now() - start_time),
-                    detail = case when name = $2 then $3 else 'the run failed before' end
-                where enhancement_id = $1 and (state = 'running' or name = $2)
-                """,
-                self._run.id,
-                failure.step,
-                failure.message,
-            )
-            await connection.execute(
-                """
-                update orchestrator.enhancements
-                set version = version + 1, state = 'failed', end_time = now(),
-                    failure_step = $2, failure_reason = $3, failure_message = $4
-                where id = $1
-                """,
-                self._run.id,
-                failure.step,
-                failure.reason,
-                failure.message,
-            )
+    async def postponed(self, end: StepEnd, *, seconds: float, idle_delivery: bool) -> None:
+        """The attempt failed; the run waits in the queue for another."""
+        await self._keep(ends=[end], hand_back_seconds=seconds, idle_deliveries=int(idle_delivery))
+
+    async def gave_up(self, end: StepEnd, failure: Failure) -> None:
+        """The run failed. It is kept, and may be tried again from the step that failed."""
+        await self._keep(ends=[end], outcome="ERROR", state=State.FAILED, failure=failure)
         telemetry.FINISHED.labels(outcome=State.FAILED.value).inc()
 
-    async def _begin(self, connection: Connection, names: Sequence[str]) -> Mapping[str, int]:
-        rows = await connection.fetch(
-            """
-            insert into orchestrator.steps (enhancement_id, name, tenant_id, state, attempt, start_time)
-            select $1, name, $2, 'running', 1, now() from unnest($3::text[]) as name
-            on conflict (enhancement_id, name) do update
-            set state = 'running', attempt = steps.attempt + 1, start_time = now(), duration_seconds = null
-            returning name, attempt
-            """,
-            self._run.id,
-            self._run.tenant,
-            list(names),
-        )
-        return {row["name"]: row["attempt"] for row in rows}
-
-    async def _end(self, connection: Connection, ends: Sequence[StepEnd]) -> None:
-        await connection.executemany(
-            """
-            update orchestrator.steps
-            set state = $3, duration_seconds = $4, detail = $5, start_time = coalesce($6, start_time),
-                report = $7
-            where enhancement_id = $1 and name = $2
-            """,
-            [
-                (
-                    self._run.id,
-                    end.name,
-                    end.state.value,
-                    end.duration_seconds,
-                    end.detail.replace("\x00", ""),
-                    end.start_time,
-                    None if end.report is None else end.report.SerializeToString(),
-                )
-                for end in ends
-            ],
-        )
+    async def _keep(
+        self,
+        *,
+        ends: Sequence[StepEnd],
+        checkpoint: Checkpoint | None = None,
+        began: datetime | None = None,
+        outcome: str | None = None,
+        hand_back_seconds: float | None = None,
+        begun: Sequence[str] = (),
+        next_step: Step | None = None,
+        ticket: Ticket | None = None,
+        read_hash: bytes | None = None,
+        inputs: WriteBriefRequest | None = None,
+        answer: WriteBriefResponse | None = None,
+        note: Note | None = None,
+        state: State | None = None,
+        failure: Failure | None = None,
+        idle_deliveries: int = 0,
+    ) -> Standing:
+        run, owner = self._claim.run, self._claim.owner
+        async with self._database.tenant(run.tenant) as connection:
+            row = await connection.fetchrow(
+                _KEEP,
+                run.id,
+                owner,
+                None if hand_back_seconds is None else round(hand_back_seconds * 1000),
+                None if checkpoint is None else checkpoint.place,
+                None if checkpoint is None else checkpoint.step,
+                began,
+                outcome,
+                run.tenant,
+                [end.name for end in ends],
+                [end.state.value for end in ends],
+                [end.start_time for end in ends],
+                [end.duration_seconds for end in ends],
+                [end.detail.replace("\x00", "") for end in ends],
+                [None if end.report is None else end.report.SerializeToString() for end in ends],
+                None if next_step is None else next_step.value,
+                None if ticket is None else ticket.SerializeToString(),
+                read_hash,
+                None if inputs is None else inputs.SerializeToString(),
+                None if answer is None else answer.SerializeToString(),
+                None if answer is None else answer.usage.SerializeToString(),
+                None if note is None else note.SerializeToString(),
+                None if state is None else state.value,
+                None if failure is None else failure.step,
+                None if failure is None else failure.reason,
+                None if failure is None else failure.message.replace("\x00", ""),
+                list(begun),
+                idle_deliveries,
+            )
+        if row is None:
+            raise Superseded
         for end in ends:
             telemetry.observe_step(end)
-
-    async def _touch(self, connection: Connection) -> None:
-        await connection.execute(
-            """
-            update orchestrator.enhancements
-            set version = version + 1, state = 'running', start_time = coalesce(start_time, now())
-            where id = $1
-            """,
-            self._run.id,
-        )
+        return Standing(Step(row["next_step"]), row["attempt"] or 0)

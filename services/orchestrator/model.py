@@ -20,6 +20,7 @@ class Purpose(StrEnum):
 
     ENHANCE = "enhance"
     RECORD = "record"
+    REPLAY = "replay"
 
 
 class State(StrEnum):
@@ -32,6 +33,15 @@ class State(StrEnum):
     @property
     def ended(self) -> bool:
         return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+
+
+class Step(StrEnum):
+    """Where a run may have to go on; within the first, the sources are steps of their own to see."""
+
+    REFRESH = "refresh"
+    SYNTHESIZE = "synthesize"
+    DELIVER = "deliver"
+    RECORD = "record"
 
 
 class StepState(StrEnum):
@@ -66,6 +76,8 @@ class Offer:
     ticket: Ticket
     is_hint: bool
     deliver: bool
+    priority: int
+    is_update: bool = False
     revision: str | None = None
     delivery_id: str | None = None
     request_id: str | None = None
@@ -78,7 +90,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TakenStep:
     name: str
     state: StepState
     attempt: int
@@ -90,7 +102,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StepEnd:
-    """How an attempt at a step ended. `start_time` is set where it began later than it was announced."""
+    """How an attempt at a step ended. `start_time` is set where it was not announced when it began."""
 
     name: str
     state: StepState
@@ -123,8 +135,17 @@ class Enhancement:
     ticket: Ticket
     is_hint: bool
     deliver: bool
+    priority: int
+    next_step: Step
+    changes: int
+    """Of the ticket, taken in since it was accepted."""
+    idle_deliveries: int
+    """Attempts at delivery of which it is certain that they posted nothing."""
+    revision: str | None
+    """Of the webhook that brought it; None for what was asked for by hand."""
+    replay_of: EnhancementId | None
     trace_context: str
-    steps: tuple[Step, ...]
+    steps: tuple[TakenStep, ...]
     inputs: WriteBriefRequest | None
     answer: WriteBriefResponse | None
     usage: Usage | None
@@ -132,6 +153,7 @@ class Enhancement:
     failure: Failure | None
     create_time: datetime
     start_time: datetime | None
+    next_attempt_time: datetime | None
     end_time: datetime | None
 
 

@@ -1,29 +1,32 @@
-"""The workflows: which steps a run has, and what its end is when one of them fails."""
+"""The workflows: which steps a run has, and what becomes of it when one of them fails."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from opentelemetry import context as trace_context
 from opentelemetry import propagate
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from services.orchestrator import telemetry
 from services.orchestrator.attempts import Patience
+from services.orchestrator.control import withdraw
 from services.orchestrator.deliver import deliver
-from services.orchestrator.engine import Progress, StepFunction, Workflow
-from services.orchestrator.failures import Permanent
+from services.orchestrator.engine import Claim, Superseded, Workflow
+from services.orchestrator.errors import EnhancementNotFound
+from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.gather import gather
-from services.orchestrator.journal import Journal
-from services.orchestrator.model import Enhancement, Failure, Purpose, Run
+from services.orchestrator.journal import Journal, Standing
+from services.orchestrator.model import Enhancement, Failure, Purpose, Step, StepEnd, StepState
 from services.orchestrator.note import Notes
 from services.orchestrator.peers import SUBJECT, Peers
 from services.orchestrator.record import record
-from services.orchestrator.steps import Work
+from services.orchestrator.steps import Attempt, Work
 from services.orchestrator.store import TenantEnhancements
-from services.orchestrator.synthesize import synthesize
+from services.orchestrator.synthesize import rewrite, synthesize
 from services.orchestrator.tool import Tools
 from services.runtime.caller import acting_for
 from services.runtime.database import Database
@@ -31,18 +34,17 @@ from services.runtime.errors import DependencyUnavailable
 from services.runtime.request_id import adopt_request_id
 from services.runtime.telemetry import span
 
-# A statement's time limit is a database in trouble, too.
-_DATABASE_LOST: Final = (DependencyUnavailable, TimeoutError)
-_WITHOUT_DATABASE: Final = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
-
 _log = structlog.get_logger(__name__)
 
-Deed = Callable[[Work], Awaitable[None]]
+Deed = Callable[[Work], Awaitable[tuple[Enhancement, Standing] | None]]
+"""Does one step. It answers where the run stands then, or None when it has ended."""
+Deeds = Mapping[Step, tuple[str, Deed]]
+"""By where a run stands, with the name of the span."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Carries out runs. What a deed raises ends here, as the run's failure or in waiting for the database."""
+    """Carries out runs. What a deed raises ends here: as another try later, or as the run's failure."""
 
     database: Database
     peers: Peers
@@ -50,69 +52,109 @@ class Runs:
     notes: Notes
     patience: Patience
 
-    def workflows(self) -> tuple[Workflow, ...]:
+    def workflows(self, *, lease_seconds: Callable[[], float]) -> tuple[Workflow, ...]:
+        async def end_delivered(work: Work) -> None:
+            await deliver(work, tools=self.tools, notes=self.notes, lease_seconds=lease_seconds)
+
+        enhance: Deeds = {
+            Step.REFRESH: ("gather", lambda work: gather(work, peers=self.peers, tools=self.tools)),
+            Step.SYNTHESIZE: ("synthesize", lambda work: synthesize(work, peers=self.peers)),
+            Step.DELIVER: ("deliver", end_delivered),
+        }
+        record_only: Deeds = {
+            Step.REFRESH: ("record", lambda work: record(work, peers=self.peers, tools=self.tools))
+        }
+        replay: Deeds = {Step.SYNTHESIZE: ("synthesize", lambda work: rewrite(work, peers=self.peers))}
         return (
-            Workflow(
-                Purpose.ENHANCE.value,
-                {
-                    "gather": self._step(
-                        "gather", lambda work: gather(work, peers=self.peers, tools=self.tools)
-                    ),
-                    "synthesize": self._step("synthesize", lambda work: synthesize(work, peers=self.peers)),
-                    "deliver": self._step(
-                        "deliver", lambda work: deliver(work, tools=self.tools, notes=self.notes)
-                    ),
-                },
-            ),
-            Workflow(
-                Purpose.RECORD.value,
-                {
-                    "record": self._step(
-                        "record", lambda work: record(work, peers=self.peers, tools=self.tools)
-                    )
-                },
-            ),
+            Workflow(Purpose.ENHANCE.value, partial(self._run, enhance)),
+            Workflow(Purpose.RECORD.value, partial(self._run, record_only)),
+            Workflow(Purpose.REPLAY.value, partial(self._run, replay)),
         )
 
-    def _step(self, name: str, deed: Deed) -> StepFunction:
-        async def step(run: Run) -> Progress:
-            with acting_for(run.tenant, subject=SUBJECT):
-                adopt_request_id(run.id)
-                # Every deed finds what it did before, so it may simply begin anew.
-                async for attempt in AsyncRetrying(
-                    retry=retry_if_exception_type(_DATABASE_LOST), wait=_WITHOUT_DATABASE
-                ):
-                    with attempt:
-                        return await self._carry_out(run, name, deed)
-            raise AssertionError("the database is waited for without end")
-
-        return step
-
-    async def _carry_out(self, run: Run, name: str, deed: Deed) -> Progress:
-        enhancement = await TenantEnhancements(self.database, run.tenant).read(run.id)
-        if enhancement.state.ended:
-            return Progress.END
-        journal = Journal(self.database, run)
-        with ExitStack() as surroundings:
-            _enter_trace(surroundings, enhancement)
-            surroundings.enter_context(
-                span(telemetry.span_of(name), **{telemetry.ENHANCEMENT_ATTRIBUTE: run.id})
-            )
+    async def _run(self, deeds: Deeds, claim: Claim) -> None:
+        """Go on from where the run stands until it has ended or waits."""
+        with acting_for(claim.run.tenant, subject=SUBJECT):
+            adopt_request_id(claim.run.id)
+            enhancements = TenantEnhancements(self.database, claim.run.tenant)
             try:
-                await deed(Work(enhancement, journal, self.patience))
+                enhancement, attempt = await enhancements.take_up(claim.run.id)
+            except EnhancementNotFound:
+                await withdraw(self.database, claim.run)
+                return
+            with ExitStack() as surroundings:
+                _enter_trace(surroundings, enhancement)
+                standing: Standing | None = Standing(enhancement.next_step, attempt)
+                while standing is not None:
+                    work = Work(
+                        replace(enhancement, next_step=standing.step),
+                        enhancements,
+                        Journal(self.database, claim),
+                        Attempt(standing.step, standing.attempt),
+                    )
+                    onward = await self._carry_out(work, *deeds[standing.step])
+                    if onward is None:
+                        return
+                    enhancement, standing = onward
+                    if standing.step is Step.REFRESH:
+                        # A change came after this was gathered: all is read anew.
+                        enhancement, _ = await enhancements.take_up(claim.run.id)
+
+    async def _carry_out(self, work: Work, name: str, deed: Deed) -> tuple[Enhancement, Standing] | None:
+        attributes = {telemetry.ENHANCEMENT_ATTRIBUTE: work.enhancement.run.id}
+        limit = asyncio.timeout(self.patience.run_seconds)
+        with span(telemetry.span_of(name), **attributes):
+            try:
+                async with limit:
+                    return await deed(work)
+            except Transient as failure:
+                await self._try_later(work, failure)
             except Permanent as failure:
-                failed = failure.step or name
-                _log.warning("run_failed", step=failed, reason=failure.reason, message=failure.message)
-                await journal.gave_up(Failure(failed, failure.reason, failure.message))
-                return Progress.END
-            except _DATABASE_LOST:
+                await self._give_up(work, failure)
+            except (DependencyUnavailable, Superseded):
                 raise
+            except TimeoutError:
+                if not limit.expired():
+                    # A statement's time limit: a database in trouble.
+                    raise
+                await self._try_later(work, Transient(f"not done within {self.patience.run_seconds:g} s"))
             except Exception:  # noqa: BLE001 - whatever it is, the run must not end without saying so
                 _log.exception("step_failed", step=name)
-                message = f"an error of ours; the log says more under the request id {run.id}"
-                await journal.gave_up(Failure(name, "STEP_FAILED", message))
-                return Progress.END
-        return Progress.GO_ON
+                message = (
+                    f"an error of ours; the log says more under the request id {work.enhancement.run.id}"
+                )
+                await self._give_up(work, Permanent(message, reason="STEP_FAILED"))
+        return None
+
+    async def _try_later(self, work: Work, failure: Transient) -> None:
+        since = work.enhancement.start_time or datetime.now(UTC)
+        seconds = self.patience.wait_seconds(
+            work.attempt.number, since=since, at_least=failure.retry_after_seconds
+        )
+        if seconds is None:
+            age = (datetime.now(UTC) - since).total_seconds()
+            message = (
+                f"{failure.message}; given up {age:.0f} s after the start, at attempt {work.attempt.number}"
+            )
+            permanent = Permanent(message, reason=failure.reason)
+            permanent.step = failure.step
+            await self._give_up(work, permanent)
+            return
+        detail = f"{failure.message}; next try in {seconds:.0f} s"
+        await work.journal.postponed(
+            _failed(work, failure.step, detail),
+            seconds=seconds,
+            idle_delivery=failure.nothing_done and work.enhancement.next_step is Step.DELIVER,
+        )
+
+    async def _give_up(self, work: Work, failure: Permanent) -> None:
+        step = failure.step or work.attempt.name
+        _log.warning("run_failed", step=step, reason=failure.reason, message=failure.message)
+        end = _failed(work, step, failure.message)
+        await work.journal.gave_up(end, Failure(step, failure.reason, failure.message))
+
+
+def _failed(work: Work, step: str, detail: str) -> StepEnd:
+    return replace(work.attempt, name=step or work.attempt.name).end(detail, state=StepState.FAILED)
 
 
 def _enter_trace(surroundings: ExitStack, enhancement: Enhancement) -> None:

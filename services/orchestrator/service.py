@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Final
 
 import grpc
-import httpx
 from opentelemetry import propagate
 from uuid_utils import uuid7
 
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
+from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
@@ -18,17 +19,21 @@ from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import (
 from services.orchestrator import convert, telemetry
 from services.orchestrator.acceptance import Acceptance
 from services.orchestrator.attempts import Patience
+from services.orchestrator.control import cancel, replay, retry, retry_failed
 from services.orchestrator.engine import Engine, EngineSettings
 from services.orchestrator.engine.backlog import backlog
+from services.orchestrator.engine.retention import keep_small
 from services.orchestrator.errors import RoleRequired
 from services.orchestrator.feedback import submit_feedback
 from services.orchestrator.model import Accepted, EnhancementId, Offer, Run, TenantId
 from services.orchestrator.note import Notes
+from services.orchestrator.pace import Pace
 from services.orchestrator.peers import Peers
+from services.orchestrator.queue import Queue
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.store import TenantEnhancements
-from services.orchestrator.tool import Tools
+from services.orchestrator.tool import Tools, tool_http
 from services.orchestrator.watch import changes
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
@@ -39,6 +44,7 @@ from ticketing.discovery import load_tools
 
 _GATEWAY: Final = "gateway"
 _PAGE: Final = 50
+_MOST_RETRIED: Final = 1000
 _BACKLOG_SECONDS: Final = 5.0
 # Most steps end within it; a longer wait would be for those that a slow peer or a backoff keeps anyway.
 _STEP_GRACE_SECONDS: Final = 3.0
@@ -53,12 +59,14 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     )
     closers.push_async_callback(database.close)
     peers = Peers(settings, closers)
-    http = httpx.AsyncClient(timeout=settings.tool_seconds, follow_redirects=False)
+    http = tool_http(settings.tool_seconds)
     closers.push_async_callback(http.aclose)
+    pace = Pace.at(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    closers.push_async_callback(pace.close)
     runs = Runs(
         database=database,
         peers=peers,
-        tools=Tools(load_tools(), http, peers),
+        tools=Tools(load_tools(), http, peers, pace),
         notes=Notes(public_url=str(settings.public_url) if settings.public_url else None),
         patience=Patience(settings.run_seconds, settings.patience_seconds),
     )
@@ -69,13 +77,14 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             worker_concurrency=settings.worker_concurrency,
             tenant_concurrency=settings.tenant_concurrency,
             pool_max=settings.engine_pool_max,
+            lease_seconds=settings.lease_seconds,
             grace_seconds=min(settings.drain_seconds, _STEP_GRACE_SECONDS),
         ),
         database=database,
-        workflows=runs.workflows(),
+        workflows=runs.workflows(lease_seconds=lambda: engine.lease_seconds),
     )
     closers.push_async_callback(engine.close)
-    servicer = OrchestratorServicer(database)
+    servicer = OrchestratorServicer(database, settings)
     return Service(
         servicers=[
             (
@@ -84,7 +93,11 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             )
         ],
         checks={"postgresql": database.check, "engine": engine.check},
-        background=[engine.start, lambda: _show_backlog(database)],
+        background=[
+            engine.run,
+            lambda: _show_backlog(database),
+            lambda: keep_small(database, retention=timedelta(days=settings.retention_days)),
+        ],
     )
 
 
@@ -97,9 +110,10 @@ async def _show_backlog(database: Database) -> None:
 
 
 class OrchestratorServicer(OrchestratorServiceServicer):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: OrchestratorSettings) -> None:
         self._database = database
-        self._acceptance = Acceptance(database)
+        self._default_cap = settings.tenant_concurrency
+        self._acceptance = Acceptance(database, settle_seconds=settings.settle_seconds)
 
     async def SubmitEnhancements(
         self,
@@ -120,16 +134,14 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         _require_writer()
         run = Run(TenantId(current_tenant()), _new_id())
         (accepted,) = await self._accept([convert.offer_by_hand(request, run)])
-        enhancement = await self._enhancements().read(accepted.id)
-        return pb.CreateEnhancementResponse(enhancement=convert.enhancement_message(enhancement))
+        return pb.CreateEnhancementResponse(enhancement=await self._message(accepted.id))
 
     async def GetEnhancement(
         self,
         request: pb.GetEnhancementRequest,
         context: grpc.aio.ServicerContext[pb.GetEnhancementRequest, pb.GetEnhancementResponse],
     ) -> pb.GetEnhancementResponse:
-        enhancement = await self._enhancements().read(request.enhancement_id)
-        return pb.GetEnhancementResponse(enhancement=convert.enhancement_message(enhancement))
+        return pb.GetEnhancementResponse(enhancement=await self._message(request.enhancement_id))
 
     async def ListEnhancements(
         self,
@@ -158,6 +170,99 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         async for enhancement in changes(self._enhancements(), request.enhancement_id):
             yield pb.WatchEnhancementResponse(enhancement=convert.enhancement_message(enhancement))
 
+    async def CancelEnhancement(
+        self,
+        request: pb.CancelEnhancementRequest,
+        context: grpc.aio.ServicerContext[pb.CancelEnhancementRequest, pb.CancelEnhancementResponse],
+    ) -> pb.CancelEnhancementResponse:
+        _require_writer()
+        await cancel(self._database, TenantId(current_tenant()), request.enhancement_id)
+        return pb.CancelEnhancementResponse(enhancement=await self._message(request.enhancement_id))
+
+    async def RetryEnhancement(
+        self,
+        request: pb.RetryEnhancementRequest,
+        context: grpc.aio.ServicerContext[pb.RetryEnhancementRequest, pb.RetryEnhancementResponse],
+    ) -> pb.RetryEnhancementResponse:
+        _require_writer()
+        await retry(self._database, TenantId(current_tenant()), request.enhancement_id)
+        return pb.RetryEnhancementResponse(enhancement=await self._message(request.enhancement_id))
+
+    async def RetryFailedEnhancements(
+        self,
+        request: pb.RetryFailedEnhancementsRequest,
+        context: grpc.aio.ServicerContext[
+            pb.RetryFailedEnhancementsRequest, pb.RetryFailedEnhancementsResponse
+        ],
+    ) -> pb.RetryFailedEnhancementsResponse:
+        _require_writer()
+        retried, remaining = await retry_failed(
+            self._database,
+            TenantId(current_tenant()),
+            reason=request.reason or None,
+            limit=request.limit or _MOST_RETRIED,
+            dry_run=request.dry_run,
+        )
+        return pb.RetryFailedEnhancementsResponse(retried=retried, remaining=remaining)
+
+    async def ReplayEnhancement(
+        self,
+        request: pb.ReplayEnhancementRequest,
+        context: grpc.aio.ServicerContext[pb.ReplayEnhancementRequest, pb.ReplayEnhancementResponse],
+    ) -> pb.ReplayEnhancementResponse:
+        _require_writer()
+        accepted = await replay(
+            self._database,
+            await self._enhancements().read(request.enhancement_id),
+            _new_id(),
+            model=request.model,
+            instructions=request.instructions,
+            request_id=request.request_id or None,
+        )
+        return pb.ReplayEnhancementResponse(enhancement=await self._message(accepted.id))
+
+    async def GetQueue(
+        self,
+        request: pb.GetQueueRequest,
+        context: grpc.aio.ServicerContext[pb.GetQueueRequest, pb.GetQueueResponse],
+    ) -> pb.GetQueueResponse:
+        if current_caller().tenant is None:
+            _require_operator()
+        return pb.GetQueueResponse(queue=convert.queue_message(await self._queue().standing()))
+
+    async def UpdateQueue(
+        self,
+        request: pb.UpdateQueueRequest,
+        context: grpc.aio.ServicerContext[pb.UpdateQueueRequest, pb.UpdateQueueResponse],
+    ) -> pb.UpdateQueueResponse:
+        _require_operator()
+        queue = Queue(self._database, TenantId(current_tenant()), default_cap=self._default_cap)
+        await queue.change(
+            weight=convert.WEIGHTS[request.weight] if request.HasField("weight") else None,
+            max_in_progress=request.max_in_progress if request.HasField("max_in_progress") else None,
+        )
+        return pb.UpdateQueueResponse(queue=convert.queue_message(await queue.standing()))
+
+    async def PauseQueue(
+        self,
+        request: pb.PauseQueueRequest,
+        context: grpc.aio.ServicerContext[pb.PauseQueueRequest, pb.PauseQueueResponse],
+    ) -> pb.PauseQueueResponse:
+        _require_operator()
+        queue = self._queue()
+        await queue.pause()
+        return pb.PauseQueueResponse(queue=convert.queue_message(await queue.standing()))
+
+    async def ResumeQueue(
+        self,
+        request: pb.ResumeQueueRequest,
+        context: grpc.aio.ServicerContext[pb.ResumeQueueRequest, pb.ResumeQueueResponse],
+    ) -> pb.ResumeQueueResponse:
+        _require_operator()
+        queue = self._queue()
+        await queue.resume()
+        return pb.ResumeQueueResponse(queue=convert.queue_message(await queue.standing()))
+
     async def SubmitFeedback(
         self,
         request: pb.SubmitFeedbackRequest,
@@ -166,6 +271,16 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         _require_writer()
         feedback = await submit_feedback(self._enhancements(), request)
         return pb.SubmitFeedbackResponse(feedback=convert.feedback_message(feedback))
+
+    async def _message(self, enhancement_id: str) -> Enhancement:
+        return convert.enhancement_message(await self._enhancements().read(enhancement_id))
+
+    def _queue(self) -> Queue:
+        """The queue of the caller's tenant, or of everybody where its token names none."""
+        tenant = current_caller().tenant
+        return Queue(
+            self._database, None if tenant is None else TenantId(tenant), default_cap=self._default_cap
+        )
 
     def _enhancements(self) -> TenantEnhancements:
         return TenantEnhancements(self._database, TenantId(current_tenant()))
@@ -186,6 +301,12 @@ def _require_gateway() -> None:
     caller = current_caller()
     if (caller.subject, caller.role) != (_GATEWAY, "service"):
         raise RoleRequired("only the gateway submits webhooks", metadata={"subject": caller.subject})
+
+
+def _require_operator() -> None:
+    caller = current_caller()
+    if caller.role not in {"operator", "service"}:
+        raise RoleRequired("only operators steer queues", metadata={"role": caller.role})
 
 
 def _require_writer() -> None:

@@ -1,8 +1,16 @@
 import socket
+from typing import Annotated
 
-from pydantic import Field, FilePath, HttpUrl
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr
+from uuid_utils import uuid7
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin redis://, rediss:// or unix://")
+    return url
 
 
 class OrchestratorSettings(ServiceSettings, DatabaseSettings):
@@ -30,20 +38,31 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     """Longest wait for a tenant's settings."""
     tool_seconds: float = Field(default=10, gt=0, le=120)
     """Longest wait for one request at a ticketing tool."""
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
+    while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
 
     run_seconds: float = Field(default=120, gt=0)
     """The time in which a brief should be delivered; until then what fails is tried again quickly."""
     patience_seconds: float = Field(default=900, gt=0)
     """How long after its start a run goes on trying, slowly after `run_seconds`, before it fails."""
 
-    executor_id: str = Field(default_factory=socket.gethostname, min_length=1)
-    """Names this replica: after a restart it resumes the runs begun under the same name."""
+    settle_seconds: float = Field(default=3, ge=0, le=300)
+    """How long a change of a known ticket waits for further ones, which then make one brief together."""
+
+    executor_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{uuid7()}", min_length=1)
+    """Names this process. No two that live may have the same: the default never repeats."""
+    lease_seconds: float = Field(default=8, ge=0.5, le=60)
+    """How long after this process's last sign of life its runs go to the others."""
     worker_concurrency: int = Field(default=16, ge=1, le=1000)
     """Runs this replica works on at a time."""
     tenant_concurrency: int = Field(default=4, ge=1, le=1000)
-    """Runs of one tenant in progress at a time, on all replicas together."""
+    """Runs of one tenant in progress at a time, on all replicas; a tenant may have a cap of its own."""
     engine_pool_max: int = Field(default=8, ge=2)
     """Database connections of the workflow engine, beside `database_pool_max`."""
+
+    retention_days: float = Field(default=90, ge=4)
+    """How long ended enhancements are kept. Senders deliver again for three days, and are known then."""
 
     public_url: HttpUrl | None = None
     """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""

@@ -20,13 +20,15 @@ from services.orchestrator.model import (
     State,
     Step,
     StepState,
+    TakenStep,
     TenantId,
 )
 from services.runtime.database import Database
 
 _COLUMNS = (
-    "id, tenant_id, purpose, state, version, ticket, is_hint, deliver, trace_context, usage, note,"
-    " failure_step, failure_reason, failure_message, create_time, start_time, end_time"
+    "id, tenant_id, purpose, state, version, ticket, is_hint, deliver, priority, next_step, changes,"
+    " idle_deliveries, revision, replay_of, trace_context, usage, note, failure_step, failure_reason,"
+    " failure_message, create_time, start_time, next_attempt_time, end_time"
 )
 
 
@@ -49,6 +51,42 @@ class TenantEnhancements:
             )
         return _enhancement(row, steps, inputs=row["inputs"], answer=row["answer"])
 
+    async def take_up(self, enhancement_id: str) -> tuple[Enhancement, int]:
+        """What a worker needs of it, without the steps taken, and which attempt this is at its next step."""
+        async with self._database.tenant(self._tenant) as connection:
+            row = await connection.fetchrow(
+                f"""
+                select {_COLUMNS}, inputs, answer,
+                       (
+                           select attempt from orchestrator.steps s
+                           where s.enhancement_id = e.id and s.name = e.next_step
+                       )
+                from orchestrator.enhancements e where id = $1
+                """,  # noqa: S608 - the columns are ours
+                enhancement_id,
+            )
+        if row is None:
+            raise EnhancementNotFound(enhancement_id)
+        return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), row["attempt"] or 1
+
+    async def same_content(self, enhancement: Enhancement, content_hash: bytes) -> str | None:
+        """The earlier enhancement of the same ticket that succeeded with this content, if there is one."""
+        async with self._database.tenant(self._tenant) as connection:
+            earlier: str | None = await connection.fetchval(
+                """
+                select id from orchestrator.enhancements
+                where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
+                    and state = 'succeeded' and read_hash = $5
+                order by id desc limit 1
+                """,
+                self._tenant,
+                enhancement.ticket.id,
+                enhancement.ticket.tool,
+                enhancement.run.id,
+                content_hash,
+            )
+        return earlier
+
     async def version(self, enhancement_id: str) -> int:
         """Grows with every change; cheap to ask for."""
         async with self._database.tenant(self._tenant) as connection:
@@ -67,7 +105,7 @@ class TenantEnhancements:
             rows = await connection.fetch(
                 f"""
                 select {_COLUMNS} from orchestrator.enhancements
-                where tenant_id = $1 and purpose = 'enhance' and ($2::text is null or id < $2)
+                where tenant_id = $1 and purpose <> 'record' and ($2::text is null or id < $2)
                     and ($3::text is null or state = $3) and ($4::text is null or ticket_id = $4)
                 order by id desc limit $5
                 """,  # noqa: S608 - the columns are ours
@@ -136,6 +174,12 @@ def _enhancement(
         ticket=Ticket.FromString(row["ticket"]),
         is_hint=row["is_hint"],
         deliver=row["deliver"],
+        priority=row["priority"],
+        next_step=Step(row["next_step"]),
+        changes=row["changes"],
+        idle_deliveries=row["idle_deliveries"],
+        revision=row["revision"],
+        replay_of=None if row["replay_of"] is None else EnhancementId(row["replay_of"]),
         trace_context=row["trace_context"],
         steps=tuple(_step(step) for step in steps),
         inputs=None if inputs is None else WriteBriefRequest.FromString(inputs),
@@ -147,12 +191,13 @@ def _enhancement(
         else None,
         create_time=row["create_time"],
         start_time=row["start_time"],
+        next_attempt_time=row["next_attempt_time"],
         end_time=row["end_time"],
     )
 
 
-def _step(row: asyncpg.Record) -> Step:
-    return Step(
+def _step(row: asyncpg.Record) -> TakenStep:
+    return TakenStep(
         name=row["name"],
         state=StepState(row["state"]),
         attempt=row["attempt"],

@@ -1,11 +1,14 @@
 """Every metric, span and attribute name of this service. None carries a tenant."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.orchestrator.engine.backlog import Backlog
 from services.orchestrator.model import Accepted, StepEnd
+
+if TYPE_CHECKING:
+    # The engine counts with this module's metrics.
+    from services.orchestrator.engine.backlog import Backlog
 
 ACCEPTED: Final = Counter(
     "dossier_orchestrator_accepted_total",
@@ -20,10 +23,30 @@ STEP: Final = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60),
 )
 WAITING: Final = Gauge("dossier_orchestrator_queue_depth", "Runs that wait for a worker, of all replicas.")
+DELAYED: Final = Gauge(
+    "dossier_orchestrator_queue_delayed", "Runs that wait for the time of another try, of all replicas."
+)
+SLOTS: Final = Gauge("dossier_orchestrator_slots", "Runs that this replica may be at.")
+SLOTS_BUSY: Final = Gauge("dossier_orchestrator_slots_busy", "Runs that this replica is at.")
+RECOVERED: Final = Counter(
+    "dossier_orchestrator_recovered_total", "Runs of replicas without a live lease that were given back."
+)
+FENCED: Final = Counter(
+    "dossier_orchestrator_fenced_total", "Runs that were stopped here since they were not ours any more."
+)
 IN_PROGRESS: Final = Gauge(
     "dossier_orchestrator_runs_in_progress", "Runs that a worker is at, of all replicas."
 )
 OLDEST: Final = Gauge("dossier_orchestrator_queue_oldest_seconds", "Age of the run that has waited longest.")
+PACE_REFUSED: Final = Counter(
+    "dossier_orchestrator_pace_refused_total",
+    "Requests to ticketing tools put off: `full` by a tenant's limit, `blocked` by the tool's own 429.",
+    ["why"],
+)
+PACE_UNAVAILABLE: Final = Counter(
+    "dossier_orchestrator_pace_unavailable_total",
+    "Requests to ticketing tools let through without looking at their limit, as Redis did not answer.",
+)
 
 _OWN_STEPS: Final = frozenset(
     {"refresh", "history", "knowledge", "network", "synthesize", "deliver", "record"}
@@ -44,8 +67,9 @@ def observe_step(end: StepEnd) -> None:
     STEP.labels(step=name, state=end.state.value).observe(end.duration_seconds)
 
 
-def show_backlog(now: Backlog) -> None:
+def show_backlog(now: "Backlog") -> None:
     WAITING.set(now.waiting)
+    DELAYED.set(now.delayed)
     IN_PROGRESS.set(now.in_progress)
     OLDEST.set(now.oldest_seconds)
 

@@ -1,6 +1,8 @@
 """A ticket in the adapters' terms, in the contract's."""
 
+import re
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 from dossier.context.v1.ticket_pb2 import Ticket
@@ -9,6 +11,15 @@ from ticketing import model as ticketing
 
 _MOST_TAGS: Final = 64
 _TEXT: Final = 1_048_576
+_NORMAL: Final = 3
+# By level: the words of the tools that we know, and the numbers that go with a "P" or a "Priority".
+_PRIORITIES: Final = (
+    frozenset({"urgent", "critical", "emergency", "blocker", "highest", "p1", "1"}),
+    frozenset({"high", "important", "major", "p2", "2"}),
+    frozenset({"medium", "normal", "moderate", "standard", "p3", "3"}),
+    frozenset({"low", "minor", "p4", "4"}),
+    frozenset({"lowest", "trivial", "planning", "p5", "5"}),
+)
 
 
 def from_tool(ticket: ticketing.Ticket, *, tool: str) -> Ticket:
@@ -58,6 +69,22 @@ def as_past_ticket(ticket: Ticket) -> PastTicket:
 def searchable(ticket: Ticket) -> tuple[str, str]:
     """Subject and description; never both empty."""
     return ticket.subject or ticket.display_id or ticket.id, ticket.description
+
+
+def content_hash(ticket: Ticket) -> bytes:
+    """Of what a brief is about. A note, an assignment or another status leaves it as it is."""
+    words = f"{ticket.subject}\n{ticket.description}".casefold().split()
+    return sha256(" ".join(words).encode()).digest()
+
+
+def priority_of(ticket: Ticket) -> int:
+    """1 (urgent) to 5 (low), from the tool's word for it: a name, a number of its own, or both."""
+    words = re.findall(r"[a-z]+|\d+", ticket.priority.casefold())
+    for word in words:
+        for level, names in enumerate(_PRIORITIES, start=1):
+            if word in names:
+                return level
+    return _NORMAL
 
 
 def _set(message: Ticket, field: str, moment: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""How much work waits."""
+"""How much work waits, over all tenants."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,31 @@ from services.runtime.database import Database
 @dataclass(frozen=True, slots=True)
 class Backlog:
     waiting: int
+    delayed: int
     in_progress: int
     oldest_seconds: float
     """Age of what has waited longest; 0 when nothing waits."""
 
 
-async def backlog(database: Database) -> Backlog:
-    """Count over all tenants, from the engine's index of unfinished work: finished runs cost nothing."""
+async def backlog(database: Database, *, tenant: str | None = None) -> Backlog:
+    """Count from the engine's indexes of unfinished work: finished runs cost nothing."""
     async with database.transaction() as connection:
         (row,) = await connection.fetch(
             """
             select count(*) filter (where status = 'ENQUEUED') as waiting,
                    count(*) filter (where status = 'PENDING') as in_progress,
+                   (
+                       select count(*) from dbos.workflow_status
+                       where status = 'DELAYED' and queue_name = $1
+                           and ($2::text is null or queue_partition_key = $2)
+                   ) as delayed,
                    extract(epoch from now())
                        - min(created_at) filter (where status = 'ENQUEUED') / 1000.0 as oldest
             from dbos.workflow_status
             where queue_name = $1 and status in ('ENQUEUED', 'PENDING')
+                and ($2::text is null or queue_partition_key = $2)
             """,
             QUEUE,
+            tenant,
         )
-    return Backlog(row["waiting"], row["in_progress"], max(0.0, float(row["oldest"] or 0)))
+    return Backlog(row["waiting"], row["delayed"], row["in_progress"], max(0.0, float(row["oldest"] or 0)))

@@ -1,27 +1,32 @@
-"""DBOS: its configuration, its start and end, and how a workflow's steps reach the event loop."""
+"""DBOS: its configuration, its start and end, and how the runs that it takes up reach the event loop."""
 
 import asyncio
 import concurrent.futures
-import functools
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Final, NoReturn
 
 import sqlalchemy
 import structlog
 from dbos import DBOS
 from dbos import error as dbos_error
+from dbos._context import assert_current_dbos_context
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
+from services.orchestrator import telemetry
+from services.orchestrator.engine.claiming import Claiming
 from services.orchestrator.engine.configuration import (
+    VERSION,
     EngineSettings,
     configuration,
     connections,
     declare_queue,
 )
+from services.orchestrator.engine.leases import Lease
 from services.orchestrator.engine.quiet import tame
 from services.orchestrator.engine.threads import in_thread
-from services.orchestrator.engine.workflow import Progress, StepFunction, Workflow
+from services.orchestrator.engine.workflow import Claim, RunFunction, Superseded, Workflow
 from services.orchestrator.model import EnhancementId, Run, TenantId
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
@@ -36,10 +41,10 @@ class EngineNotReady(Exception):
     """For the readiness check: the text says why."""
 
 
-class HandedBack(BaseException):
-    """Ends a workflow here without an outcome, so that it is resumed by the next start.
+class Kept(BaseException):
+    """Ends a workflow for DBOS, which writes nothing then: its outcome, or its return, is kept already.
 
-    Not an `Exception`: the engine keeps those as the workflow's outcome.
+    Not an `Exception`: DBOS keeps those as the workflow's outcome.
     """
 
 
@@ -54,21 +59,47 @@ class Engine:
         self._database = database
         self._workflows = workflows
         self._loop = asyncio.get_running_loop()
-        self._running: set[asyncio.Task[Progress]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
+        self._claimed: Counter[str] = Counter()
         self._stopping = threading.Event()
         self._singleton = threading.Lock()
         self._engine: DBOS | None = None
         self._trouble = "is starting"
+        self._lease = Lease(
+            database,
+            executor_id=settings.executor_id,
+            seconds=settings.lease_seconds,
+            at_work=self._claimed.keys,
+            lost=self._cancel,
+        )
+        self._claiming = Claiming(
+            self._pool,
+            version=VERSION,
+            executor_id=settings.executor_id,
+            slots=settings.worker_concurrency,
+            tenant_concurrency=settings.tenant_concurrency,
+        )
+        telemetry.SLOTS.set(settings.worker_concurrency)
 
     async def check(self) -> None:
         if self._engine is None:
             raise EngineNotReady(self._trouble)
 
-    async def start(self) -> None:
-        """Start, and try again for as long as the database is not there or not migrated."""
+    @property
+    def lease_seconds(self) -> float:
+        """How long nobody else takes over what this process is at."""
+        return self._lease.left_seconds
+
+    async def run(self) -> None:
+        """Start, again and again while the database is not there or not migrated; then stay alive."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(
-                (sqlalchemy.exc.SQLAlchemyError, dbos_error.DBOSException, DependencyUnavailable)
+                (
+                    sqlalchemy.exc.SQLAlchemyError,
+                    dbos_error.DBOSException,
+                    DependencyUnavailable,
+                    TimeoutError,
+                )
             ),
             wait=wait_exponential_jitter(multiplier=0.3, max=5, jitter=0.3),
             before_sleep=self._not_started,
@@ -76,10 +107,13 @@ class Engine:
             with attempt:
                 # The engine itself would wait for a lost database without end and without a word.
                 await self._database.check()
+                # Before the first claim: a run without a lease is anybody's.
+                await self._lease.renew()
                 await in_thread(self._launch, name="engine-launch")
+        await self._lease.keep()
 
     async def close(self) -> None:
-        """Take no more work, let steps end that are about to, and leave the rest to the next start."""
+        """Take no more work, let runs end that are about to, and give the rest to the other replicas."""
         engine, self._engine, self._trouble = self._engine, None, "is stopped"
         if engine is not None:
             for stop_polling in engine.background_thread_stop_events:
@@ -89,11 +123,23 @@ class Engine:
             await asyncio.wait(self._running, timeout=self._settings.grace_seconds)
         for task in self._running:
             task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await in_thread(self._destroy, name="engine-close")
-        except TimeoutError:
+                released = await self._lease.give_up()
+                _log.info("engine_closed", given_back=released)
+        except (TimeoutError, DependencyUnavailable):
+            # Its lease runs out by itself.
             _log.warning("engine_left_waiting_for_the_database")
+
+    def _cancel(self, runs: Collection[str]) -> None:
+        """Stop at once what is not ours any more."""
+        telemetry.FENCED.inc(len(runs))
+        for task, run in self._running.items():
+            if run in runs:
+                task.cancel()
 
     def _not_started(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -109,7 +155,8 @@ class Engine:
     def _destroy(self) -> None:
         with self._singleton:
             DBOS.destroy(destroy_registry=True)
-            # It leaves its threads to themselves: what they are about to write is the end of a run.
+            self._claiming.uninstall()
+            # It leaves its threads to themselves: what they wait for is the end of a run.
             for thread in threading.enumerate():
                 if thread.name.startswith(_WORKER_THREADS):
                     thread.join()
@@ -117,60 +164,68 @@ class Engine:
 
     def _launched(self) -> DBOS:
         tame()
-        declare_queue(self._settings, self._pool)
-        engine = DBOS(config=configuration(self._settings, self._pool))
+        settings = self._settings
+        declare_queue(settings, self._pool)
+        engine = DBOS(config=configuration(settings, self._pool))
         try:
             for workflow in self._workflows:
                 self._register(workflow)
+            self._claiming.install()
             DBOS.launch()
         except BaseException:
             DBOS.destroy(destroy_registry=True)
             raise
-        _log.info("engine_started", executor_id=self._settings.executor_id)
+        _log.info("engine_started", executor_id=settings.executor_id)
         return engine
 
     def _register(self, workflow: Workflow) -> None:
-        steps = [self._checkpointed(name, step) for name, step in workflow.steps.items()]
-
-        def body(tenant: str, enhancement: str) -> None:
-            try:
-                for step in steps:
-                    if step(tenant, enhancement) == Progress.END:
-                        return
-            except Exception as error:
-                # Cut off from the database while stopping: that is not how this run ends.
-                if self._stopping.is_set():
-                    raise HandedBack from error
-                raise
+        def body(tenant: str, enhancement: str) -> NoReturn:
+            owner = assert_current_dbos_context().owner_xid
+            claim = Claim(Run(TenantId(tenant), EnhancementId(enhancement)), str(owner))
+            self._on_loop(claim, workflow.run)
+            raise Kept
 
         DBOS.workflow(name=workflow.name)(body)
 
-    def _checkpointed(self, name: str, step: StepFunction) -> Callable[[str, str], str]:
-        def call(tenant: str, enhancement: str) -> str:
-            run = Run(TenantId(tenant), EnhancementId(enhancement))
-            return str(self._on_loop(functools.partial(step, run)))
-
-        return DBOS.step(name=name)(call)
-
-    def _on_loop(self, work: Callable[[], Awaitable[Progress]]) -> Progress:
+    def _on_loop(self, claim: Claim, run: RunFunction) -> None:
         """Run it on the service's loop and wait for it in this thread, which is the engine's."""
         if self._stopping.is_set():
-            raise HandedBack
-        future = asyncio.run_coroutine_threadsafe(self._tracked(work), self._loop)
+            raise Kept
+        future = asyncio.run_coroutine_threadsafe(self._tracked(claim, run), self._loop)
         try:
-            return future.result()
+            future.result()
         except concurrent.futures.CancelledError:
-            raise HandedBack from None
+            raise Kept from None
 
-    async def _tracked(self, work: Callable[[], Awaitable[Progress]]) -> Progress:
+    async def _tracked(self, claim: Claim, run: RunFunction) -> None:
         if self._stopping.is_set():
             # Handed over just before, and so not among those that are let end.
-            raise asyncio.CancelledError
+            return
         task = asyncio.current_task()
-        if task is not None:
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        return await work()
+        if task is None:
+            raise AssertionError("a coroutine that runs is a task's")
+        self._running[task] = claim.run.id
+        self._claimed[claim.run.id] += 1
+        telemetry.SLOTS_BUSY.inc()
+        try:
+            await run(claim)
+        except Superseded:
+            telemetry.FENCED.inc()
+            _log.info("run_superseded", enhancement_id=claim.run.id)
+        except (DependencyUnavailable, TimeoutError) as error:
+            # The claim stays open, and the lease's keeper gives it back once the database is there again.
+            _log.warning(
+                "run_interrupted", enhancement_id=claim.run.id, reason=str(error) or "PostgreSQL is slow"
+            )
+        except Exception:  # noqa: BLE001 - what a run does about its own failures is above this
+            # It stays open likewise.
+            _log.exception("run_broke", enhancement_id=claim.run.id)
+        finally:
+            del self._running[task]
+            telemetry.SLOTS_BUSY.dec()
+            self._claimed[claim.run.id] -= 1
+            if not self._claimed[claim.run.id]:
+                del self._claimed[claim.run.id]
 
 
 def _reason(error: BaseException | None) -> str:

@@ -52,6 +52,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_ROLE_REQUIRED: _ErrorReason.ValueType  # 12
     """PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
+    ERROR_REASON_WORKER_LOST: _ErrorReason.ValueType  # 13
+    """Failure: the workers that were at it ended again and again; it may be what ends them."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the orchestrator, in `google.rpc.ErrorInfo.reason` without the prefix and in `Failure.reason`;
@@ -88,4 +90,6 @@ Metadata `enhancement_id`.
 """
 ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 12
 """PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
+ERROR_REASON_WORKER_LOST: ErrorReason.ValueType  # 13
+"""Failure: the workers that were at it ended again and again; it may be what ends them."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

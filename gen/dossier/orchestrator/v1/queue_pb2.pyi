@@ -75,7 +75,7 @@ class Queue(_message.Message):
     max_in_progress: _builtins.int
     """The most runs in progress at a time, on all replicas together; 0 for all tenants together."""
     failed: _builtins.int
-    """Runs that failed and may be tried again."""
+    """Runs that failed and may be tried again; 0 for all tenants together."""
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
         """Age of the run that has waited longest to be taken up; absent when none waits."""
