@@ -228,7 +228,7 @@ async def test_a_replay_of_the_same_says_the_same_and_posts_nothing(mesh: Mesh, 
     assert notes_of(mesh, original) == 1
 
 
-async def test_what_never_gathered_is_not_replayed(mesh: Mesh, command: Command) -> None:
+async def test_what_never_gathered_is_not_replayed(mesh: Mesh, told: Told, command: Command) -> None:
     async with paused(told):
         enhancement_id = mesh.accepted(SUBJECT, DESCRIPTION)
         refused = await command("enhancements", "replay", enhancement_id)
