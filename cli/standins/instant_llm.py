@@ -31,7 +31,7 @@ def application() -> Starlette:
 async def _complete(http: Request) -> Response:
     asked: Object = orjson.loads(await http.body())
     prompt = "".join(message["content"] for message in asked["messages"])
-    answer = orjson.dumps(_brief(asked["response_format"]["json_schema"]["schema"], prompt)).decode()
+    answer = orjson.dumps(quoting(asked["response_format"]["json_schema"]["schema"], prompt)).decode()
     read, written = len(prompt) // 4 + 1, len(answer) // 4 + 1
     completion = {
         "id": "chatcmpl-instant",
@@ -46,7 +46,8 @@ async def _complete(http: Request) -> Response:
     return Response(orjson.dumps(completion), media_type="application/json")
 
 
-def _brief(schema: Object, prompt: str) -> Object:
+def quoting(schema: Object, prompt: str) -> Object:
+    """Write what stands up to the checker: the evidence in the prompt, quoted in the form asked for."""
     known = set(schema["$defs"]["statement"]["properties"]["evidence_ids"]["items"]["enum"])
     brief: dict[str, list[Object]] = {section: [] for section in schema["required"]}
     quoted = [each for each in _evidence(prompt) if each["id"] in known][:_QUOTED]

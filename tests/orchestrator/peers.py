@@ -56,6 +56,8 @@ class Behaviour:
     """The first call, from 1, that `hold` holds."""
     failures: int = 0
     """The next so many calls fail with INTERNAL."""
+    seconds: float = 0
+    """How long an answer takes."""
 
     async def called(self, request: Message) -> None:
         self.calls.append((current_tenant(), request))
@@ -64,6 +66,8 @@ class Behaviour:
             raise Internal("made to fail")
         if self.hold is not None and len(self.calls) >= self.hold_from:
             await self.hold.wait()
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
 
 
 class History(history_grpc.HistoryServiceServicer):

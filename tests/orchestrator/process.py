@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
+import httpx
 
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from services.orchestrator.settings import OrchestratorSettings
@@ -17,13 +20,29 @@ from tests.support.keys import Keys
 
 
 class OrchestratorProcess:
-    def __init__(self, child: asyncio.subprocess.Process, client: Client) -> None:
+    def __init__(self, child: asyncio.subprocess.Process, client: Client, *, metrics_port: int) -> None:
         self._child = child
+        self._metrics_port = metrics_port
         self.acme = client
 
     async def kill(self) -> None:
         self._child.kill()
         await self._child.wait()
+
+    def suspend(self) -> None:
+        self._child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._child.send_signal(signal.SIGCONT)
+
+    async def finished(self) -> int:
+        """How many runs it has brought to their end."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(f"http://127.0.0.1:{self._metrics_port}/metrics")
+        found = re.search(
+            r'^dossier_orchestrator_finished_total\{outcome="succeeded"\} (\S+)$', answer.text, re.MULTILINE
+        )
+        return int(float(found[1])) if found else 0
 
     async def terminate(self) -> int:
         self._child.send_signal(signal.SIGTERM)
@@ -43,10 +62,11 @@ async def process(settings: OrchestratorSettings, keys: Keys) -> AsyncIterator[O
     reading = None
     try:
         async with asyncio.timeout(SECONDS):
-            target = await _target(child)
+            started = await _started(child)
         reading = asyncio.create_task(_drop(child))
-        async with grpc.aio.insecure_channel(target) as channel:
-            yield OrchestratorProcess(child, Client(OrchestratorServiceStub(channel), keys, tenant="acme"))
+        async with grpc.aio.insecure_channel(started["target"]) as channel:
+            client = Client(OrchestratorServiceStub(channel), keys, tenant="acme")
+            yield OrchestratorProcess(child, client, metrics_port=started["metrics_port"])
     finally:
         if child.returncode is None:
             child.kill()
@@ -61,14 +81,14 @@ def environment(settings: OrchestratorSettings) -> dict[str, str]:
     return {f"DOSSIER_ORCHESTRATOR_{name.upper()}": str(value) for name, value in values.items()}
 
 
-async def _target(child: asyncio.subprocess.Process) -> str:
+async def _started(child: asyncio.subprocess.Process) -> dict[str, Any]:
     """Read the log until it says where the service listens."""
     if child.stdout is None:
         raise AssertionError("the child's output is a pipe")
     async for line in child.stdout:
-        event = json.loads(line)
+        event: dict[str, Any] = json.loads(line)
         if event["event"] == "service_started":
-            return str(event["target"])
+            return event
     raise AssertionError("the orchestrator ended before it had started")
 
 

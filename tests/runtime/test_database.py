@@ -4,6 +4,9 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -93,21 +96,20 @@ async def test_a_tenant_set_for_the_session_by_mistake_does_not_follow_either(da
     assert await bodies(database, None) == []
 
 
-async def test_the_tenant_does_not_follow_even_where_a_pooler_keeps_the_session(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def not_here(*_: object, **__: object) -> None:
-        """In transaction mode the reset reaches some other server connection."""
-
-    monkeypatch.setattr(asyncpg.Connection, "reset", not_here)
-    await write(database, "acme", "a")
-    assert await bodies(database, None) == []
-
-
-@pytest.mark.parametrize("tenant", ["o'brien", "a'; drop table note; --", "ÄÖ", "$1"])
-async def test_a_tenants_name_is_data(database: Database, tenant: str) -> None:
+@pytest.mark.parametrize(
+    "tenant", ["o'brien", "a'; drop table note; --", r"a\'; drop table note; --", r"back\slash\n", "ÄÖ", "$1"]
+)
+@pytest.mark.parametrize("strings", ["on", "off"])
+async def test_a_tenants_name_is_data(database: Database, tenant: str, strings: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(f"set standard_conforming_strings = {strings}")
     await write(database, tenant, "kept")
     assert await bodies(database, tenant) == ["kept"]
+
+
+async def test_a_tenants_name_with_a_nul_reaches_no_database(database: Database) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        await bodies(database, "acme\0globex")
 
 
 async def test_work_is_done_as_the_services_role(database: Database) -> None:
@@ -157,6 +159,52 @@ async def test_a_connection_lost_between_two_queries_is_unavailable_and_replaced
     with pytest.raises(DependencyUnavailable):
         await pause_between()
     await database.check()
+
+
+async def test_a_connection_whose_end_is_announced_and_not_yet_there_is_unavailable_and_replaced(
+    url: str, server_home: Path
+) -> None:
+    sockets = server_home / "announcing"
+    sockets.mkdir(exist_ok=True)
+    server, database_of = parse_qs(urlsplit(url).query)["host"][0], urlsplit(url).path
+    said = asyncio.Event()
+    async with passing_on_all_but_the_end(f"{sockets}/.s.PGSQL.5432", f"{server}/.s.PGSQL.5432", said):
+        database = Database.lazy(f"postgresql://postgres@{database_of}?host={sockets}", role=ROLE, pool_max=1)
+        async with database.transaction() as connection:
+            pid = await connection.fetchval("select pg_backend_pid()")
+        await execute(url, f"select pg_terminate_backend({pid}, 5000)")
+        await said.wait()
+
+        with pytest.raises(DependencyUnavailable):
+            await database.check()
+
+        await database.check()
+        await database.close()
+
+
+@asynccontextmanager
+async def passing_on_all_but_the_end(path: str, server: str, said: asyncio.Event) -> AsyncIterator[None]:
+    """Stand before the server; `said` is set once it has ended a connection, which the client is not told."""
+    closers: list[asyncio.StreamWriter] = []
+
+    async def accept(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(server)
+        closers.extend((to_client, to_server))
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while part := await reader.read(65_536):
+                writer.write(part)
+                await writer.drain()
+
+        sending = asyncio.create_task(pass_on(from_client, to_server))
+        await pass_on(from_server, to_client)
+        said.set()
+        await sending
+
+    async with await asyncio.start_unix_server(accept, path):
+        yield
+        for writer in closers:
+            writer.close()
 
 
 async def test_a_query_given_up_leaves_the_connection_usable(database: Database) -> None:

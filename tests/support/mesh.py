@@ -143,21 +143,29 @@ def clean_environment() -> dict[str, str]:
 
 @contextmanager
 def running_mesh(home: Path, *, otlp_endpoint: str) -> Iterator[Mesh]:
-    home.mkdir(mode=0o711)
-    instance = Instance(home)
-    environment = clean_environment() | {
+    environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "DOSSIER_LOG_FORMAT": "json",
     }
-    supervisor = start_supervisor(instance, free_mesh_port(), bound=True, environment=environment)
+    with running_desk() as desk, supervised(home, environment) as instance:
+        client = asyncio.run(sample.create_client(instance, desk))
+        loaded = asyncio.run(sample.load(instance, client.tenant, output=Output(as_json=True)))
+        assert not any(summary.rejected for summary in loaded.values())
+        yield Mesh(instance, client, desk, memory_in_all(instance.require_running()).pss)
+
+
+@contextmanager
+def supervised(home: Path, environment: dict[str, str]) -> Iterator[Instance]:
+    """Run an instance without clients, all ready, with this beside the clean environment."""
+    home.mkdir(mode=0o711)
+    instance = Instance(home)
+    supervisor = start_supervisor(
+        instance, free_mesh_port(), bound=True, environment=clean_environment() | environment
+    )
     try:
-        with running_desk() as desk:
-            eventually(lambda: _ready(instance), what="a ready mesh", timeout_seconds=_START_SECONDS)
-            client = asyncio.run(sample.create_client(instance, desk))
-            loaded = asyncio.run(sample.load(instance, client.tenant, output=Output(as_json=True)))
-            assert not any(summary.rejected for summary in loaded.values())
-            yield Mesh(instance, client, desk, memory_in_all(instance.require_running()).pss)
+        eventually(lambda: _ready(instance), what="a ready mesh", timeout_seconds=_START_SECONDS)
+        yield instance
     finally:
         supervisor.terminate()
         supervisor.wait(_STOP_SECONDS)
