@@ -11,10 +11,12 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.output import Output
 from cli.rpc import calling
+from cli.show.as_json import enhancement_json
+from cli.show.brief import enhancement_view
 from cli.show.steps import ENDED, follow_steps
 from cli.tenancy import instance_of, tenant_or_only
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
-from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
+from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED, Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 
 if TYPE_CHECKING:
@@ -30,8 +32,16 @@ async def orchestrating(
     instance: Instance, tenant: str | None
 ) -> "AsyncIterator[OrchestratorServiceAsyncStub]":
     """Open the orchestrator for the named, or the only, client."""
-    client = await tenant_or_only(instance, tenant)
-    async with calling(instance, "orchestrator", descriptors=_SERVICES, tenant=client) as channel:
+    async with orchestrating_as(instance, await tenant_or_only(instance, tenant)) as orchestrator:
+        yield orchestrator
+
+
+@asynccontextmanager
+async def orchestrating_as(
+    instance: Instance, tenant: str | None
+) -> "AsyncIterator[OrchestratorServiceAsyncStub]":
+    """Open the orchestrator for one client, or with None for all of them."""
+    async with calling(instance, "orchestrator", descriptors=_SERVICES, tenant=tenant) as channel:
         yield OrchestratorServiceStub(channel)
 
 
@@ -58,6 +68,12 @@ async def watch(
             hint=f"It goes on without us: `dossier enhancements watch {enhancement_id}` looks again.",
         )
     return await read(orchestrator, enhancement_id)
+
+
+def show_ended(enhancement: Enhancement, *, output: Output) -> int:
+    """Show what came of it; the exit code tells whether that is a brief."""
+    output.result(enhancement_json(enhancement), shown=enhancement_view(enhancement))
+    return 0 if enhancement.state == ENHANCEMENT_STATE_SUCCEEDED else 1
 
 
 def complete_enhancement(context: typer.Context, incomplete: str) -> list[str]:

@@ -35,10 +35,24 @@ def _content(path: str, *, option: str) -> str:
     except OSError as trouble:
         raise DossierError(
             f"{option}: {path} cannot be read: {trouble.strerror}.",
-            hint="A value @path is read from that file.",
+            hint="Name a file of text that you may read.",
+        ) from trouble
+    except UnicodeDecodeError as trouble:
+        raise DossierError(
+            f"{option}: {path} is not text in UTF-8.", hint="Name a file of text in UTF-8."
         ) from trouble
 
 
 def text_or_stdin(given: str) -> str:
     """Read standard input for `-`."""
     return typer.get_text_stream("stdin").read() if given == "-" else given
+
+
+def text_of(path: str, *, option: str) -> str:
+    """Read the file, or standard input for `-`; a text of nothing is a mistake."""
+    text = text_or_stdin(path) if path == "-" else _content(path, option=option)
+    if not text.strip():
+        raise DossierError(
+            f"{option}: {path} holds no text.", hint="Give a file with text, or - and pipe it."
+        )
+    return text

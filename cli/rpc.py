@@ -27,6 +27,12 @@ _HINTS = {
     grpc.StatusCode.INTERNAL: "The service's log has the cause, under the request id above.",
 }
 
+# Where the next step is better known than the code tells.
+_HINTS_BY_REASON = {
+    "ENHANCEMENT_ENDED": "`dossier enhancements show ID` tells how it ended; `replay ID` writes it again.",
+    "ENHANCEMENT_NOT_REPLAYABLE": "`dossier enhancements show ID` tells how far it came; `retry ID` goes on.",
+}
+
 
 @asynccontextmanager
 async def calling(
@@ -59,5 +65,6 @@ async def calling(
 
 def _told(refused: grpc.aio.AioRpcError, service: str) -> DossierError:
     info = error_info(refused)
-    reason = f" ({info.reason})" if info is not None else ""
-    return DossierError(f"{service}: {refused.details()}{reason}", hint=_HINTS.get(refused.code(), ""))
+    reason = info.reason if info is not None else ""
+    told = f"{service}: {refused.details()}" + (f" ({reason})" if reason else "")
+    return DossierError(told, hint=_HINTS_BY_REASON.get(reason) or _HINTS.get(refused.code(), ""))

@@ -18,6 +18,7 @@ VERBS = {
     "lookup": "cli.commands.search:lookup",
     "enhance": "cli.commands.enhance:enhance",
     "enhancements": "cli.commands.enhancements:enhancements",
+    "queue": "cli.commands.queue:queue",
     "token": "cli.commands.token:token",
     "migrate": "cli.commands.migrate:migrate",
     "bench": "cli.commands.bench:bench_verb",

@@ -36,8 +36,12 @@ def seconds(duration: Duration) -> float:
 
 
 def lasting(length: float) -> str:
-    """A duration as people read it: `38 ms`, `1.4 s`."""
-    return f"{length * 1000:.0f} ms" if length < 1 else f"{length:.1f} s"
+    """A duration as people read it: `38 ms`, `1.4 s`, `12 min`, `3.5 h`."""
+    if length < 1:
+        return f"{length * 1000:.0f} ms"
+    if length < 120:
+        return f"{length:.1f} s"
+    return f"{length / 60:.0f} min" if length < 7200 else f"{length / 3600:.1f} h"
 
 
 def money(dollars: float) -> str:

@@ -49,6 +49,11 @@ _WITHOUT_REASON: Final[Mapping[StatusCode, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+# What a service says of its token, said of what a caller over REST has in hand.
+_SAID_FOR_REST: Final[Mapping[str, str]] = MappingProxyType(
+    {"TENANT_REQUIRED": "these credentials are for no client; name one in the header X-Dossier-Tenant"}
+)
+
 
 class ClientGone(Exception):
     """The client went away before it had sent everything; there is nobody to answer."""
@@ -181,7 +186,7 @@ def _from_service(failed: ServiceFailed, request_id: str) -> Problem:
     return _problem(
         failed.code,
         info.reason,
-        failed.error.details() or "",
+        _SAID_FOR_REST.get(info.reason) or failed.error.details() or "",
         details=_details(info.metadata, violations, domain=info.domain),
         retry_after=retry.retry_delay.ToTimedelta().total_seconds() or None,
     )

@@ -23,6 +23,14 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "dossier.orchestrator.v1.OrchestratorService.CreateEnhancement": "technician",
         "dossier.orchestrator.v1.OrchestratorService.SubmitFeedback": "technician",
+        "dossier.orchestrator.v1.OrchestratorService.CancelEnhancement": "technician",
+        "dossier.orchestrator.v1.OrchestratorService.RetryEnhancement": "technician",
+        "dossier.orchestrator.v1.OrchestratorService.RetryFailedEnhancements": "technician",
+        "dossier.orchestrator.v1.OrchestratorService.ReplayEnhancement": "technician",
+        # A client's share is taken from the others', so no client changes its own.
+        "dossier.orchestrator.v1.OrchestratorService.UpdateQueue": "operator",
+        "dossier.orchestrator.v1.OrchestratorService.PauseQueue": "operator",
+        "dossier.orchestrator.v1.OrchestratorService.ResumeQueue": "operator",
         "dossier.history.v1.HistoryService.SearchSimilarTickets": "technician",
         "dossier.knowledge.v1.KnowledgeService.SearchArticles": "technician",
         "dossier.network.v1.NetworkService.LookupMentions": "technician",

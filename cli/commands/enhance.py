@@ -6,8 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.commands.enhancements import show_ended
-from cli.enhancing import orchestrating, watch
+from cli.enhancing import orchestrating, show_ended, watch
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, text_or_stdin

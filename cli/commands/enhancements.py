@@ -1,4 +1,4 @@
-"""`enhancements list|show|watch`."""
+"""`enhancements`: the group, and its verbs that look: `list|show|watch`."""
 
 import asyncio
 from enum import StrEnum
@@ -9,13 +9,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.enhancing import EnhancementArgument, orchestrating, read, watch
+from cli.commands.control import cancel, retry, retry_failed
+from cli.commands.replay import replay
+from cli.enhancing import EnhancementArgument, orchestrating, read, show_ended, watch
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.show.as_json import enhancement_json, summary_json
 from cli.show.brief import enhancement_view
-from cli.show.steps import steps_table
+from cli.show.steps import steps_table, waiting
 from cli.tenancy import TenantOption
 from cli.words import iso, money, value_of, word
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
@@ -60,7 +62,8 @@ def list_enhancements(
         "enhancements": [summary_json(each) for each in page.enhancements],
         "next_page_token": page.next_page_token,
     }
-    Output(as_json=as_json).result(data, shown=_table(page))
+    shown = _table(page, with_reason=state is StateName.FAILED)
+    Output(as_json=as_json).result(data, shown=shown)
 
 
 @enhancements.command("show")
@@ -74,7 +77,8 @@ def show(
     """Show one with its steps, its brief and what that cites."""
     found = asyncio.run(_read(Instance.resolve(data_dir), enhancement_id, tenant=tenant))
     state = Text(f"{word(_STATE, found.state)}, accepted {iso(found.create_time)}", style="dim")
-    shown = Group(state, steps_table(found), Text(), enhancement_view(found))
+    waits = [Text(told, style="yellow")] if (told := waiting(found)) else []
+    shown = Group(state, *waits, steps_table(found), Text(), enhancement_view(found))
     Output(as_json=as_json).result(enhancement_json(found), shown=shown)
 
 
@@ -92,10 +96,11 @@ def watch_one(
     return show_ended(ended, output=output)
 
 
-def show_ended(enhancement: pb.Enhancement, *, output: Output) -> int:
-    """Show what came of it; the exit code tells whether that is a brief."""
-    output.result(enhancement_json(enhancement), shown=enhancement_view(enhancement))
-    return 0 if enhancement.state == pb.ENHANCEMENT_STATE_SUCCEEDED else 1
+# In the order of the help, after the verbs above.
+enhancements.command("cancel")(cancel)
+enhancements.command("retry")(retry)
+enhancements.command("retry-failed")(retry_failed)
+enhancements.command("replay")(replay)
 
 
 async def _list(
@@ -117,17 +122,20 @@ async def _watch(
         return await watch(orchestrator, enhancement_id, output=output)
 
 
-def _table(page: ListEnhancementsResponse) -> Table | str:
+def _table(page: ListEnhancementsResponse, *, with_reason: bool) -> Table | str:
     if not page.enhancements:
         return 'None yet: a webhook makes one, or `dossier enhance "…"`.'
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("id", no_wrap=True, min_width=_ID_CHARACTERS)
-    for heading in ("state", "ticket", "accepted", "cost"):
+    for heading in ("state", *(["reason"] if with_reason else []), "ticket", "accepted", "cost"):
         table.add_column(heading, no_wrap=heading != "ticket")
     for each in page.enhancements:
+        failure = each.failure
+        reason = [Text(f"{failure.reason} at {failure.step}", style="red")] if with_reason else []
         table.add_row(
             each.id,
             word(_STATE, each.state),
+            *reason,
             Text(f"{each.ticket.display_id or each.ticket.id} {each.ticket.subject}", overflow="ellipsis"),
             (iso(each.create_time) or "")[:19],
             money(each.cost),

@@ -1,4 +1,4 @@
-"""`token`: a service token for grpcurl and buf curl."""
+"""`token`: a token for grpcurl and buf curl, or for the REST API."""
 
 import getpass
 from typing import Annotated
@@ -19,14 +19,16 @@ def token(
     tenant: Annotated[
         str | None, typer.Option(help="The client it is for; none makes a token without one.")
     ] = None,
-    audience: Annotated[str, typer.Option(help="The service that accepts it.")] = "orchestrator",
+    audience: Annotated[
+        str, typer.Option(help="The service that accepts it; gateway for REST.")
+    ] = "orchestrator",
     role: Annotated[str, typer.Option(help="What its bearer may do.")] = "operator",
     ttl_seconds: Annotated[int, typer.Option(min=1, max=86400, help="How long it lives.")] = 3600,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Mint a short-lived token for one service, signed with the instance's key."""
-    _one_of("audience", audience, SERVICES)
+    _one_of("audience", audience, ("gateway", *SERVICES))
     _one_of("role", role, sorted(ROLES))
     instance = Instance.resolve(data_dir)
     if not instance.signing_key.exists():

@@ -23,6 +23,7 @@ def enhancement_json(enhancement: pb.Enhancement) -> dict[str, Json]:
             "estimated": enhancement.usage.estimated,
             "from_ledger": enhancement.usage.from_ledger,
         },
+        "provenance": _provenance(enhancement.provenance) if enhancement.HasField("provenance") else None,
     }
 
 
@@ -44,6 +45,10 @@ def summary_json(enhancement: pb.Enhancement) -> dict[str, Json]:
         "created": iso(enhancement.create_time),
         "started": iso(enhancement.start_time),
         "ended": iso(enhancement.end_time),
+        "next_attempt": iso(enhancement.next_attempt_time),
+        "priority": enhancement.priority,
+        "replay_of": enhancement.replay_of,
+        "changes_taken_in": enhancement.changes_taken_in,
     }
 
 
@@ -82,6 +87,15 @@ def ticket_json(ticket: ticket_pb2.Ticket) -> dict[str, Json]:
         "site": ticket.site,
         "status": ticket.status,
         "created": iso(ticket.create_time),
+    }
+
+
+def _provenance(provenance: brief_pb2.Provenance) -> dict[str, Json]:
+    return {
+        "model": provenance.model,
+        "instructions": provenance.instructions,
+        "prompt_version": provenance.prompt_version,
+        "release": provenance.release,
     }
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.words import money, word
 from dossier.context.v1.evidence_pb2 import SourceReport, SourceState
-from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
+from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_CANCELLED, Enhancement
 from dossier.synthesis.v1 import brief_pb2 as pb
 
 _HEADINGS = {
@@ -41,6 +41,9 @@ def enhancement_view(enhancement: Enhancement) -> RenderableType:
         parts.append(
             Text(f"Failed at {enhancement.failure.step}: {enhancement.failure.message}", style="red")
         )
+        parts.append(Text(f"`dossier enhancements retry {enhancement.id}` tries it again.", style="dim"))
+    if enhancement.state == ENHANCEMENT_STATE_CANCELLED:
+        parts.append(Text("Cancelled.", style="red"))
     parts += [Rule(style="dim"), _facts(enhancement)]
     return Panel(Group(*parts), title=title, title_align="left", border_style="blue", padding=(1, 2))
 
@@ -99,13 +102,24 @@ def _facts(enhancement: Enhancement) -> Table:
         dropped = len(brief.dropped_claims)
         checked = f"{brief.word_count} words" + (f", {dropped} unsupported claims dropped" if dropped else "")
         table.add_row("length", checked)
+    if enhancement.HasField("provenance"):
+        table.add_row("made with", _provenance(enhancement.provenance))
     tokens = f", {usage.prompt_tokens} + {usage.completion_tokens} tokens" if usage.model else ""
     table.add_row("cost", f"{money(enhancement.cost)}{tokens}")
     if enhancement.HasField("note"):
         note = enhancement.note
         table.add_row("posted", f"private note {note.id}{f' at {note.url}' if note.url else ''}")
+    if enhancement.changes_taken_in:
+        table.add_row("took in", f"{enhancement.changes_taken_in} further changes of the ticket")
+    if enhancement.replay_of:
+        table.add_row("replay of", enhancement.replay_of)
     table.add_row("enhancement", enhancement.id)
     return table
+
+
+def _provenance(provenance: pb.Provenance) -> str:
+    asked = f"instructions {provenance.prompt_version}, " if provenance.prompt_version else ""
+    return f"{asked}release {provenance.release}"
 
 
 def _mark(verdict: int) -> Text:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Mapping
 
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -32,10 +33,14 @@ class Ticking:
     def __init__(self) -> None:
         self.enhancement: pb.Enhancement | None = None
 
-    def __rich__(self) -> Table | Text:
-        if self.enhancement is None or not self.enhancement.steps:
+    def __rich__(self) -> RenderableType:
+        if self.enhancement is None:
             return Text("waiting for a worker …", style="dim")
-        return steps_table(self.enhancement)
+        waits = waiting(self.enhancement)
+        if not self.enhancement.steps:
+            return Text(waits or "waiting for a worker …", style="dim")
+        table = steps_table(self.enhancement)
+        return Group(table, Text(waits, style="yellow")) if waits else table
 
 
 async def follow_steps(changes: AsyncIterator[pb.Enhancement], *, output: Output) -> pb.Enhancement | None:
@@ -61,6 +66,20 @@ def steps_table(enhancement: pb.Enhancement) -> Table:
     return table
 
 
+def waiting(enhancement: pb.Enhancement) -> str:
+    """Say until when it waits, and why; empty when it does not."""
+    at = moment(enhancement.next_attempt_time)
+    if at is None or enhancement.state in ENDED:
+        return ""
+    left = at.timestamp() - time.time()
+    until = f"waits until {at.astimezone():%H:%M:%S} (in {lasting(left)})" if left > 0 else "is due"
+    # Who waits for a further try began that step last; a change of the ticket waits before it begins any.
+    last = max(enhancement.steps, key=lambda step: step.start_time.ToNanoseconds(), default=None)
+    if last is not None and last.state == pb.STEP_STATE_FAILED:
+        return f"{until} for another try: {last.name}: {last.detail}"
+    return f"{until} for further changes of the ticket"
+
+
 def _took(step: pb.Step) -> float:
     if step.HasField("duration"):
         return seconds(step.duration)
@@ -69,9 +88,10 @@ def _took(step: pb.Step) -> float:
 
 
 async def _tell_changes(changes: AsyncIterator[pb.Enhancement], *, output: Output) -> pb.Enhancement | None:
-    """Without a terminal: one line per attempt that ended."""
+    """Without a terminal: one line per attempt that ended, and one per time that is waited for."""
     last: pb.Enhancement | None = None
     told: set[tuple[str, int, int]] = set()
+    awaited = 0
     async for last in changes:
         for step in last.steps:
             ended = (step.name, step.attempt, step.state)
@@ -80,4 +100,8 @@ async def _tell_changes(changes: AsyncIterator[pb.Enhancement], *, output: Outpu
                 state = word(pb.StepState.DESCRIPTOR, step.state)
                 line = f"{step.name}: {state} in {lasting(_took(step))}  {step.detail}"
                 output.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        until = last.next_attempt_time.ToNanoseconds()
+        if until != awaited and (waits := waiting(last)):
+            output.console.print(waits, highlight=False, markup=False, soft_wrap=True)
+        awaited = until
     return last

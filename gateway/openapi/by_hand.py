@@ -15,7 +15,9 @@ SECURITY_SCHEMES: Final[Schema] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key (`dsk_…`), or a service token from `dossier token gateway`.",
+        "description": "An API key (`dsk_…`), or a token from `dossier token --audience gateway`. An "
+        "operator's are for no client: the header `X-Dossier-Tenant` names one. Without it the queue's "
+        "routes are about all clients together, and what is one client's is refused (`TENANT_REQUIRED`).",
     },
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }

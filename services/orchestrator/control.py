@@ -58,7 +58,7 @@ async def withdraw(database: Database, run: Run) -> None:
 
 
 async def retry(database: Database, tenant: TenantId, enhancement_id: str) -> None:
-    """Queue it again, to go on after the last step that succeeded; nothing happens to one that has not ended."""
+    """Queue it again, to go on after the last step that succeeded; one that has not ended stays as it is."""
     async with database.tenant(tenant) as connection:
         await _state(connection, enhancement_id)
         queued = await _queue_again(connection, tenant, [enhancement_id])
@@ -159,7 +159,10 @@ async def _state(connection: Connection, enhancement_id: str) -> State:
 async def _queue_again(connection: Connection, tenant: TenantId, ids: Sequence[str]) -> int:
     """Those of them that failed or were cancelled."""
     await connection.execute(
-        "select from dbos.workflow_status where workflow_uuid = any($1) order by workflow_uuid for no key update",
+        """
+        select from dbos.workflow_status where workflow_uuid = any($1)
+        order by workflow_uuid for no key update
+        """,
         ids,
     )
     rows = await connection.fetch(

@@ -7,6 +7,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
+from dossier.orchestrator.v1.orchestrator_service_pb2 import CreateEnhancementRequest, Submission
 from dossier.orchestrator.v1.queue_pb2 import (
     QUEUE_WEIGHT_PREFERRED,
     QUEUE_WEIGHT_PREMIUM,
@@ -14,7 +15,6 @@ from dossier.orchestrator.v1.queue_pb2 import (
     QUEUE_WEIGHT_UNSPECIFIED,
     Queue,
 )
-from dossier.orchestrator.v1.orchestrator_service_pb2 import CreateEnhancementRequest, Submission
 from services.orchestrator.model import (
     Enhancement,
     EnhancementId,

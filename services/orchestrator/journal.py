@@ -13,9 +13,10 @@ from services.orchestrator.engine import Checkpoint, Claim, Superseded
 from services.orchestrator.model import Failure, State, Step, StepEnd
 from services.runtime.database import Database
 
-# One statement, and so one round trip: the engine's functions say whether the run is still ours, and lock it; all
-# else hangs on that. A change of the ticket that came since it was gathered sends a written brief back to the
-# beginning instead of on to delivery; the row itself is asked, since it may have come while this statement waited.
+# One statement, and so one round trip: the engine's functions say whether the run is still ours, and lock it;
+# all else hangs on that. A change of the ticket that came since it was gathered sends a written brief back to
+# the beginning instead of on to delivery; the row itself is asked, since it may have come while this
+# statement waited.
 _KEEP: Final = """
 with owned as materialized (
     select 1 as yes where case
@@ -39,11 +40,13 @@ with owned as materialized (
     update orchestrator.enhancements e
     set version = e.version + 1,
         stale = case when $15::text = 'deliver' then false else e.stale end,
-        next_step = case when $15::text = 'deliver' and e.stale then 'refresh' else coalesce($15::text, e.next_step) end,
+        next_step = case
+            when $15::text = 'deliver' and e.stale then 'refresh' else coalesce($15::text, e.next_step)
+        end,
         ticket = case when e.stale then e.ticket else coalesce($16::bytea, e.ticket) end,
         read_hash = coalesce($17::bytea, e.read_hash),
-        inputs = case when $15::text = 'deliver' and e.stale then null else coalesce($18::bytea, e.inputs) end,
-        answer = case when $15::text = 'deliver' and e.stale then null else coalesce($19::bytea, e.answer) end,
+        inputs = case when $15::text = 'deliver' and e.stale then null else coalesce($18, e.inputs) end,
+        answer = case when $15::text = 'deliver' and e.stale then null else coalesce($19, e.answer) end,
         usage = coalesce($20::bytea, e.usage),
         note = coalesce($21::bytea, e.note),
         state = coalesce($22::text, e.state),

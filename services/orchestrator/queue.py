@@ -38,7 +38,10 @@ class Queue:
         async with self._database.tenant(self._tenant) as connection:
             everything = await _everything_paused(connection)
             policy = await connection.fetchrow(
-                "select weight, max_in_progress, pause_time from orchestrator.queue_policies where tenant_id = $1",
+                """
+                select weight, max_in_progress, pause_time
+                from orchestrator.queue_policies where tenant_id = $1
+                """,
                 self._tenant,
             )
             failed: int = await connection.fetchval(
@@ -62,7 +65,9 @@ class Queue:
                 values ($1, coalesce($2, 1), nullif($3, 0))
                 on conflict (tenant_id) do update
                 set weight = coalesce($2, p.weight),
-                    max_in_progress = case when $3::integer is null then p.max_in_progress else nullif($3, 0) end
+                    max_in_progress = case
+                        when $3::integer is null then p.max_in_progress else nullif($3, 0)
+                    end
                 """,
                 self._tenant,
                 weight,

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final
 
 import grpc
-import httpx
 from opentelemetry import propagate
 from uuid_utils import uuid7
 
@@ -28,12 +27,13 @@ from services.orchestrator.errors import RoleRequired
 from services.orchestrator.feedback import submit_feedback
 from services.orchestrator.model import Accepted, EnhancementId, Offer, Run, TenantId
 from services.orchestrator.note import Notes
+from services.orchestrator.pace import Pace
 from services.orchestrator.peers import Peers
 from services.orchestrator.queue import Queue
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.store import TenantEnhancements
-from services.orchestrator.tool import Tools
+from services.orchestrator.tool import Tools, tool_http
 from services.orchestrator.watch import changes
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
@@ -59,12 +59,14 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     )
     closers.push_async_callback(database.close)
     peers = Peers(settings, closers)
-    http = httpx.AsyncClient(timeout=settings.tool_seconds, follow_redirects=False)
+    http = tool_http(settings.tool_seconds)
     closers.push_async_callback(http.aclose)
+    pace = Pace.at(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    closers.push_async_callback(pace.close)
     runs = Runs(
         database=database,
         peers=peers,
-        tools=Tools(load_tools(), http, peers),
+        tools=Tools(load_tools(), http, peers, pace),
         notes=Notes(public_url=str(settings.public_url) if settings.public_url else None),
         patience=Patience(settings.run_seconds, settings.patience_seconds),
     )

@@ -1,9 +1,16 @@
 import socket
+from typing import Annotated
 
-from pydantic import Field, FilePath, HttpUrl
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr
 from uuid_utils import uuid7
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin redis://, rediss:// or unix://")
+    return url
 
 
 class OrchestratorSettings(ServiceSettings, DatabaseSettings):
@@ -31,6 +38,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     """Longest wait for a tenant's settings."""
     tool_seconds: float = Field(default=10, gt=0, le=120)
     """Longest wait for one request at a ticketing tool."""
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
+    while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
 
     run_seconds: float = Field(default=120, gt=0)
     """The time in which a brief should be delivered; until then what fails is tried again quickly."""
@@ -47,12 +57,12 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     worker_concurrency: int = Field(default=16, ge=1, le=1000)
     """Runs this replica works on at a time."""
     tenant_concurrency: int = Field(default=4, ge=1, le=1000)
-    """Runs of one tenant in progress at a time, on all replicas together, unless the tenant has a cap of its own."""
+    """Runs of one tenant in progress at a time, on all replicas; a tenant may have a cap of its own."""
     engine_pool_max: int = Field(default=8, ge=2)
     """Database connections of the workflow engine, beside `database_pool_max`."""
 
     retention_days: float = Field(default=90, ge=4)
-    """How long ended enhancements are kept. Senders deliver again for three days, and have to be known by then."""
+    """How long ended enhancements are kept. Senders deliver again for three days, and are known then."""
 
     public_url: HttpUrl | None = None
     """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""

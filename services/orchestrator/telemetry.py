@@ -38,6 +38,15 @@ IN_PROGRESS: Final = Gauge(
     "dossier_orchestrator_runs_in_progress", "Runs that a worker is at, of all replicas."
 )
 OLDEST: Final = Gauge("dossier_orchestrator_queue_oldest_seconds", "Age of the run that has waited longest.")
+PACE_REFUSED: Final = Counter(
+    "dossier_orchestrator_pace_refused_total",
+    "Requests to ticketing tools put off: `full` by a tenant's limit, `blocked` by the tool's own 429.",
+    ["why"],
+)
+PACE_UNAVAILABLE: Final = Counter(
+    "dossier_orchestrator_pace_unavailable_total",
+    "Requests to ticketing tools let through without looking at their limit, as Redis did not answer.",
+)
 
 _OWN_STEPS: Final = frozenset(
     {"refresh", "history", "knowledge", "network", "synthesize", "deliver", "record"}

@@ -1,59 +1,103 @@
 """A tenant's ticketing tool, through its adapter; what goes wrong is `Transient` or `Permanent`."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 import httpx
+from async_lru import alru_cache
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.tenants.v1.tenant_pb2 import Tenant
 from dossier.tenants.v1.tenant_service_pb2 import GetTicketingAccessResponse
 from services.orchestrator.failures import Permanent, Transient
+from services.orchestrator.pace import OutOfPermits, Pace, PacedTool
 from services.orchestrator.peers import PeerFailure, Peers
 from services.orchestrator.tickets import from_tool
+from services.runtime.caller import current_tenant
 from ticketing.contract import NoteFormat, TicketingTool
 from ticketing.discovery import tool_named
 from ticketing.errors import TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable, UnknownTool
 from ticketing.model import Connection, PostedNote
+from ticketing.options import requests_per_minute
 
 T = TypeVar("T")
 
 _NOT_SERVED: Final = frozenset({"TENANT_NOT_FOUND", "TENANT_SUSPENDED"})
+# What a tenant changes is effective everywhere within this time.
+_BELIEVED_SECONDS: Final = 2.0
+_MOST_TENANTS: Final = 4096
+# Shorter than Tomcat's, which serves several tools: who closes first is never surprised by a cut connection.
+_KEEP_ALIVE_SECONDS: Final = 15.0
+_KEPT_CONNECTIONS: Final = 100
+
+_permit: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("dossier_tool_permit")
+
+
+def tool_http(timeout_seconds: float) -> httpx.AsyncClient:
+    """The client that all tenants' tools share. An adapter may make several requests: each takes a permit."""
+
+    async def take_permit(_: httpx.Request) -> None:
+        await _permit.get()()
+
+    # As many connections as there are workers: one tenant's slow tool must not use up those of the others.
+    limits = httpx.Limits(
+        max_connections=None,
+        max_keepalive_connections=_KEPT_CONNECTIONS,
+        keepalive_expiry=_KEEP_ALIVE_SECONDS,
+    )
+    return httpx.AsyncClient(
+        timeout=timeout_seconds,
+        follow_redirects=False,
+        limits=limits,
+        event_hooks={"request": [take_permit]},
+    )
 
 
 class Tools:
-    """The installed adapters and the one HTTP client they share."""
+    """The installed adapters, the one HTTP client they share, and the pace at which tools are asked."""
 
-    def __init__(self, installed: Mapping[str, TicketingTool], http: httpx.AsyncClient, peers: Peers) -> None:
-        self._installed = installed
-        self._http = http
+    def __init__(
+        self, installed: Mapping[str, TicketingTool], http: httpx.AsyncClient, peers: Peers, pace: Pace
+    ) -> None:
+        self.installed = installed
+        self.http = http
+        self.pace = pace
         self._peers = peers
+        self._answers = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(self._ask)
 
     async def access(self) -> "ToolAccess":
-        """How the tenant at hand is served now; its credentials are asked for each time and kept nowhere."""
+        """How the tenant at hand is served now. Credentials are believed for a moment, and kept nowhere."""
+        return ToolAccess(await self._answer(), self)
+
+    async def confirm(self, answer: GetTicketingAccessResponse) -> None:
+        """Ask anew; raises `Transient` when the answer has changed, so that what it led to proves nothing."""
+        self._answers.cache_invalidate(current_tenant())
+        if await self._answer() != answer:
+            raise Transient("the tenant's settings have changed meanwhile", reason="TOOL_UNAVAILABLE")
+
+    async def _answer(self) -> GetTicketingAccessResponse:
         try:
-            response = await self._peers.ticketing_access()
+            return await self._answers(current_tenant())
         except PeerFailure as failure:
             if failure.reason in _NOT_SERVED:
                 raise Permanent(
                     "the tenant is suspended or gone; resume it, then ask again", reason="TENANT_NOT_SERVED"
                 ) from failure
             raise required(failure) from failure
-        return ToolAccess(response, self._installed, self._http)
+
+    async def _ask(self, _tenant: str) -> GetTicketingAccessResponse:
+        return await self._peers.ticketing_access()
 
 
 class ToolAccess:
-    def __init__(
-        self,
-        response: GetTicketingAccessResponse,
-        installed: Mapping[str, TicketingTool],
-        http: httpx.AsyncClient,
-    ) -> None:
-        self.tenant: Tenant = response.tenant
-        ticketing = response.tenant.ticketing
-        self._connection = Connection(ticketing.base_url, dict(response.credentials), dict(ticketing.options))
-        self._installed = installed
-        self._http = http
+    def __init__(self, answer: GetTicketingAccessResponse, tools: Tools) -> None:
+        self.tenant: Tenant = answer.tenant
+        self._answer = answer
+        self._tools = tools
+        self._http = tools.http
+        ticketing = answer.tenant.ticketing
+        self._connection = Connection(ticketing.base_url, dict(answer.credentials), dict(ticketing.options))
 
     @property
     def has_address(self) -> bool:
@@ -65,43 +109,62 @@ class ToolAccess:
 
     async def read(self, ticket_id: str) -> Ticket:
         tool = self._adapter()
-        read = await _outcome(tool.read_ticket(self._http, self._connection, ticket_id))
+        read = await self._outcome(tool.read_ticket(self._http, self._connection, ticket_id))
         return from_tool(read, tool=tool.name)
 
     async def post(self, ticket_id: str, *, body: str, marker: str) -> PostedNote:
         tool = self._adapter()
-        return await _outcome(
+        return await self._outcome(
             tool.post_note(self._http, self._connection, ticket_id, body=body, marker=marker)
         )
 
     async def find(self, ticket_id: str, *, marker: str) -> PostedNote | None:
         tool = self._adapter()
-        return await _outcome(tool.find_note(self._http, self._connection, ticket_id, marker=marker))
+        return await self._outcome(tool.find_note(self._http, self._connection, ticket_id, marker=marker))
 
     def _adapter(self) -> TicketingTool:
         try:
-            return tool_named(self._installed, self.tenant.ticketing.tool)
+            return tool_named(self._tools.installed, self.tenant.ticketing.tool)
         except UnknownTool as error:
             raise Permanent(
                 f"{error}; install it or change the tenant's tool", reason="TOOL_UNKNOWN"
             ) from error
 
+    async def _outcome(self, call: Awaitable[T]) -> T:
+        before = _permit.set(self._take_permit)
+        try:
+            return await call
+        except OutOfPermits as error:
+            raise NothingDone(
+                f"the ticketing tool is not asked too often: {error}",
+                reason="TOOL_UNAVAILABLE",
+                retry_after_seconds=error.retry_after_seconds,
+            ) from error
+        except ToolRateLimited as error:
+            await self._tools.pace.block(self._paced(), error.retry_after_seconds)
+            raise NothingDone(
+                f"the ticketing tool limits our rate: {error}",
+                reason="TOOL_UNAVAILABLE",
+                retry_after_seconds=error.retry_after_seconds,
+            ) from error
+        except ToolUnavailable as error:
+            raise Transient(
+                f"the ticketing tool is unavailable: {error}", reason="TOOL_UNAVAILABLE"
+            ) from error
+        except ToolRejected as error:
+            await self._tools.confirm(self._answer)
+            raise Permanent(f"the ticketing tool refuses: {error}", reason="TOOL_REJECTED") from error
+        except TicketMissing as error:
+            await self._tools.confirm(self._answer)
+            raise Permanent(str(error), reason="TICKET_MISSING") from error
+        finally:
+            _permit.reset(before)
 
-async def _outcome(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except ToolRateLimited as error:
-        raise NothingDone(
-            f"the ticketing tool limits our rate: {error}",
-            reason="TOOL_UNAVAILABLE",
-            retry_after_seconds=error.retry_after_seconds,
-        ) from error
-    except ToolUnavailable as error:
-        raise Transient(f"the ticketing tool is unavailable: {error}", reason="TOOL_UNAVAILABLE") from error
-    except ToolRejected as error:
-        raise Permanent(f"the ticketing tool refuses: {error}", reason="TOOL_REJECTED") from error
-    except TicketMissing as error:
-        raise Permanent(str(error), reason="TICKET_MISSING") from error
+    async def _take_permit(self) -> None:
+        await self._tools.pace.take(self._paced())
+
+    def _paced(self) -> PacedTool:
+        return PacedTool(self.tenant.id, self.tenant.ticketing.tool, requests_per_minute(self._connection))
 
 
 class NothingDone(Transient):

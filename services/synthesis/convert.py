@@ -20,6 +20,7 @@ from services.synthesis.model import (
     EvidenceKind,
     Options,
     Order,
+    Provenance,
     RequestId,
     SectionKind,
     TenantId,
@@ -65,9 +66,14 @@ _WRITERS: Final = {
 
 
 def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str) -> Order:
-    if "\x00" in request.request_id:
-        # A key of the ledger, and PostgreSQL's text has no NUL.
-        raise InvalidArgument("request_id must not contain NUL", field="request_id")
+    for field, text in (
+        ("request_id", request.request_id),
+        ("options.model", request.options.model),
+        ("options.instructions", request.options.instructions),
+    ):
+        # The ledger keeps them, and PostgreSQL's text has no NUL.
+        if "\x00" in text:
+            raise InvalidArgument(f"{field} must not contain NUL", field=field)
     content = synthesis_service_pb2.WriteBriefRequest()
     content.CopyFrom(request)
     content.ClearField("request_id")
@@ -85,6 +91,7 @@ def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str)
             language=request.options.language or _DEFAULT_LANGUAGE,
             model=request.options.model,
             max_words=request.options.max_words or _DEFAULT_MAX_WORDS,
+            instructions=request.options.instructions,
         ),
     )
 
@@ -120,7 +127,9 @@ def response_to(
         word_count=brief.word_count,
         dropped_claims=[_claim_to(claim) for claim in brief.dropped],
     )
-    return synthesis_service_pb2.WriteBriefResponse(brief=message, usage=_usage_to(brief.usage))
+    return synthesis_service_pb2.WriteBriefResponse(
+        brief=message, usage=_usage_to(brief.usage), provenance=_provenance_to(brief.provenance)
+    )
 
 
 def usage_to(
@@ -189,4 +198,13 @@ def _usage_to(usage: Usage) -> brief_pb2.Usage:
         cost=float(usage.cost),
         estimated=usage.estimated,
         from_ledger=usage.from_ledger,
+    )
+
+
+def _provenance_to(provenance: Provenance) -> brief_pb2.Provenance:
+    return brief_pb2.Provenance(
+        model=provenance.model,
+        instructions=provenance.instructions,
+        prompt_version=provenance.prompt_version,
+        release=provenance.release,
     )

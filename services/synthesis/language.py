@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
-from retrieval.words import words
+from retrieval.words import lexemes
 
 # Far more than a language model is shown of one text; what a mail thread repeats beyond it is nothing new.
 _LONGEST_TEXT: Final = 32_768
+_LONGEST_SENTENCE: Final = 512
 _LONGEST_QUOTED_WORD: Final = 120
 _LONGEST_ABBREVIATION: Final = 10
 # What a person does not see and a language model reads: control characters but tab and newline, soft hyphens,
@@ -36,9 +38,21 @@ def visible(text: str) -> str:
 
 def terms(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
+    return _terms_of_sentence(text) if len(text) <= _LONGEST_SENTENCE else _terms(text)
+
+
+def _terms(text: str) -> frozenset[str]:
     # One character may stand for eighteen: cut again, or a text of them takes eighteen times as long.
     plain = unicodedata.normalize("NFKC", text[:_LONGEST_TEXT])[:_LONGEST_TEXT]
-    return frozenset(word.lexeme for word in words(_CONTRACTED.sub(" ", plain)))
+    if "'" in plain or "\u2019" in plain:
+        plain = _CONTRACTED.sub(" ", plain)
+    return lexemes(plain)
+
+
+@lru_cache(maxsize=1024)
+def _terms_of_sentence(text: str) -> frozenset[str]:
+    """Writer and checker look at each sentence of a brief's evidence several times."""
+    return _terms(text)
 
 
 def lines(text: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import json
 from typing import Final, Self
 
-from httpx2 import ConnectError, ConnectTimeout
+import orjson
+from httpx2 import ConnectError, ConnectTimeout, Response
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -13,7 +14,6 @@ from openai import (
     OpenAIError,
     RateLimitError,
 )
-from openai.types.shared_params import ResponseFormatJSONSchema
 from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from tenacity import (
     AsyncRetrying,
@@ -128,19 +128,28 @@ class OpenAiModel:
         return Answer(completion.text, completion.finish, usage)
 
     async def _complete(self, model: str, prompt: Prompt) -> str:
-        """The body as it came: the SDK takes any JSON, and even a page of HTML, for a completion."""
-        response_format: ResponseFormatJSONSchema = {
-            "type": "json_schema",
-            "json_schema": {"name": "brief", "strict": True, "schema": dict(prompt.schema)},
-        }
-        response = await self._client.chat.completions.with_raw_response.create(
-            model=model,
-            messages=[
+        """The body as it came: the SDK takes any JSON, and even a page of HTML, for a completion.
+
+        Posted as bytes: the SDK's typed method walks through the request and its schema once more, which
+        takes longer than all the rest of it.
+        """
+        request = {
+            "model": model,
+            "messages": [
                 {"role": "system", "content": prompt.system},
                 {"role": "user", "content": prompt.user},
             ],
-            response_format=response_format,
-            max_completion_tokens=self._settings.llm_max_completion_tokens,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "brief", "strict": True, "schema": prompt.schema},
+            },
+            "max_completion_tokens": self._settings.llm_max_completion_tokens,
+        }
+        response = await self._client.post(
+            "/chat/completions",
+            cast_to=Response,
+            content=orjson.dumps(request),
+            options={"headers": {"Content-Type": "application/json"}},
         )
         return response.text
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final, NewType
+from uuid import UUID
 
 from services.synthesis.language import shortened
 
 EvidenceId = NewType("EvidenceId", str)
 RequestId = NewType("RequestId", str)
 TenantId = NewType("TenantId", str)
+PurchaseId = NewType("PurchaseId", UUID)
 
 # What a search finds with a lower score shares chance words with the ticket: in the sample world chance
 # scores up to 0.28, what is right 0.13 (an article's passage) to 0.52.
@@ -121,6 +123,8 @@ class Options:
     language: str
     model: str
     max_words: int
+    instructions: str
+    """To the model, instead of the service's own; empty means those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """With what a brief was written; all but `release` empty when no model's answer went into it."""
+
+    model: str = ""
+    instructions: str = ""
+    """As they were before anything was filled in."""
+    prompt_version: str = ""
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A finished call to a language model, as the ledger keeps it."""
+
+    answer: Answer
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
 class Brief:
     sections: Mapping[SectionKind, tuple[Claim, ...]]
     dropped: tuple[Claim, ...]
@@ -164,6 +187,7 @@ class Brief:
     confidence: Confidence
     writer: WriterKind
     usage: Usage = field(default_factory=Usage)
+    provenance: Provenance = field(default_factory=Provenance)
     fallback_reason: str = ""
 
     @property

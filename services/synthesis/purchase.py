@@ -1,24 +1,43 @@
-"""Gets a language model's answer to an order: from the ledger, else bought once and recorded before use."""
+"""Gets a language model's answer to an order: from the ledger, else bought once and recorded before use.
+
+Who buys claims the purchase in the database first, for all replicas to see, and renews the claim while the
+call is under way; record and end of the claim are one transaction. Whoever meets another's claim waits for
+its record. A claim whose buyer was killed lapses, and the next who asks buys. A buyer that lost its claim,
+because the database did not hear of it for a while, goes on all the same: the first answer recorded is
+everybody's, and what was paid for a second one is counted.
+"""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
+from uuid import uuid4
 
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.telemetry import span
 from services.synthesis import telemetry
 from services.synthesis.flights import Flights
-from services.synthesis.model import Answer, ModelUnavailable, Order
+from services.synthesis.model import Answer, Call, ModelUnavailable, Order, Provenance, PurchaseId
 from services.synthesis.prompt import Prompt, prompt_for
-from services.synthesis.store import Ledger
+from services.synthesis.store import Held, Ledger
 
 # What nobody can wait for is not begun.
 _SHORTEST_WAIT_SECONDS: Final = 0.5
+# Between two looks at another's purchase.
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+_LONGER: Final = 1.5
+# Renewals within one lease: two may fail.
+_RENEWALS: Final = 4
 # An answer is paid for: PostgreSQL gets this long to come back and take it.
 _RECORDING_SECONDS: Final = 30.0
 _LATE: Final = "the language model did not answer in time"
+
+_log = structlog.get_logger(__name__)
 
 
 class LanguageModel(Protocol):
@@ -31,45 +50,71 @@ class LanguageModel(Protocol):
 class Purchases:
     model: LanguageModel
     ledger: Ledger
-    flights: Flights[Answer]
+    flights: Flights[Call | None]
     default_model: str
     timeout_seconds: float
+    lease_seconds: float
+    release: str
 
-    async def answer(self, order: Order, *, within_seconds: float | None) -> Answer:
-        """The answer, or `ModelUnavailable`.
+    async def call(self, order: Order, *, within_seconds: float | None) -> Call:
+        """The finished call, or `ModelUnavailable`.
 
         A purchase that takes longer than the caller waits, or than the caller lives, is finished all the
         same, and recorded: the next who asks gets it. Nothing is bought while the ledger cannot be read.
         """
+        loop = asyncio.get_running_loop()
+        end = None if within_seconds is None else loop.time() + within_seconds
+        excuse = "too little time was left to ask the language model"
+        pause = _FIRST_PAUSE_SECONDS
+        while end is None or end - loop.time() >= _SHORTEST_WAIT_SECONDS:
+            try:
+                async with asyncio.timeout_at(end):
+                    call = await self._joined(order)
+                    if call is not None:
+                        return call
+                    await asyncio.sleep(pause)
+            except TimeoutError:
+                raise ModelUnavailable(_LATE) from None
+            excuse = _LATE
+            pause = min(pause * _LONGER, _LONGEST_PAUSE_SECONDS)
         recorded = await self.ledger.find(order)
-        if recorded is not None:
-            return recorded
-        if within_seconds is not None and within_seconds < _SHORTEST_WAIT_SECONDS:
-            raise ModelUnavailable("too little time was left to ask the language model")
+        if recorded is None:
+            raise ModelUnavailable(excuse)
+        return recorded
+
+    async def _joined(self, order: Order) -> Call | None:
+        """The call that this process has, gets or makes; None while another process makes it."""
         began = False
 
-        async def begin() -> Answer:
+        async def begin() -> Call | None:
             nonlocal began
             began = True
-            return await self._buy(order)
+            return await self._obtained(order)
 
-        try:
-            async with asyncio.timeout(within_seconds):
-                answer = await self.flights.join((order.tenant, order.request_id), begin)
-                # Who only joined reads the ledger, which refuses another order under the same id.
-                return answer if began else await self.answer(order, within_seconds=within_seconds)
-        except TimeoutError:
-            raise ModelUnavailable(_LATE) from None
+        call = await self.flights.join((order.tenant, order.request_id, order.content_hash), begin)
+        if call is None or began:
+            return call
+        # Bought by whoever began; for the others it stands in the ledger.
+        return replace(call, answer=replace(call.answer, usage=replace(call.answer.usage, from_ledger=True)))
 
-    async def _buy(self, order: Order) -> Answer:
-        model = order.options.model or self.default_model
+    async def _obtained(self, order: Order) -> Call | None:
+        purchase = PurchaseId(uuid4())
+        match await self.ledger.claim(order, purchase):
+            case Call() as recorded:
+                return recorded
+            case Held.BY_ANOTHER:
+                return None
+            case Held.BY_CALLER:
+                return await self._bought(order, purchase)
+
+    async def _bought(self, order: Order, purchase: PurchaseId) -> Call:
         try:
-            with span(telemetry.BUY_SPAN, **{telemetry.MODEL_ATTRIBUTE: model}):
-                async with asyncio.timeout(self.timeout_seconds):
-                    answer = await self.model.answer(model, prompt_for(order))
-        except TimeoutError:
-            raise ModelUnavailable(_LATE) from None
-        telemetry.count_purchase(answer.usage)
+            async with self._renewed(order, purchase):
+                call = await self._asked(order)
+        except ModelUnavailable:
+            await self._release(order, purchase)
+            raise
+        telemetry.count_purchase(call.answer.usage)
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(DependencyUnavailable),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -77,5 +122,43 @@ class Purchases:
             reraise=True,
         ):
             with attempt:
-                await self.ledger.record(order, answer)
-        return answer
+                call = await self.ledger.record(order, purchase, call)
+        return call
+
+    async def _asked(self, order: Order) -> Call:
+        model = order.options.model or self.default_model
+        prompt = prompt_for(order)
+        try:
+            with span(telemetry.BUY_SPAN, **{telemetry.MODEL_ATTRIBUTE: model}):
+                async with asyncio.timeout(self.timeout_seconds):
+                    answer = await self.model.answer(model, prompt)
+        except TimeoutError:
+            raise ModelUnavailable(_LATE) from None
+        return Call(answer, Provenance(model, prompt.instructions, prompt.version, self.release))
+
+    @asynccontextmanager
+    async def _renewed(self, order: Order, purchase: PurchaseId) -> AsyncIterator[None]:
+        """Keep the claim alive inside. What goes wrong with that does not cost the answer."""
+        renewing = asyncio.create_task(self._renew(order, purchase))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait({renewing})
+            if not renewing.cancelled() and (failure := renewing.exception()) is not None:
+                _log.error("purchase_not_renewed", exc_info=failure)
+
+    async def _renew(self, order: Order, purchase: PurchaseId) -> None:
+        while True:
+            await asyncio.sleep(self.lease_seconds / _RENEWALS)
+            try:
+                await self.ledger.renew(order, purchase)
+            except (DependencyUnavailable, TimeoutError) as problem:
+                _log.warning("purchase_not_renewed", problem=str(problem) or type(problem).__name__)
+
+    async def _release(self, order: Order, purchase: PurchaseId) -> None:
+        try:
+            await self.ledger.release(order, purchase)
+        except DependencyUnavailable as problem:
+            # It lapses.
+            _log.warning("purchase_not_released", problem=str(problem))

@@ -1,5 +1,6 @@
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import grpc
 
@@ -12,7 +13,7 @@ from services.runtime.serve import Service
 from services.runtime.telemetry import span
 from services.synthesis import convert, telemetry
 from services.synthesis.flights import Flights
-from services.synthesis.model import Answer, TenantId
+from services.synthesis.model import Call, TenantId
 from services.synthesis.purchase import Purchases
 from services.synthesis.settings import SynthesisSettings
 from services.synthesis.store import Ledger
@@ -53,8 +54,9 @@ async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service
         statement_cache=settings.database_statement_cache,
     )
     closers.push_async_callback(database.close)
-    ledger = Ledger(database)
-    writer = BriefWriter(_purchases(settings, ledger, closers))
+    ledger = Ledger(database, lease=timedelta(seconds=settings.llm_lease_seconds))
+    release = version("dossier")
+    writer = BriefWriter(_purchases(settings, ledger, closers, release=release), release)
     return Service(
         servicers=[
             (
@@ -68,7 +70,9 @@ async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service
     )
 
 
-def _purchases(settings: SynthesisSettings, ledger: Ledger, closers: AsyncExitStack) -> Purchases | None:
+def _purchases(
+    settings: SynthesisSettings, ledger: Ledger, closers: AsyncExitStack, *, release: str
+) -> Purchases | None:
     """None when no key is configured."""
     if settings.openai_api_key is None:
         return None
@@ -77,7 +81,7 @@ def _purchases(settings: SynthesisSettings, ledger: Ledger, closers: AsyncExitSt
 
     model = OpenAiModel.connect(settings, api_key=settings.openai_api_key.get_secret_value())
     closers.push_async_callback(model.close)
-    flights: Flights[Answer] = Flights()
+    flights: Flights[Call | None] = Flights()
     # What is under way is paid for: it is recorded before the database and the model are closed.
     closers.push_async_callback(flights.land)
     return Purchases(
@@ -86,4 +90,6 @@ def _purchases(settings: SynthesisSettings, ledger: Ledger, closers: AsyncExitSt
         flights=flights,
         default_model=settings.llm_model,
         timeout_seconds=settings.llm_timeout_seconds,
+        lease_seconds=settings.llm_lease_seconds,
+        release=release,
     )

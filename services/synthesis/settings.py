@@ -22,6 +22,8 @@ class SynthesisSettings(ServiceSettings, DatabaseSettings):
     """The model asked when a tenant names none."""
     llm_timeout_seconds: float = Field(default=25, gt=0, le=600)
     """Longest wait for one answer, retries included."""
+    llm_lease_seconds: float = Field(default=10, gt=0, le=600)
+    """How long the answer that a killed process was buying is left to it, before another process buys it."""
     llm_attempts: int = Field(default=3, ge=1, le=10)
     """Times a call is made while the endpoint is overloaded or out of reach."""
     llm_max_completion_tokens: int = Field(default=2000, ge=256, le=32000)

@@ -31,8 +31,11 @@ _NEGATION: Final = re.compile(
 
 def hard_facts(text: str) -> frozenset[str]:
     """Numbers, addresses, codes, links and names with digits, in lower case without outer punctuation."""
-    tokens = (match.group() for match in _TOKEN.finditer(text[:_LONGEST_CONTEXT]))
-    return frozenset(t.strip(".:!?/*`#-\u2026%=&+~_").lower() for t in tokens if _HARD.search(t)) - {""}
+    looked_at = text[:_LONGEST_CONTEXT]
+    if not _HARD.search(looked_at):
+        return frozenset()
+    tokens = filter(_HARD.search, _TOKEN.findall(looked_at))
+    return frozenset(token.strip(".:!?/*`#-\u2026%=&+~_").lower() for token in tokens) - {""}
 
 
 @dataclass(frozen=True, slots=True)

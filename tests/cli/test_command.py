@@ -76,12 +76,13 @@ def test_a_taken_port_is_told_with_its_holder_and_another_way(tmp_path: Path) ->
     assert "--port" in error["hint"]
 
 
-def test_a_token_is_accepted_by_the_service_it_is_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("audience", ["history", "gateway"])
+def test_a_token_is_accepted_by_the_service_it_is_for(tmp_path: Path, audience: str) -> None:
     generate_keys(tmp_path / "keys")
 
-    done = dossier("token", "--tenant", "acme", "--audience", "history", DOSSIER_DATA_DIR=str(tmp_path))
+    done = dossier("token", "--tenant", "acme", "--audience", audience, DOSSIER_DATA_DIR=str(tmp_path))
 
-    caller = TokenVerifier(tmp_path / "keys" / "jwks.json", "history").verify(done.stdout.strip())
+    caller = TokenVerifier(tmp_path / "keys" / "jwks.json", audience).verify(done.stdout.strip())
     assert (caller.tenant, caller.role) == ("acme", "operator")
 
 

@@ -15,11 +15,11 @@ from dossier.history.v1 import history_service_pb2_grpc
 from dossier.history.v1.past_ticket_pb2 import PastTicket
 from dossier.network.v1 import network_service_pb2 as network
 from dossier.network.v1 import network_service_pb2_grpc
-from dossier.orchestrator.v1 import enhancement_pb2, orchestrator_service_pb2_grpc
+from dossier.orchestrator.v1 import enhancement_pb2, orchestrator_service_pb2_grpc, queue_pb2
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from dossier.tenants.v1 import tenant_service_pb2_grpc
-from services.runtime.caller import Caller, current_caller
+from services.runtime.caller import Caller, current_caller, current_tenant
 from services.runtime.errors import DependencyUnavailable, ServiceError, Unauthenticated
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import RunningService, Service, serving
@@ -146,6 +146,47 @@ class Orchestrator(Peer, orchestrator_service_pb2_grpc.OrchestratorServiceServic
     async def ListEnhancements(self, request: orchestrator.ListEnhancementsRequest, _context: Any) -> Any:
         self.hear("ListEnhancements", request)
         return orchestrator.ListEnhancementsResponse()
+
+    async def CancelEnhancement(self, request: orchestrator.CancelEnhancementRequest, _context: Any) -> Any:
+        self.hear("CancelEnhancement", request)
+        return orchestrator.CancelEnhancementResponse(
+            enhancement=enhancement_pb2.Enhancement(
+                id=request.enhancement_id, state=enhancement_pb2.ENHANCEMENT_STATE_CANCELLED
+            )
+        )
+
+    async def RetryEnhancement(self, request: orchestrator.RetryEnhancementRequest, _context: Any) -> Any:
+        self.hear("RetryEnhancement", request)
+        return orchestrator.RetryEnhancementResponse()
+
+    async def RetryFailedEnhancements(
+        self, request: orchestrator.RetryFailedEnhancementsRequest, _context: Any
+    ) -> Any:
+        self.hear("RetryFailedEnhancements", request)
+        return orchestrator.RetryFailedEnhancementsResponse(retried=2, remaining=1)
+
+    async def ReplayEnhancement(self, request: orchestrator.ReplayEnhancementRequest, _context: Any) -> Any:
+        self.hear("ReplayEnhancement", request)
+        return orchestrator.ReplayEnhancementResponse(
+            enhancement=enhancement_pb2.Enhancement(id="enh-2", replay_of=request.enhancement_id)
+        )
+
+    async def GetQueue(self, request: orchestrator.GetQueueRequest, _context: Any) -> Any:
+        self.hear("GetQueue", request)
+        return orchestrator.GetQueueResponse(queue=queue_pb2.Queue(waiting=3, failed=1))
+
+    async def UpdateQueue(self, request: orchestrator.UpdateQueueRequest, _context: Any) -> Any:
+        self.hear("UpdateQueue", request)
+        current_tenant()
+        return orchestrator.UpdateQueueResponse()
+
+    async def PauseQueue(self, request: orchestrator.PauseQueueRequest, _context: Any) -> Any:
+        self.hear("PauseQueue", request)
+        return orchestrator.PauseQueueResponse(queue=queue_pb2.Queue(paused=True))
+
+    async def ResumeQueue(self, request: orchestrator.ResumeQueueRequest, _context: Any) -> Any:
+        self.hear("ResumeQueue", request)
+        return orchestrator.ResumeQueueResponse()
 
     async def WatchEnhancement(
         self, request: orchestrator.WatchEnhancementRequest, _context: Any

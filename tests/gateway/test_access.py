@@ -78,15 +78,39 @@ ENHANCE = ("POST", "/v1/enhancements", {"ticket": {"id": "1"}})
 WRITE = ("POST", "/v1/tickets", {"id": "1", "title": "x"})
 DELETE = ("DELETE", "/v1/prefixes/10.0.0.0/8", None)
 CREATE_TENANT = ("POST", "/v1/tenants", {"tenant": {"id": "a", "display_name": "A"}})
+QUEUE = ("GET", "/v1/queue", None)
+CONTROLS: list[tuple[str, str, object]] = [
+    ("POST", "/v1/enhancements/e-1:cancel", None),
+    ("POST", "/v1/enhancements/e-1:retry", None),
+    ("POST", "/v1/enhancements/e-1:replay", {"model": "m"}),
+    ("POST", "/v1/enhancements:retryFailed", {"dry_run": True}),
+]
+PAUSE: list[tuple[str, str, object]] = [
+    ("POST", "/v1/queue:pause", None),
+    ("POST", "/v1/queue:resume", None),
+]
+SHARE = ("PATCH", "/v1/queue", {"max_in_progress": 8})
 
 
 @pytest.mark.parametrize(
     ("credential", "may", "may_not"),
     [
-        (VIEWER, [READ], [SEARCH, ENHANCE, WRITE, DELETE, CREATE_TENANT]),
-        (TECHNICIAN, [READ, SEARCH, ENHANCE], [WRITE, DELETE, CREATE_TENANT]),
-        (ADMIN, [READ, SEARCH, ENHANCE, WRITE, DELETE], [CREATE_TENANT]),
-        (OPERATOR, [CREATE_TENANT], []),
+        (
+            VIEWER,
+            [READ, QUEUE],
+            [SEARCH, ENHANCE, WRITE, DELETE, CREATE_TENANT, *CONTROLS, *PAUSE, SHARE],
+        ),
+        (
+            TECHNICIAN,
+            [READ, QUEUE, SEARCH, ENHANCE, *CONTROLS],
+            [WRITE, DELETE, CREATE_TENANT, *PAUSE, SHARE],
+        ),
+        (
+            ADMIN,
+            [READ, QUEUE, SEARCH, ENHANCE, WRITE, DELETE, *CONTROLS],
+            [CREATE_TENANT, *PAUSE, SHARE],
+        ),
+        (OPERATOR, [CREATE_TENANT, QUEUE, *CONTROLS, *PAUSE], []),
     ],
 )
 async def test_each_role_may_what_the_table_says(

@@ -215,6 +215,8 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.suspended: set[str] = set()
         self.base_urls: dict[str, str] = {}
         self.tool = "servicedesk_plus"
+        self.options = {"edition": "onprem", "timeout_seconds": "5"}
+        self.authtoken = "standin-key"
         self.sources: list[ContextSource] = []
 
     async def GetTicketingAccess(
@@ -231,12 +233,12 @@ class Tenants(tenants_grpc.TenantServiceServicer):
                 ticketing=TicketingConnection(
                     tool=self.tool,
                     base_url=self.base_urls.get(tenant, ""),
-                    options={"edition": "onprem", "timeout_seconds": "5"},
+                    options=self.options,
                 ),
                 brief=BriefSettings(language="nl"),
                 sources=self.sources,
             ),
-            credentials={"authtoken": "standin-key"},
+            credentials={"authtoken": self.authtoken},
         )
 
 

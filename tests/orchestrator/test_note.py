@@ -1,8 +1,10 @@
 """The note, as HTML and as text."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
+from uuid_utils import uuid7
 
 from dossier.context.v1.evidence_pb2 import SOURCE_STATE_TIMED_OUT, SourceReport
 from dossier.context.v1.ticket_pb2 import Ticket
@@ -11,7 +13,9 @@ from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteB
 from services.orchestrator.model import Enhancement, EnhancementId, Purpose, Run, State, Step, TenantId
 from services.orchestrator.note import Notes
 from ticketing.contract import NoteFormat
+from ticketing.model import WebhookRequest
 from ticketing.plain_text import plain_text
+from ticketing.servicedesk_plus import ServiceDeskPlus
 
 NOTES = Notes(public_url="https://dossier.example/")
 ALL_SECTIONS = [
@@ -138,3 +142,12 @@ def test_nothing_similar_is_said_plainly(note_format: NoteFormat) -> None:
     assert "Nothing similar found" in note
     assert "confidence: low" in note
     assert "Sources" not in note
+
+
+def test_a_note_of_a_run_is_recognised_when_the_tool_sends_a_webhook_about_it() -> None:
+    run = Run(TenantId("acme"), EnhancementId(str(uuid7())))
+    body = json.dumps(
+        {"event": "updated", "ticket_id": "1", "comment": f"<p><small>{run.marker}</small></p>"}
+    )
+    event = ServiceDeskPlus().parse(WebhookRequest.received([], body.encode()))
+    assert event.kind == "ignored"

@@ -1,6 +1,8 @@
 """Runs the service, and says to it in one line what a tenant says."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from services.synthesis.service import build
 from services.synthesis.settings import SynthesisSettings
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
-from tests.support.llm_endpoint import Answer, LlmEndpoint, running
+from tests.support.llm_endpoint import Answer, Asked, LlmEndpoint, Reply, Slow, running
 
 if TYPE_CHECKING:
     from dossier.synthesis.v1.synthesis_service_pb2_grpc import SynthesisServiceAsyncStub
@@ -102,6 +104,7 @@ class Client:
 class Running:
     stub: "SynthesisServiceAsyncStub"
     arrangement: "Arrangement"
+    target: str
     metrics_url: str
 
     def tenant(self, name: str) -> Client:
@@ -158,7 +161,7 @@ class Arrangement:
             serving("synthesis", validated, build) as service,
             grpc.aio.insecure_channel(service.target) as channel,
         ):
-            yield Running(SynthesisServiceStub(channel), self, service.metrics_url)
+            yield Running(SynthesisServiceStub(channel), self, service.target, service.metrics_url)
 
     async def execute(self, statement: str, *arguments: object) -> None:
         connection = await asyncpg.connect(self.database.admin_url)
@@ -168,10 +171,21 @@ class Arrangement:
             await connection.close()
 
     async def recorded_calls(self) -> int:
+        return await self._rows_of("calls")
+
+    async def purchases(self) -> int:
+        """Answers that are being bought, or were when their buyer was killed."""
+        return await self._rows_of("purchases")
+
+    async def surplus_calls(self) -> int:
+        return await self._rows_of("surplus_calls")
+
+    async def _rows_of(self, table: str) -> int:
         connection = await asyncpg.connect(self.database.admin_url)
         try:
             count: int = await connection.fetchval(
-                "select count(*) from synthesis.calls where tenant_id like '%' || $1", self._suffix
+                f"select count(*) from synthesis.{table} where tenant_id like '%' || $1",  # noqa: S608
+                self._suffix,
             )
         finally:
             await connection.close()
@@ -199,3 +213,24 @@ def claims(brief: brief_pb2.Brief, kind: "brief_pb2.SectionKind.ValueType | None
 
 FIX = "Added the same selector pair on VNL-FW02 and restarted IKE."
 GOOD = Answer(form(similar_tickets=[(FIX, [TUNNEL.id])]), prompt_tokens=1000, completion_tokens=50)
+
+
+class Gate:
+    """Replies slowly, and says when it was asked and how often."""
+
+    def __init__(self, *, seconds: float, then: Answer = GOOD) -> None:
+        self.asked = asyncio.Event()
+        self.count = 0
+        self._slow = Slow(seconds, then)
+
+    def __call__(self, asked: Asked) -> Reply:  # noqa: ARG002
+        self.asked.set()
+        self.count += 1
+        return self._slow
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + 10
+    while not await holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.02)

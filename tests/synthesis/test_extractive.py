@@ -107,7 +107,7 @@ def test_a_past_tickets_claim_says_what_solved_it(incident: Incident) -> None:
 
 def test_every_brief_of_another_length_keeps_to_it(incident: Incident) -> None:
     for limit in (50, 120, 300):
-        options = incident.order.options.__class__(language="en", model="", max_words=limit)
+        options = incident.order.options.__class__(language="en", model="", max_words=limit, instructions="")
         order = Order(
             incident.order.tenant,
             incident.order.request_id,

@@ -1,8 +1,6 @@
 """Answers are bought once, recorded before use, and never waited for longer than the caller waits."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,30 +11,11 @@ from dossier.context.v1 import ticket_pb2
 from dossier.synthesis.v1 import brief_pb2
 from dossier.synthesis.v1 import synthesis_service_pb2 as pb
 from services.runtime.errors import error_info
-from tests.support.llm_endpoint import Answer, Asked, LlmEndpoint, Reply, Slow
-from tests.synthesis.client import FIX, GOOD, TUNNEL, Arrangement, claims
+from tests.support.llm_endpoint import LlmEndpoint, Slow
+from tests.synthesis.client import FIX, GOOD, TUNNEL, Arrangement, Gate, claims, eventually
 
 COST = 0.0015
 ANOTHER = ticket_pb2.Ticket(id="2", subject="Another matter")
-
-
-class Gate:
-    """Replies slowly, and says when it was asked."""
-
-    def __init__(self, *, seconds: float, then: Answer = GOOD) -> None:
-        self.asked = asyncio.Event()
-        self._slow = Slow(seconds, then)
-
-    def __call__(self, asked: Asked) -> Reply:  # noqa: ARG002
-        self.asked.set()
-        return self._slow
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 10
-    while not await holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 async def test_an_answer_becomes_a_checked_brief_with_its_cost(
@@ -231,35 +210,3 @@ async def test_an_answer_bought_while_the_database_went_away_is_recorded_when_it
         await admin.execute(f"alter database {name} allow_connections true")
         await admin.close()
     assert endpoint.count() == 1
-
-
-async def test_row_level_security_alone_keeps_tenants_apart(
-    arrangement: Arrangement, endpoint: LlmEndpoint
-) -> None:
-    endpoint.reply(GOOD)
-    async with arrangement.service(endpoint) as service:
-        await service.acme.write()
-    connection = await asyncpg.connect(arrangement.database.url("synthesis"))
-
-    async def seen_as(tenant: str) -> int:
-        await connection.execute("select set_config('dossier.tenant', $1, false)", tenant)
-        count: int = await connection.fetchval("select count(*) from synthesis.calls")
-        return count
-
-    try:
-        assert await connection.fetchval("select count(*) from synthesis.calls") == 0
-        assert await seen_as(arrangement.tenant("acme")) == 1
-        assert await seen_as(arrangement.tenant("globex")) == 0
-        copied = """
-            insert into synthesis.calls
-            select $1, 'stolen', content_hash, model, prompt_version, answer, finish, prompt_tokens,
-                   completion_tokens, cost, estimated, create_time from synthesis.calls
-        """
-        await seen_as(arrangement.tenant("acme"))
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(copied, arrangement.tenant("globex"))
-        for statement in ("delete from synthesis.calls", "update synthesis.calls set cost = 0"):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(statement)
-    finally:
-        await connection.close()

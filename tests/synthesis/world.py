@@ -52,7 +52,7 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         content_hash=b"",
         ticket=TicketText(row["id"], row["subject"], row["description"]),
         evidence=evidence,
-        options=Options(language="en", model="", max_words=500),
+        options=Options(language="en", model="", max_words=500, instructions=""),
     )
     return Incident(
         row["id"], order, tuple(expected["tickets"]), tuple(expected["articles"]), tuple(expected["assets"])

@@ -1,7 +1,9 @@
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
@@ -222,3 +224,98 @@ def test_a_form_field_given_twice_is_named() -> None:
     with pytest.raises(MalformedWebhook) as refused:
         parse(b"ticket_id=1&ticket_id=2", "application/x-www-form-urlencoded")
     assert refused.value.field == "ticket_id"
+
+
+def own_note(*, minutes_ago: float = 0.1) -> str:
+    """As the tool holds it: what was posted, less what it does not keep."""
+    begun = int((time.time() - minutes_ago * 60) * 1000)
+    run = UUID(int=begun << 80 | 0x7 << 76 | 0b10 << 62 | 0xD0551E)
+    return f"<h3>Similar tickets</h3><ul><li>See 17.</li></ul><p><small>Dossier {run}</small></p>"
+
+
+def about(where: str, note: str, *, event: str) -> dict[str, object]:
+    """A webhook whose template carries the note."""
+    match where:
+        case "template":
+            return {**TEMPLATE, "event": event, "last_note": note}
+        case "hint":
+            return {"event": event, "ticket_id": "TKT-001", "comment": note}
+        case "request":
+            notes = [{"id": "8", "description": "<p>Called Ann.</p>"}, {"id": "9", "description": note}]
+            return {"event": event, "request": {**recorded(), "notes": notes}}
+        case _:
+            raise AssertionError(where)
+
+
+SHAPES = ("template", "hint", "request")
+
+
+@pytest.mark.parametrize("where", SHAPES)
+@pytest.mark.parametrize("event", ["note_added", "Request Note Added", "conversation.created"])
+def test_the_event_of_our_own_note_is_ignored_in_every_shape(where: str, event: str) -> None:
+    for note in (own_note(), own_note(minutes_ago=10_000), "<p>A person's</p>"):
+        assert parse_json(about(where, note, event=event)).kind == "ignored"
+
+
+@pytest.mark.parametrize("where", SHAPES)
+def test_an_update_that_carries_our_own_note_is_ignored_in_every_shape(where: str) -> None:
+    event = parse_json(about(where, own_note(), event="ticket.updated"))
+    assert (event.kind, event.reason) == ("ignored", "it is about a note of our own")
+
+
+def test_an_update_by_form_that_carries_our_own_note_is_ignored() -> None:
+    form = urlencode({"event": "updated", "ticket_id": "1", "NOTES": own_note()}).encode()
+    assert parse(form, "application/x-www-form-urlencoded").kind == "ignored"
+
+
+@pytest.mark.parametrize("where", SHAPES)
+@pytest.mark.parametrize(
+    "note",
+    [
+        "<p>Called Ann.</p>",
+        own_note() + "<p>Thanks, this helped.</p>",
+        own_note(minutes_ago=20),
+        own_note(minutes_ago=-5),
+        "Dossier 0199",
+        "Dossier ffffffff-ffff-7fff-bfff-ffffffffffff",
+        "Dossier 5f2b6e0e-6a44-4d3c-9b5e-0f5f6f1b1a11",
+        own_note().replace("Dossier", "Casedossier-Dossier"),
+    ],
+)
+def test_an_update_with_any_other_note_is_an_update(where: str, note: str) -> None:
+    assert parse_json(about(where, note, event="ticket.updated")).kind == "ticket_updated"
+
+
+@pytest.mark.parametrize("where", SHAPES)
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [("created", "ticket_created"), ("resolved", "ticket_resolved"), ("", "ticket_created")],
+)
+def test_our_own_note_hides_nothing_but_an_update(where: str, event: str, kind: str) -> None:
+    assert parse_json(about(where, own_note(), event=event)).kind == kind
+
+
+@pytest.mark.parametrize("minutes_ago", [0.1, 10_000])
+def test_a_ticket_whose_description_is_our_note_is_reread_when_updated_and_never_ignored(
+    minutes_ago: float,
+) -> None:
+    note = own_note(minutes_ago=minutes_ago)
+    flat = parse_json({**TEMPLATE, "event": "updated", "description": note})
+    whole = parse_json({"event": "updated", "request": {**recorded(), "description": note}})
+    assert [(each.kind, each.is_hint) for each in (flat, whole)] == [("ticket_updated", True)] * 2
+    # A new ticket's text is its own, wherever it was copied from.
+    new = parse_json({**TEMPLATE, "event": "created", "description": note})
+    assert (new.kind, new.is_hint) == ("ticket_created", False)
+
+
+def test_a_ticket_that_quotes_our_note_is_taken_as_it_is() -> None:
+    quoting = own_note() + "<p>As said last time; it is back.</p>"
+    event = parse_json({**TEMPLATE, "event": "updated", "description": quoting})
+    assert (event.kind, event.is_hint) == ("ticket_updated", False)
+
+
+def test_notes_nested_without_end_are_still_read() -> None:
+    note: object = own_note()
+    for _ in range(400):
+        note = [{"inner": note}]
+    assert parse_json({**TEMPLATE, "event": "updated", "notes": note}).kind == "ignored"

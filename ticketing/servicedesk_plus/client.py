@@ -41,17 +41,22 @@ async def call(http: httpx.AsyncClient, site: Site, this: Call, reply_type: type
     status, headers, body = await _exchange(http, site, this)
     if 300 <= status < 400:
         raise ToolRejected(f"cannot {this.doing}: redirected ({status}); set base_url to the final address")
-    outcome = _outcome(body)
+    reply: R | ValidationError
+    try:
+        reply = reply_type.model_validate_json(body)
+        outcome = reply.outcome
+    except ValidationError as error:
+        # A failure carries nothing but its outcome.
+        reply, outcome = error, _outcome(body)
     if status >= 400 or (outcome is not None and not outcome.succeeded):
         raise _failure(this, site, status=status, headers=headers, outcome=outcome)
-    try:
-        return reply_type.model_validate_json(body)
-    except ValidationError as error:
-        raise _unreadable(this, body, error) from None
+    if isinstance(reply, ValidationError):
+        raise _unreadable(this, body, reply)
+    return reply
 
 
 async def _exchange(http: httpx.AsyncClient, site: Site, this: Call) -> tuple[int, httpx.Headers, bytes]:
-    parameters = {} if this.input_data is None else {"input_data": this.input_data}
+    parameters = None if this.input_data is None else {"input_data": this.input_data}
     try:
         request = http.build_request(
             this.method,

@@ -2,7 +2,8 @@
 
 Credentials: `authtoken`, the technician's API key on-premises, the OAuth access token in Cloud.
 Options: `edition` (`onprem`, the default, or `cloud`), `portal` (Cloud, as in `/app/<portal>/`) and
-`timeout_seconds` (the whole of one call, 15 by default).
+`timeout_seconds` (the whole of one call, 15 by default). `requests_per_minute` (see `ticketing.options`) is
+kept by the caller; the tool does not publish its limits, and integrators advise 30.
 """
 
 import re

@@ -7,13 +7,22 @@ The administrator writes the tool's template, so three shapes are taken, as JSON
 - the API's own object: `{"event", "request": {"id", …}}`.
 
 The tenant is never read from here: it comes with the address and the secret.
+
+Our own note makes the tool send a webhook, too. Mostly the event says so. Where it only says that the ticket
+was updated, the note's text may: a field about notes that ends with the marker of a run begun a short while
+ago. A ticket that quotes a note, or a template that always carries the last one, must not hide updates for
+good; hence the short while, and hence a description that ends so only makes the webhook a hint. A hint is
+reread, and content that has not changed tells what cannot be told here.
 """
 
 import json
 import re
+import time
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Annotated, Final, NoReturn
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 
@@ -36,6 +45,12 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], EventKind], ...]] = (
     (re.compile(r"creat|new|add|open|submit"), "ticket_created"),
     (re.compile(r"updat|edit|chang|modif|assign|pick|escalat|priorit|status"), "ticket_updated"),
 )
+
+_ABOUT_NOTES: Final = re.compile(r"note|comment|conversation|reply|worklog", re.IGNORECASE)
+_OWN_MARKER: Final = re.compile(r"(?<![\w-])Dossier ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
+# As long as a run goes on trying. A note that comes later is told by the ticket's unchanged content.
+_OWN_NOTE_WITHIN_SECONDS: Final = 900.0
+_CLOCKS_DIFFER_SECONDS: Final = 60.0
 
 
 def _tags(value: object) -> object:
@@ -104,12 +119,16 @@ def parse_webhook(request: WebhookRequest) -> WebhookEvent:
     except ValidationError as error:
         _refuse(error, within="request" if "request" in body else None)
     kind, reason = _kind(envelope.event, body, ticket)
+    if kind == "ticket_updated" and any(map(_is_own_recent, _notes(body))):
+        kind, reason = "ignored", "it is about a note of our own"
+    # Some templates give the text of what was added as the description.
+    mistaken = kind == "ticket_updated" and _begun_seconds_ago(ticket.description) is not None
     return WebhookEvent(
         kind=kind,
         ticket=ticket,
         delivery_id=envelope.delivery_id or None,
         revision=_revision(ticket, request.body),
-        is_hint=not (whole and ticket.subject),
+        is_hint=mistaken or not (whole and ticket.subject),
         reason=reason,
     )
 
@@ -127,6 +146,32 @@ def _kind(event: str, body: dict[str, object], ticket: Ticket) -> tuple[EventKin
         return "ticket_resolved", ""
     # A webhook of the tool is set up per event, and the one to set up first is for new tickets.
     return found or "ticket_created", ""
+
+
+def _notes(body: dict[str, object]) -> Iterator[str]:
+    """Yield the texts in fields about notes, however deep; not those of the ticket itself."""
+    left: list[tuple[object, bool]] = [(body, False)]
+    while left:
+        value, about_notes = left.pop()
+        if isinstance(value, dict):
+            left += ((each, about_notes or bool(_ABOUT_NOTES.search(name))) for name, each in value.items())
+        elif isinstance(value, list):
+            left += ((each, about_notes) for each in value)
+        elif isinstance(value, str) and about_notes:
+            yield plain_text(value)
+
+
+def _begun_seconds_ago(note: str) -> float | None:
+    """The age of the run whose marker ends this text; an id of version 7 begins with its milliseconds."""
+    marked = _OWN_MARKER.search(" ".join(note.split()))
+    if marked is None or (run := UUID(marked[1])).version != 7:
+        return None
+    return time.time() - (run.int >> 80) / 1000
+
+
+def _is_own_recent(note: str) -> bool:
+    age = _begun_seconds_ago(note)
+    return age is not None and -_CLOCKS_DIFFER_SECONDS <= age <= _OWN_NOTE_WITHIN_SECONDS
 
 
 def _revision(ticket: Ticket, body: bytes) -> str:

@@ -1,18 +1,19 @@
 """Which runs a replica takes up next.
 
-DBOS would ask for each tenant in a transaction of its own, has one cap for all, and no weights and no pause. So
-its queue, its rows and its polling stay, and one function of ours (`orchestrator.claim`) chooses among the rows:
-a weighted round robin over the tenants that have work.
+DBOS would ask for each tenant in a transaction of its own, has one cap for all, no weights and no pause. So
+its queue, its rows and its polling stay, and one function of ours (`orchestrator.claim`) chooses among the
+rows: a weighted round robin over the tenants that have work.
 
-1. The tenants stand in a circle, in the order of the engine's index; each poll goes on after the tenant at which
-   the one before ended. Finding the next is one seek in that index, so a poll costs as much as the runs it takes,
-   however many tenants wait and however much has ended.
-2. At its turn a tenant gets as many runs as its weight says (1, 2 or 4), but no more than its cap leaves, counted
-   over all replicas under a lock of the tenant's, and none while it is paused.
+1. The tenants stand in a circle, in the order of the engine's index; each poll goes on after the tenant at
+   which the one before ended. Finding the next is one seek in that index, so a poll costs as much as the runs
+   that it takes, however many tenants wait and however much has ended.
+2. At its turn a tenant gets as many runs as its weight says (1, 2 or 4), but no more than its cap leaves,
+   counted over all replicas under a lock of the tenant's, and none while it is paused.
 3. Its own runs come by priority, then by age.
 4. Who comes round with slots left goes round again: a tenant alone gets all that its cap allows.
 
-So a tenant that begins to have work waits for one round at most, whatever the others have queued: nobody starves.
+So a tenant that begins to have work waits for one round at most, whatever the others have queued: nobody
+starves.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -49,8 +50,8 @@ class Claiming:
     def install(self) -> None:
         """Have the engine's queue threads ask here; everything around it, and other queues, stay DBOS's.
 
-        Before the engine is launched, which begins to poll at once: DBOS has no seam for it. A test watches over
-        what is relied on.
+        Before the engine is launched, which begins to poll at once: DBOS has no seam for it. A test watches
+        over what is relied on.
         """
 
         def start_queued_workflows(

@@ -69,7 +69,7 @@ class Engine:
             database,
             executor_id=settings.executor_id,
             seconds=settings.lease_seconds,
-            at_work=lambda: self._claimed.keys(),
+            at_work=self._claimed.keys,
             lost=self._cancel,
         )
         self._claiming = Claiming(
@@ -91,7 +91,7 @@ class Engine:
         return self._lease.left_seconds
 
     async def run(self) -> None:
-        """Start, again and again for as long as the database is not there or not migrated; then stay alive."""
+        """Start, again and again while the database is not there or not migrated; then stay alive."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(
                 (
@@ -217,8 +217,8 @@ class Engine:
             _log.warning(
                 "run_interrupted", enhancement_id=claim.run.id, reason=str(error) or "PostgreSQL is slow"
             )
-        except Exception:
-            # It stays open likewise; what a run does about its own failures is above this.
+        except Exception:  # noqa: BLE001 - what a run does about its own failures is above this
+            # It stays open likewise.
             _log.exception("run_broke", enhancement_id=claim.run.id)
         finally:
             del self._running[task]

@@ -1,8 +1,9 @@
 """Who works at what: a replica says every second that it is there, and takes over from those that do not.
 
-DBOS resumes runs only under the name of the replica that began them. Here each process has a name of its own and a
-lease; the runs of names without a live lease go back to the queue, found by whichever replica looks first. The set
-is derived each time and never stored, so that a replica that dies while it recovers strands nothing.
+DBOS resumes runs only under the name of the replica that began them. Here each process has a name of its own
+and a lease; the runs of names without a live lease go back to the queue, found by whichever replica looks
+first. The set is derived each time and never stored, so that a replica that dies while it recovers strands
+nothing.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """This process's; `lost` is told of runs that are worked at here and are not ours any more."""
+    """The lease of one process; `lost` is told of runs that are worked at here and are not ours any more."""
 
     def __init__(
         self,

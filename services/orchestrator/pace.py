@@ -1,0 +1,174 @@
+"""A rate limiter for ticketing tools, whose permits all replicas share in Redis.
+
+A sliding window log: the times of the last permits are kept, so that no minute has more of them than the
+limit, wherever it begins. (A token bucket of the same rate lets twice as many through after a quiet minute,
+and the tool answers the second half with 429.) Whoever is refused is told a time of their own, spaced as the
+limit allows, so that those who wait come back one by one. Nobody waits here, since a worker would wait along.
+
+A tool that said 429 is left alone by everybody until the time it gave.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn, Self, cast
+
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from services.orchestrator import telemetry
+from ticketing.errors import ToolRateLimited
+
+_WINDOW_MS: Final = 60_000
+_LONGEST_WAIT_MS: Final = 300_000
+_REDIS_SECONDS: Final = 0.2
+_REDIS_AGAIN_SECONDS: Final = 1.0
+_REDIS_CONNECTIONS: Final = 8
+
+# One round trip decides. The clock is Redis's: those of the replicas differ.
+_TAKE: Final = """
+local blocked, permits, told = KEYS[1], KEYS[2], KEYS[3]
+local limit, window, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local left = redis.call('PTTL', blocked)
+if left > 0 then return {'blocked', left} end
+if limit == 0 then return {'granted', 0} end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local oldest = redis.call('LINDEX', permits, limit - 1)
+if not oldest or oldest + window <= now then
+  redis.call('LPUSH', permits, now)
+  redis.call('LTRIM', permits, 0, limit - 1)
+  redis.call('PEXPIRE', permits, window)
+  return {'granted', 0}
+end
+local after_others = (redis.call('GET', told) or 0) + math.ceil(window / limit)
+local at = math.min(math.max(oldest + window, after_others), now + longest)
+redis.call('SET', told, at, 'PX', at - now)
+return {'full', at - now}
+"""
+_BLOCK: Final = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
+"""
+
+_log = structlog.get_logger(__name__)
+
+
+class OutOfPermits(ToolRateLimited):
+    """The tool was not asked, so that its limit is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacedTool:
+    """One tenant's ticketing tool."""
+
+    tenant: str
+    tool: str
+    requests_per_minute: int | None = None
+    """None: only the tool itself says when it is too much."""
+
+    def key(self, what: str) -> str:
+        return f"dossier:orchestrator:{self.tenant}:pace:{self.tool}:{what}"
+
+
+class Pace:
+    """Gives permits. Without Redis there are no shared limits, and a 429 is known to this replica only."""
+
+    def __init__(self, redis: "Redis | None") -> None:
+        self._redis = redis
+        if redis is not None:
+            self._take = redis.register_script(_TAKE)
+            self._block = redis.register_script(_BLOCK)
+        self._blocked: dict[tuple[str, str], float] = {}
+        self._away = False
+        self._ask_again = 0.0
+
+    @classmethod
+    def at(cls, redis_url: str | None) -> Self:
+        """Nothing connects before the first permit."""
+        if redis_url is None:
+            return cls(None)
+        pool = BlockingConnectionPool.from_url(
+            redis_url,
+            max_connections=_REDIS_CONNECTIONS,
+            timeout=_REDIS_SECONDS,
+            socket_timeout=_REDIS_SECONDS,
+            socket_connect_timeout=_REDIS_SECONDS,
+            # A connection that a restart of Redis cut is opened again, once.
+            retry=Retry(NoBackoff(), 1),
+            decode_responses=True,
+        )
+        return cls(Redis.from_pool(pool))
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def take(self, this: PacedTool) -> None:
+        """Take the permit for one request, or raise `OutOfPermits` with the time to come back."""
+        known = self._blocked.get((this.tenant, this.tool), 0.0) - time.monotonic()
+        if known > 0:
+            _refuse(this, "blocked", known)
+        if self._redis is None:
+            return
+        keys = [this.key("blocked"), this.key("permits"), this.key("told")]
+        answer = await self._ask(
+            self._take, keys, this.requests_per_minute or 0, _WINDOW_MS, _LONGEST_WAIT_MS
+        )
+        if answer is None:
+            telemetry.PACE_UNAVAILABLE.inc()
+            return
+        verdict, milliseconds = cast("tuple[str, int]", answer)
+        if verdict == "blocked":
+            self._remember(this, milliseconds / 1000)
+        if verdict != "granted":
+            _refuse(this, verdict, milliseconds / 1000)
+
+    async def block(self, this: PacedTool, seconds: float) -> None:
+        """The tool said 429: nobody asks it until then. A block is never made shorter."""
+        self._remember(this, seconds)
+        if self._redis is not None:
+            await self._ask(self._block, [this.key("blocked")], max(1, round(seconds * 1000)))
+
+    def _remember(self, this: PacedTool, seconds: float) -> None:
+        now = time.monotonic()
+        self._blocked = {key: until for key, until in self._blocked.items() if until > now}
+        key = (this.tenant, this.tool)
+        self._blocked[key] = max(now + seconds, self._blocked.get(key, 0.0))
+
+    async def _ask(self, script: AsyncScript, keys: Sequence[str], *args: int) -> object | None:
+        """Give None while Redis is away: a tool asked too often says so, and a stopped run helps nobody."""
+        now = time.monotonic()
+        if self._away and now < self._ask_again:
+            return None
+        # Of those who come while it is away, one at a time tries.
+        self._ask_again = now + _REDIS_AGAIN_SECONDS
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                answer: object = await script(keys=keys, args=args)
+        except (RedisError, OSError, TimeoutError) as error:
+            if not self._away:
+                _log.warning("pace_unavailable", error=type(error).__name__)
+            self._away = True
+            return None
+        if self._away:
+            _log.info("pace_available")
+        self._away = False
+        return answer
+
+
+def _refuse(this: PacedTool, verdict: str, seconds: float) -> NoReturn:
+    telemetry.PACE_REFUSED.labels(why=verdict).inc()
+    why = (
+        "it asked to be left alone"
+        if verdict == "blocked"
+        else f"{this.requests_per_minute} requests per minute are used up"
+    )
+    # Those whom one block held up do not all come at once.
+    jitter = random.uniform(0, max(0.2, seconds / 10))  # noqa: S311 - not a secret
+    raise OutOfPermits(why, seconds + jitter)

@@ -1,0 +1,196 @@
+"""Changes of tickets that are known: one brief of the latest state, and none where nothing changed."""
+
+import asyncio
+
+import pytest
+
+from cli.standins.servicedesk_plus import ServiceDesk
+from dossier.context.v1.ticket_pb2 import Ticket
+from dossier.orchestrator.v1 import enhancement_pb2 as pb
+from dossier.orchestrator.v1 import orchestrator_service_pb2 as service_pb
+from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest
+from tests.orchestrator.client import Client, submission
+from tests.orchestrator.peers import Peers
+
+
+def change(
+    description: str,
+    *,
+    ticket_id: str = "1",
+    tenant: str = "acme",
+    revision: str | None = None,
+    **fields: object,
+) -> service_pb.Submission:
+    ticket = Ticket(id=ticket_id, tool="servicedesk_plus", subject="VPN drops", description=description)
+    if revision is not None:
+        fields["revision"] = revision
+    return submission(ticket_id, tenant=tenant, ticket=ticket, is_update=True, **fields)
+
+
+def written_about(peers: Peers) -> list[str]:
+    """The descriptions of which briefs were asked for, in order."""
+    requests = [request for _, request in peers.synthesis.does.calls]
+    return [request.ticket.description for request in requests if isinstance(request, WriteBriefRequest)]
+
+
+@pytest.fixture
+def unread(peers: Peers) -> None:
+    """No address of the tool: the webhooks' words are all there is."""
+    peers.tenants.base_urls = {}
+
+
+@pytest.mark.usefixtures("unread")
+async def test_five_changes_within_a_moment_make_one_brief_of_the_last(acme: Client, peers: Peers) -> None:
+    results = [(await acme.submit(change(f"state {number}")))[0] for number in range(1, 6)]
+
+    assert [each.created for each in results] == [True, False, False, False, False]
+    assert len({each.enhancement_id for each in results}) == 1
+    ended = await acme.ended(results[0].enhancement_id)
+    assert ended.ticket.description == "state 5"
+    assert ended.changes_taken_in == 4
+    assert written_about(peers) == ["state 5"]
+
+
+@pytest.mark.usefixtures("unread")
+async def test_changes_in_one_batch_are_taken_in_too(acme: Client) -> None:
+    results = await acme.submit(*(change(f"state {number}") for number in range(1, 6)))
+
+    assert len({each.enhancement_id for each in results}) == 1
+    assert sum(each.created for each in results) == 1
+    assert (await acme.ended(results[0].enhancement_id)).ticket.description == "state 5"
+
+
+@pytest.mark.usefixtures("unread")
+async def test_changes_at_once_are_one_enhancement(acme: Client) -> None:
+    answers = await asyncio.gather(*(acme.submit(change(f"state {number}")) for number in range(8)))
+
+    assert len({result.enhancement_id for (result,) in answers}) == 1
+
+
+@pytest.mark.usefixtures("unread")
+async def test_a_change_before_delivery_has_the_brief_written_again_and_posted_once(
+    acme: Client, peers: Peers
+) -> None:
+    peers.synthesis.does.hold = asyncio.Event()
+    enhancement_id = await acme.submit_one("1")
+    await acme.reached(enhancement_id, "synthesize")
+
+    (taken_in,) = await acme.submit(change("quite another problem"))
+    assert (taken_in.enhancement_id, taken_in.created) == (enhancement_id, False)
+    peers.synthesis.does.hold.set()
+    ended = await acme.ended(enhancement_id)
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert ended.ticket.description == "quite another problem"
+    assert written_about(peers) == ["The VPN at fw-01 drops.", "quite another problem"]
+    assert set(peers.synthesis.bought.values()) == {1}
+
+
+async def test_a_change_taken_in_while_running_posts_one_note(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    peers.synthesis.does.hold = asyncio.Event()
+    enhancement_id = await acme.submit_one("1")
+    await acme.reached(enhancement_id, "synthesize")
+    await acme.submit(change("quite another problem"))
+    peers.synthesis.does.hold.set()
+    await acme.ended(enhancement_id)
+
+    assert len(desk.requests["1"].notes) == 1
+    # Read from the tool again, since it is the tool that knows.
+    assert desk.calls.count("GET", "/requests/1") == 2
+
+
+@pytest.mark.usefixtures("unread")
+async def test_a_change_after_delivery_is_work_of_its_own(acme: Client) -> None:
+    first = await acme.ended(await acme.submit_one("1"))
+
+    (later,) = await acme.submit(change("it burns now"))
+
+    assert later.created
+    assert later.enhancement_id != first.id
+    assert (await acme.ended(later.enhancement_id)).ticket.description == "it burns now"
+
+
+async def test_a_change_that_leaves_the_content_alone_makes_nothing(acme: Client, desk: ServiceDesk) -> None:
+    """As the webhook does that our own note brings about."""
+    (first,) = await acme.submit(submission("1"))
+    await acme.ended(first.enhancement_id)
+    same = submission("1").ticket
+    same.status = "In Progress"
+
+    (answer,) = await acme.submit(submission("1", ticket=same, is_update=True))
+
+    assert (answer.enhancement_id, answer.created) == (first.enhancement_id, False)
+    assert len((await acme.page()).enhancements) == 1
+    assert len(desk.requests["1"].notes) == 1
+
+
+async def test_a_hint_at_nothing_new_ends_without_a_brief(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    first = await acme.ended(await acme.submit_one("1"))
+
+    (hint,) = await acme.submit(
+        submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
+    )
+    ended = await acme.ended(hint.enhancement_id)
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert [step.detail for step in ended.steps] == [f"nothing has changed since enhancement {first.id}"]
+    assert len(peers.synthesis.does.calls) == 1
+    assert len(desk.requests["1"].notes) == 1
+
+
+async def test_a_redelivered_change_is_known_however_late(acme: Client) -> None:
+    (first,) = await acme.submit(submission("1"))
+    (taken,) = await acme.submit(change("more", revision="r-more", delivery_id="d-more"))
+    await acme.ended(taken.enhancement_id)
+
+    by_state, by_delivery = await acme.submit(
+        change("more", revision="r-more", delivery_id="d-other"),
+        change("something else", revision="r-else", delivery_id="d-more"),
+    )
+
+    assert {by_state.enhancement_id, by_delivery.enhancement_id} == {taken.enhancement_id}
+    assert not by_state.created
+    assert not by_delivery.created
+    assert first.enhancement_id
+
+
+@pytest.mark.usefixtures("unread")
+async def test_changes_of_other_tickets_and_tenants_stay_apart(acme: Client, globex: Client) -> None:
+    one, other, theirs = await acme.submit(
+        change("a"), change("b", ticket_id="2"), change("c", tenant="globex")
+    )
+
+    assert len({one.enhancement_id, other.enhancement_id, theirs.enhancement_id}) == 3
+    assert one.created
+    assert other.created
+    assert theirs.created
+    assert (await globex.ended(theirs.enhancement_id)).ticket.description == "c"
+    assert (await acme.ended(one.enhancement_id)).ticket.description == "a"
+
+
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        ("Urgent", 1),
+        ("P1", 1),
+        ("1 - Critical", 1),
+        ("High", 2),
+        ("Priority 2", 2),
+        ("", 3),
+        ("whatever", 3),
+        ("Normal", 3),
+        ("Low", 4),
+        ("5", 5),
+    ],
+)
+async def test_the_tools_word_for_a_priority_is_understood(acme: Client, said: str, level: int) -> None:
+    ticket = submission("1").ticket
+    ticket.priority = said
+
+    enhancement_id = (await acme.submit(submission("1", ticket=ticket)))[0].enhancement_id
+
+    assert (await acme.get(enhancement_id)).priority == level
