@@ -1,11 +1,11 @@
 """What each word of a document weighs: the half of BM25 that is known when the document is written."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from retrieval.words import words
+from retrieval.words import Word, words
 
 VERSION: Final = 1
 """Of everything that decides what a document's words and weights are; weights of two versions do not mix."""
@@ -31,14 +31,24 @@ class Field:
 
 def weigh(fields: Iterable[Field]) -> dict[str, float]:
     """Weigh a document's lexemes, each between 0 and 1: more when frequent, less in a long document."""
+    return weigh_words((words(field.text[:_MAX_CHARACTERS]), field.weight) for field in fields)
+
+
+def weigh_words(fields: Iterable[tuple[Iterable[Word], float]]) -> dict[str, float]:
+    """Weigh the lexemes of a document whose fields have been cut into words."""
     counts: defaultdict[str, float] = defaultdict(float)
-    for field in fields:
-        for word in words(field.text[:_MAX_CHARACTERS]):
-            if word.lexeme in counts or len(counts) < _MAX_WORDS:
-                counts[word.lexeme] += field.weight
+    for cut, weight in fields:
+        for lexeme, _ in cut:
+            if lexeme in counts or len(counts) < _MAX_WORDS:
+                counts[lexeme] += weight
     length = sum(counts.values())
     halfway = _SATURATION * (1 - _LENGTH_DISCOUNT + _LENGTH_DISCOUNT * length / _USUAL_LENGTH)
     return {lexeme: count / (count + halfway) for lexeme, count in counts.items()}
+
+
+def lexemes(fields: Iterable[Field]) -> Collection[str]:
+    """What a document is found by, weighed or not."""
+    return weigh(fields).keys()
 
 
 def merged(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:

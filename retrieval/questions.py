@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from retrieval.documents import TITLE_WEIGHT, Field, weigh
+from retrieval.documents import TITLE_WEIGHT, weigh_words
 from retrieval.words import words
 
 CANDIDATE_BUDGET: Final = 3_000
@@ -15,6 +15,8 @@ _MAX_TERMS: Final = 32
 _SUBJECT_COUNTS: Final = 3.0
 _SUBJECT_CHARACTERS: Final = 4_096
 _DESCRIPTION_CHARACTERS: Final = 1_500
+# More than floating point loses, and the single precision of kept weights.
+_ROUNDING: Final = 1e-6
 # Added to what a verbatim copy would score. It keeps one shared word of a short question from looking sure.
 _DOUBT: Final = 10.0
 
@@ -68,6 +70,10 @@ class Plan:
         """
         return min(1.0, max(0.0, summed / self.sure))
 
+    def sum_of(self, score: float) -> float:
+        """What a document's sum must be at least to be read as this score; a hair less than exactly that."""
+        return score * self.sure * (1 - _ROUNDING)
+
     def matched(self, lexemes: Collection[str]) -> tuple[str, ...]:
         """Name the words found in a document as the question spells them, the weightiest first."""
         return tuple(dict.fromkeys(self.shown[each] for each in self.weights if each in lexemes))
@@ -75,14 +81,14 @@ class Plan:
 
 def read(subject: str, description: str) -> Question:
     """Take the words of a question. Only the beginning of the description is weighed."""
-    subject, description = subject[:_SUBJECT_CHARACTERS], description[:_DESCRIPTION_CHARACTERS]
+    cut = tuple(words(subject[:_SUBJECT_CHARACTERS])), tuple(words(description[:_DESCRIPTION_CHARACTERS]))
     counts: dict[str, float] = {}
     shown: dict[str, str] = {}
-    for text, times in ((subject, _SUBJECT_COUNTS), (description, 1.0)):
-        for word in words(text):
+    for part, times in zip(cut, (_SUBJECT_COUNTS, 1.0), strict=True):
+        for word in part:
             counts[word.lexeme] = counts.get(word.lexeme, 0.0) + times
             shown.setdefault(word.lexeme, word.shown)
-    return Question(counts, weigh([Field(subject, TITLE_WEIGHT), Field(description)]), shown)
+    return Question(counts, weigh_words(zip(cut, (TITLE_WEIGHT, 1.0), strict=True)), shown)
 
 
 def plan(question: Question, frequencies: Frequencies) -> Plan | None:

@@ -11,16 +11,13 @@ import snowballstemmer
 
 LONGEST_WORD: Final = 64
 """Longer runs are base64, hashes and minified code: nobody searches for them."""
-# Nor is there much use in remembering what is in these.
-_LONGEST_KNOWN: Final = 24
 
 # Scripts written without spaces. Two neighbouring characters are the usual stand-in for a word there.
 _UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD: Final = re.compile(rf"[{_UNSPACED}]++|[^\W_{_UNSPACED}]++")
 # Host names, addresses, versions, error codes. Possessive, so that a long run is looked at once.
 _NAME: Final = re.compile(r"(?<![^\W_])[^\W_]++(?:[-._:][^\W_]++)++")
-_DIGIT: Final = re.compile(r"[0-9]")
-_IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
+_PAIRED: Final = re.compile(f"[{_UNSPACED}]")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z][a-z])")
 _STOP_WORDS: Final = frozenset(
     """
@@ -59,57 +56,36 @@ _stemmer: Final = _Stemmer()
 def words(text: str) -> Iterator[Word]:
     """Yield the words that carry meaning; names such as `fra-prn-02` also whole, CamelCase also in parts."""
     normal = unicodedata.normalize("NFKC", text)
-    yield from _names(normal)
+    for name in _NAME.findall(normal):
+        folded = name.casefold()
+        if len(folded) <= LONGEST_WORD and any(map(str.isdigit, folded)):
+            yield Word(folded, name)
     for run in _WORD.findall(normal):
-        yield from _words_of(run)
+        if run.isascii() or not _PAIRED.match(run):
+            # Only what can be a word is worth remembering.
+            yield from _remembered(run) if len(run) <= LONGEST_WORD else _of_run(run)
+        else:
+            yield from _pairs(run)
 
 
 def lexemes(text: str) -> frozenset[str]:
     """What of those words is compared, each once."""
-    normal = unicodedata.normalize("NFKC", text)
-    runs = set(_WORD.findall(normal))
-    long = {run for run in runs if len(run) > _LONGEST_KNOWN}
-    return frozenset(name.lexeme for name in _names(normal)).union(
-        *map(_known_lexemes_of, runs - long),
-        *(_lexemes_of(run) for run in long),
-    )
+    return frozenset(word.lexeme for word in words(text))
 
 
-def _names(normal: str) -> Iterator[Word]:
-    if normal.isascii() and not _DIGIT.search(normal):
-        return
-    for match in _NAME.finditer(normal):
-        name = match.group()
-        folded = name.casefold()
-        if len(folded) <= LONGEST_WORD and any(character.isdigit() for character in folded):
-            yield Word(folded, name)
-
-
-def _lexemes_of(run: str) -> frozenset[str]:
-    return frozenset(word.lexeme for word in _words_of(run))
-
-
-@lru_cache(maxsize=20_000)
-def _known_lexemes_of(run: str) -> frozenset[str]:
-    """Texts use the same words over and over, and stemming one takes far longer than looking it up."""
-    return _lexemes_of(run)
-
-
-def _words_of(run: str) -> Iterator[Word]:
-    if _IS_UNSPACED.match(run):
-        yield from _pairs(run)
-        return
-    yield from _word(run)
+def _of_run(run: str) -> tuple[Word, ...]:
     parts = _CAMEL.split(run)
-    if len(parts) > 1:
-        for part in parts:
-            yield from _word(part)
+    runs = (run, *parts) if len(parts) > 1 else (run,)
+    return tuple(Word(_stemmer.stem(folded), part) for part in runs if (folded := _folded(part)))
 
 
-def _word(run: str) -> Iterator[Word]:
+_remembered: Final = lru_cache(maxsize=32_768)(_of_run)
+
+
+def _folded(run: str) -> str:
+    """Nothing, where the run says nothing."""
     folded = run.casefold()
-    if len(folded) <= LONGEST_WORD and folded not in _STOP_WORDS:
-        yield Word(_stem(folded), run)
+    return "" if len(folded) > LONGEST_WORD or folded in _STOP_WORDS else folded
 
 
 def _pairs(run: str) -> Iterator[Word]:
@@ -118,8 +94,3 @@ def _pairs(run: str) -> Iterator[Word]:
     for start in range(len(run) - 1):
         pair = run[start : start + 2]
         yield Word(pair, pair)
-
-
-@lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    return _stemmer.stem(word)

@@ -118,3 +118,8 @@ def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str]) -> 
         boosts.append("resolved")
         score *= _RESOLVED
     return Ranked(candidate.key, score=min(1.0, score), lexical=lexical, boosts=tuple(boosts))
+
+
+def least_lexical(score: float) -> float:
+    """What a candidate's words must earn for every boost together to lift it to this score."""
+    return score / (_SAME_ASSET * _RESOLVED)

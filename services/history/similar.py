@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from retrieval.questions import plan, read
+from retrieval.questions import Plan, plan, read
 from services.history import telemetry
-from services.history.model import RELEVANCE_FLOOR, Similar, TicketReference, ranked
-from services.history.store import TenantTickets
+from services.history.model import RELEVANCE_FLOOR, Ranked, Similar, TicketReference, least_lexical, ranked
+from services.history.store import Searching, TenantTickets
 from services.runtime.telemetry import span
 
 # Those that boosts may still lift into the answer.
@@ -29,11 +29,30 @@ async def find_similar(tickets: TenantTickets, search: Search) -> list[Similar]:
     question = read(search.subject, search.description)
     if not question.lexemes:
         return []
-    planned = plan(question, await tickets.frequencies(question.lexemes))
-    if planned is None:
-        return []
+    async with tickets.searching() as index:
+        planned = plan(question, await index.frequencies(question.lexemes))
+        if planned is None:
+            return []
+        results = await _best(index, planned, search)
+        if not results:
+            return []
+        details = await index.details([result.key for result in results], planned.weights.keys())
+    return [
+        Similar(ticket, result, planned.matched(lexemes))
+        for result in results
+        # One deleted since is no longer evidence.
+        if result.key in details
+        for ticket, lexemes in [details[result.key]]
+    ]
+
+
+async def _best(index: Searching, planned: Plan, search: Search) -> list[Ranked]:
     with span(telemetry.CANDIDATES_SPAN):
-        candidates = await tickets.candidates(planned, limit=_CANDIDATES + len(search.exclude))
+        candidates = await index.candidates(
+            planned,
+            least=planned.sum_of(least_lexical(search.min_score)),
+            limit=_CANDIDATES + len(search.exclude),
+        )
     assets = {asset.casefold() for asset in search.assets}
     results = [
         ranked(candidate, lexical=planned.score(candidate.summed), assets=assets)
@@ -42,12 +61,4 @@ async def find_similar(tickets: TenantTickets, search: Search) -> list[Similar]:
     ]
     results = [result for result in results if result.score >= search.min_score]
     results.sort(key=lambda result: -result.score)
-    results = results[: search.limit]
-    details = await tickets.details([result.key for result in results], planned.weights.keys())
-    return [
-        Similar(ticket, result, planned.matched(lexemes))
-        for result in results
-        # One deleted since is no longer evidence.
-        if result.key in details
-        for ticket, lexemes in [details[result.key]]
-    ]
+    return results[: search.limit]

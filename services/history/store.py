@@ -1,6 +1,7 @@
 """One tenant's tickets in PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -142,48 +143,11 @@ class TenantTickets:
             await self._unindex(connection, [_key(row) for row in rows])
         return bool(rows)
 
-    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+    @asynccontextmanager
+    async def searching(self) -> AsyncIterator["Searching"]:
+        """One transaction for what one search reads."""
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                "select lexeme, tickets from history.lexeme_counts where lexeme = any($1::text[])",
-                ["", *lexemes],
-            )
-        documents: dict[str, int] = {row["lexeme"]: row["tickets"] for row in rows}
-        return Frequencies(corpus=documents.pop("", 0), documents=documents)
-
-    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
-        """Find the tickets whose words add up to most, best first."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                "select source, ticket_id, summed, assets, has_resolution"
-                " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4)"
-                " join history.tickets using (source, ticket_id)"
-                " order by summed desc, source, ticket_id",
-                list(plan.seeds),
-                sparse_vector(plan.weights),
-                VERSION,
-                limit,
-            )
-        return [
-            Candidate(_key(row), row["summed"], tuple(row["assets"]), row["has_resolution"]) for row in rows
-        ]
-
-    async def details(
-        self, keys: Sequence[TicketKey], lexemes: Collection[str]
-    ) -> dict[TicketKey, tuple[Ticket, frozenset[str]]]:
-        """Read tickets, each with those of the lexemes that it is found by."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                f"select {_COLUMNS}, array("  # noqa: S608 - constants
-                "   select unnest(tsvector_to_array(lexemes)) intersect select unnest($3::text[])"
-                " ) as found from unnest($1::text[], $2::text[]) as wanted (source, ticket_id)"
-                " join history.tickets using (source, ticket_id)"
-                " join history.ticket_search using (tenant_id, source, ticket_id)",
-                [key.source for key in keys],
-                [key.id for key in keys],
-                list(lexemes),
-            )
-        return {_key(row): (_ticket(row), frozenset(row["found"])) for row in rows}
+            yield Searching(connection)
 
     async def _become_writer(self, connection: Connection) -> None:
         """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""
@@ -208,6 +172,52 @@ class TenantTickets:
     async def _unindex(self, connection: Connection, keys: Sequence[TicketKey]) -> None:
         if keys:
             await connection.execute(_UNINDEX, [key.source for key in keys], [key.id for key in keys])
+
+
+class Searching:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+        rows = await self._connection.fetch(
+            "select lexeme, tickets from history.lexeme_counts where lexeme = any($1::text[])",
+            ["", *lexemes],
+        )
+        documents: dict[str, int] = {row["lexeme"]: row["tickets"] for row in rows}
+        return Frequencies(corpus=documents.pop("", 0), documents=documents)
+
+    async def candidates(self, plan: Plan, *, least: float, limit: int) -> list[Candidate]:
+        """Find the tickets whose words add up to most, and to `least` at least, best first."""
+        rows = await self._connection.fetch(
+            "select source, ticket_id, summed, assets, has_resolution"
+            " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4)"
+            " join history.tickets using (source, ticket_id)"
+            " where summed >= $5 order by summed desc, source, ticket_id",
+            list(plan.seeds),
+            sparse_vector(plan.weights),
+            VERSION,
+            limit,
+            least,
+        )
+        return [
+            Candidate(_key(row), row["summed"], tuple(row["assets"]), row["has_resolution"]) for row in rows
+        ]
+
+    async def details(
+        self, keys: Sequence[TicketKey], lexemes: Collection[str]
+    ) -> dict[TicketKey, tuple[Ticket, frozenset[str]]]:
+        """Read tickets, each with those of the lexemes that it is found by."""
+        rows = await self._connection.fetch(
+            f"select {_COLUMNS}, array("  # noqa: S608 - constants
+            "   select unnest(tsvector_to_array(lexemes)) intersect select unnest($3::text[])"
+            " ) as found from unnest($1::text[], $2::text[]) as wanted (source, ticket_id)"
+            " join history.tickets using (source, ticket_id)"
+            " join history.ticket_search using (tenant_id, source, ticket_id)",
+            [key.source for key in keys],
+            [key.id for key in keys],
+            list(lexemes),
+        )
+        return {_key(row): (_ticket(row), frozenset(row["found"])) for row in rows}
 
 
 def _json(rows: Iterable[Mapping[str, object]]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retrieval.documents import weigh
+from retrieval.documents import lexemes
 from retrieval.questions import plan, read
 from services.knowledge import telemetry
 from services.knowledge.model import RELEVANCE_FLOOR, Answer, fields
@@ -24,25 +24,28 @@ async def find_answers(articles: TenantArticles, search: Search) -> list[Answer]
     question = read(search.subject, search.description)
     if not question.lexemes:
         return []
-    planned = plan(question, await articles.frequencies(question.lexemes))
-    if planned is None:
-        return []
-    with span(telemetry.CANDIDATES_SPAN):
-        candidates = await articles.candidates(planned, limit=search.limit)
-    scores = {candidate.key: planned.score(candidate.summed) for candidate in candidates}
-    relevant = [key for key, score in scores.items() if score >= search.min_score]
-    read_passages = await articles.read_passages(relevant)
-    around = await articles.surroundings(relevant) if search.with_surroundings else {}
+    async with articles.searching() as index:
+        planned = plan(question, await index.frequencies(question.lexemes))
+        if planned is None:
+            return []
+        with span(telemetry.CANDIDATES_SPAN):
+            candidates = await index.candidates(planned, limit=search.limit)
+        scores = {candidate.key: planned.score(candidate.summed) for candidate in candidates}
+        relevant = [key for key, score in scores.items() if score >= search.min_score]
+        if not relevant:
+            return []
+        found = await index.read(relevant, with_surroundings=search.with_surroundings)
     return [
         Answer(
             article,
             passage,
             score=scores[key],
-            matched=planned.matched(weigh(fields(article, passage)).keys()),
-            surroundings=tuple(around.get(key, ())),
+            matched=planned.matched(lexemes(fields(article, passage))),
+            surroundings=tuple(passages.values()),
         )
         for key in relevant
         # One replaced since is no longer evidence.
-        if key in read_passages
-        for article, passage in [read_passages[key]]
+        if key in found
+        for article, passages in [found[key]]
+        if (passage := passages.pop(key.position, None))
     ]

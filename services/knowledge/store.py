@@ -1,6 +1,7 @@
 """One tenant's articles in PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -156,71 +157,11 @@ class TenantArticles:
             await self._forget_passages(connection, [_key(row) for row in rows])
         return bool(rows)
 
-    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+    @asynccontextmanager
+    async def searching(self) -> AsyncIterator["Searching"]:
+        """One transaction for what one search reads."""
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                "select lexeme, articles from knowledge.lexeme_counts where lexeme = any($1::text[])",
-                ["", *lexemes],
-            )
-        documents: dict[str, int] = {row["lexeme"]: row["articles"] for row in rows}
-        return Frequencies(corpus=documents.pop("", 0), documents=documents)
-
-    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
-        """Find the articles whose words add up to most, best first, each with its best passage."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                "select source, article_id, position, summed"
-                " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5)",
-                list(plan.seeds),
-                sparse_vector(plan.weights),
-                VERSION,
-                ARTICLE_SHARE,
-                limit,
-            )
-        return [Candidate(_passage_key(row), row["summed"]) for row in rows]
-
-    async def read_passages(self, keys: Sequence[PassageKey]) -> dict[PassageKey, tuple[Article, Passage]]:
-        """Read passages, each with its article's name."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                f"select {_NAME_COLUMNS}, position, headings, anchor, passages.body"  # noqa: S608 - a constant
-                " from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)"
-                " join knowledge.articles using (source, article_id)"
-                " join knowledge.passages using (tenant_id, source, article_id, position)",
-                [key.article.source for key in keys],
-                [key.article.id for key in keys],
-                [key.position for key in keys],
-            )
-        return {
-            _passage_key(row): (
-                _article(row),
-                Passage(tuple(row["headings"]), row["anchor"], row["body"]),
-            )
-            for row in rows
-        }
-
-    async def surroundings(self, keys: Sequence[PassageKey]) -> dict[PassageKey, list[Passage]]:
-        """Read the passages around these in their articles, in order."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                """
-                select source, article_id, wanted.position, around.headings, around.anchor, around.body
-                from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)
-                join knowledge.passages as around using (source, article_id)
-                where around.position between wanted.position - $4 and wanted.position + $4
-                    and around.position <> wanted.position
-                order by around.position
-                """,
-                [key.article.source for key in keys],
-                [key.article.id for key in keys],
-                [key.position for key in keys],
-                _SURROUNDING_PASSAGES,
-            )
-        found: dict[PassageKey, list[Passage]] = {}
-        for row in rows:
-            passage = Passage(tuple(row["headings"]), row["anchor"], row["body"])
-            found.setdefault(_passage_key(row), []).append(passage)
-        return found
+            yield Searching(connection)
 
     async def _become_writer(self, connection: Connection) -> None:
         """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""
@@ -241,6 +182,57 @@ class TenantArticles:
         gone = [key.source for key in keys], [key.id for key in keys]
         for table in _PASSAGE_TABLES:
             await connection.execute(f"delete from knowledge.{table} as cut {_GONE}", *gone)  # noqa: S608
+
+
+class Searching:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
+        rows = await self._connection.fetch(
+            "select lexeme, articles from knowledge.lexeme_counts where lexeme = any($1::text[])",
+            ["", *lexemes],
+        )
+        documents: dict[str, int] = {row["lexeme"]: row["articles"] for row in rows}
+        return Frequencies(corpus=documents.pop("", 0), documents=documents)
+
+    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
+        """Find the articles whose words add up to most, best first, each with its best passage."""
+        rows = await self._connection.fetch(
+            "select source, article_id, position, summed"
+            " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5)",
+            list(plan.seeds),
+            sparse_vector(plan.weights),
+            VERSION,
+            ARTICLE_SHARE,
+            limit,
+        )
+        return [Candidate(_passage_key(row), row["summed"]) for row in rows]
+
+    async def read(
+        self, keys: Sequence[PassageKey], *, with_surroundings: bool
+    ) -> dict[PassageKey, tuple[Article, dict[int, Passage]]]:
+        """Read passages and those around them, by position and in order, each with its article's name."""
+        rows = await self._connection.fetch(
+            f"select {_NAME_COLUMNS}, wanted.position,"  # noqa: S608 - a constant
+            " around.position as at, around.headings, around.anchor, around.body"
+            " from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)"
+            " join knowledge.articles using (source, article_id)"
+            " join knowledge.passages as around using (tenant_id, source, article_id)"
+            " where around.position between wanted.position - $4 and wanted.position + $4"
+            " order by around.position",
+            [key.article.source for key in keys],
+            [key.article.id for key in keys],
+            [key.position for key in keys],
+            _SURROUNDING_PASSAGES if with_surroundings else 0,
+        )
+        found: dict[PassageKey, tuple[Article, dict[int, Passage]]] = {}
+        for row in rows:
+            key = _passage_key(row)
+            if key not in found:
+                found[key] = _article(row), {}
+            found[key][1][row["at"]] = Passage(tuple(row["headings"]), row["anchor"], row["body"])
+        return found
 
 
 def _json(rows: Iterable[Mapping[str, object]]) -> str:

@@ -42,7 +42,7 @@ class Held(Enum):
 class Ledger:
     """Finished language-model calls, each tenant's own, and who is buying which one now.
 
-    Each of the methods but `usage` is one function of the database: a transaction in one round trip.
+    Each of the methods but `usage` is one function of the database: one round trip in its transaction.
     """
 
     def __init__(self, database: Database, *, lease: timedelta) -> None:
@@ -51,7 +51,7 @@ class Ledger:
 
     async def find(self, order: Order) -> Call | None:
         """The call recorded for this order; `RequestIdReused` when it was another order's."""
-        async with self._database.single_statement() as connection:
+        async with self._database.tenant(order.tenant) as connection:
             row = await connection.fetchrow(
                 "select * from synthesis.find_call($1, $2)", order.tenant, order.request_id
             )
@@ -62,7 +62,7 @@ class Ledger:
 
         `RequestIdReused` when it was, or is being made, for another order.
         """
-        async with self._database.single_statement() as connection:
+        async with self._database.tenant(order.tenant) as connection:
             row = await connection.fetchrow(
                 "select * from synthesis.claim_purchase($1, $2, $3, $4, $5)",
                 *_key(order, purchase),
@@ -82,7 +82,7 @@ class Ledger:
 
     async def renew(self, order: Order, purchase: PurchaseId) -> None:
         """Put off the end of the lease; nothing happens where somebody has taken over."""
-        async with self._database.single_statement() as connection:
+        async with self._database.tenant(order.tenant) as connection:
             await connection.execute(
                 "select synthesis.renew_purchase($1, $2, $3, $4, $5)", *_key(order, purchase), self._lease
             )
@@ -104,7 +104,7 @@ class Ledger:
         `RequestIdReused` when that was another order's. Safe to repeat.
         """
         usage, provenance = call.answer.usage, call.provenance
-        async with self._database.single_statement() as connection:
+        async with self._database.tenant(order.tenant) as connection:
             row = await connection.fetchrow(
                 """
                 select * from synthesis.record_purchase(

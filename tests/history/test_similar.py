@@ -116,6 +116,23 @@ async def test_what_dossier_wrote_is_kept_but_never_evidence(acme: Client, ours:
     assert (await acme.get("1")).title == ours.title
 
 
+async def test_a_ticket_that_only_its_boosts_lift_to_the_floor_is_found(acme: Client) -> None:
+    await fill(acme)
+    text = "Label printer prints empty labels"
+    await acme.import_(
+        PastTicket(id="plain", title=text),
+        PastTicket(id="both", title=text, resolution="Calibrated", assets=["prn-02"]),
+    )
+    best, *_ = await acme.search(asks(text, assets=["PRN-02"]))
+
+    at_the_floor = await acme.search(asks(text, assets=["PRN-02"], min_score=best.score))
+    above_it = await acme.search(asks(text, assets=["PRN-02"], min_score=best.score + 1e-4))
+
+    assert best.explanation.lexical_score < best.score < 1
+    assert [result.ticket.id for result in at_the_floor] == ["both"]
+    assert above_it == []
+
+
 async def test_a_resolution_that_is_dossiers_own_note_solves_nothing(acme: Client) -> None:
     await fill(acme)
     await acme.record(

@@ -76,7 +76,7 @@ async def test_a_permit_is_free_again_when_the_oldest_is_a_minute_old(
     for _ in range(3):
         await pace.take(ACME)
     with redis.Redis.from_url(redis_url) as client:
-        oldest = int(client.lindex(ACME.key("permits"), -1))  # type: ignore[arg-type]
+        oldest = int(client.lindex(ACME.key("permits"), -1))
         client.lset(ACME.key("permits"), -1, str(oldest - 60_000))
 
     await pace.take(ACME)
@@ -164,10 +164,10 @@ async def test_every_key_is_the_tenants(another: NewPace, redis_url: str) -> Non
 
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         names = client.keys()
-        assert len(names) == 3  # type: ignore[arg-type]
-        for name in names:  # type: ignore[union-attr]
+        assert len(names) == 3
+        for name in names:
             assert name.startswith("dossier:orchestrator:acme:")
-            assert client.ttl(name) > 0  # type: ignore[operator]
+            assert client.ttl(name) > 0
 
 
 async def test_a_permit_is_one_command_of_redis(another: NewPace, redis_url: str) -> None:
@@ -179,7 +179,7 @@ async def test_a_permit_is_one_command_of_redis(another: NewPace, redis_url: str
         await pace.take(UNLIMITED)
         calls = client.info("commandstats")
     # What the script itself calls is counted too, but is no round trip.
-    sent = {name.removeprefix("cmdstat_"): each["calls"] for name, each in calls.items()}  # type: ignore[union-attr]
+    sent = {name.removeprefix("cmdstat_"): each["calls"] for name, each in calls.items()}
     assert sent["evalsha"] == 2
     assert sent.keys().isdisjoint({"eval", "script|load", "get"})
 

@@ -116,3 +116,11 @@ def test_a_vector_lists_each_position_once_in_order() -> None:
     assert positions == sorted(set(positions))
     assert all(1 <= position <= DIMENSIONS for position in positions)
     assert sparse_vector({}) == f"{{}}/{DIMENSIONS}"
+
+
+@pytest.mark.parametrize("score", [0.0, 0.16, 0.5, 1.0])
+def test_the_sum_that_a_score_needs_is_read_as_that_score(score: float) -> None:
+    made = planned("Label printer prints empty labels", label=3, printer=40, print=50)
+
+    assert made.score(made.sum_of(score)) == pytest.approx(score, rel=1e-5)
+    assert made.sum_of(score) <= score * made.sure

@@ -96,21 +96,20 @@ async def test_a_tenant_set_for_the_session_by_mistake_does_not_follow_either(da
     assert await bodies(database, None) == []
 
 
-async def test_the_tenant_does_not_follow_even_where_a_pooler_keeps_the_session(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def not_here(*_: object, **__: object) -> None:
-        """In transaction mode the reset reaches some other server connection."""
-
-    monkeypatch.setattr(asyncpg.Connection, "reset", not_here)
-    await write(database, "acme", "a")
-    assert await bodies(database, None) == []
-
-
-@pytest.mark.parametrize("tenant", ["o'brien", "a'; drop table note; --", "ÄÖ", "$1"])
-async def test_a_tenants_name_is_data(database: Database, tenant: str) -> None:
+@pytest.mark.parametrize(
+    "tenant", ["o'brien", "a'; drop table note; --", r"a\'; drop table note; --", r"back\slash\n", "ÄÖ", "$1"]
+)
+@pytest.mark.parametrize("strings", ["on", "off"])
+async def test_a_tenants_name_is_data(database: Database, tenant: str, strings: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(f"set standard_conforming_strings = {strings}")
     await write(database, tenant, "kept")
     assert await bodies(database, tenant) == ["kept"]
+
+
+async def test_a_tenants_name_with_a_nul_reaches_no_database(database: Database) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        await bodies(database, "acme\0globex")
 
 
 async def test_work_is_done_as_the_services_role(database: Database) -> None:

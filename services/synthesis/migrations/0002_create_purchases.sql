@@ -63,8 +63,7 @@ create policy surplus_calls_of_tenant on synthesis.surplus_calls to dossier_synt
 grant select, insert, update, delete on synthesis.purchases to dossier_synthesis;
 grant select, insert on synthesis.prompts, synthesis.surplus_calls to dossier_synthesis;
 
--- The functions run as the caller, whom row-level security binds, and confine themselves to the tenant: each is
--- a whole transaction in one round trip.
+-- The functions run as the caller, whom row-level security binds: each is one round trip.
 
 create function synthesis.find_call(for_tenant text, for_request text) returns table (
     content_hash bytea,
@@ -83,7 +82,6 @@ language plpgsql
 as $$
 #variable_conflict use_column
 begin
-    perform set_config('dossier.tenant', for_tenant, true);
     return query
     select c.content_hash, c.model, c.prompt_version, coalesce(p.instructions, ''), c.release, c.answer, c.finish,
            c.prompt_tokens, c.completion_tokens, c.cost, c.estimated
@@ -166,7 +164,6 @@ create function synthesis.renew_purchase(
 language plpgsql
 as $$
 begin
-    perform set_config('dossier.tenant', for_tenant, true);
     perform set_config('synchronous_commit', 'off', true);
     insert into synthesis.purchases as p (tenant_id, request_id, purchase_id, content_hash, lease_end)
     values (for_tenant, for_request, as_purchase, with_content, clock_timestamp() + lease)
@@ -209,7 +206,6 @@ language plpgsql
 as $$
 #variable_conflict use_column
 begin
-    perform set_config('dossier.tenant', for_tenant, true);
     insert into synthesis.prompts (tenant_id, prompt_version, instructions)
     values (for_tenant, of_prompt_version, with_instructions)
     on conflict do nothing;
