@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, Literal, Protocol
 
 import asyncpg
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cli.standins.loopback import cut
@@ -31,17 +33,25 @@ class Stop(Protocol):
         ...
 
 
+class AtOnce:
+    """Nowhere: what has just been accepted may have been taken up or not."""
+
+    async def reached(self) -> None:
+        return
+
+    async def go_on(self) -> None:
+        return
+
+
 class InPeer:
     """A service has been asked and has not answered."""
 
-    def __init__(self, behaviour: Behaviour, *, call: int = 1) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
-        self._call = call
         self._hold = behaviour.hold = asyncio.Event()
-        behaviour.hold_from = call
 
     async def reached(self) -> None:
-        await until(lambda: len(self._behaviour.calls) >= self._call)
+        await until(lambda: bool(self._behaviour.calls))
 
     async def go_on(self) -> None:
         self._hold.set()
@@ -69,9 +79,12 @@ class Door:
 
         match held.where:
             case "way in, lands":
+                # All of it is here, or its sender's end would be noticed first.
+                body = await Request(scope, receive).body()
                 held.arrived.set()
                 await held.released.wait()
-                await self._tool(scope, receive, send)
+                await self._tool(scope, partial(_whole, body), send)
+                held.done.set()
             case "way in, lost":
                 held.arrived.set()
                 await held.released.wait()
@@ -82,6 +95,10 @@ class Door:
                 held.arrived.set()
 
 
+async def _whole(body: bytes) -> Message:
+    return {"type": "http.request", "body": body}
+
+
 class AtTool:
     """The next such request is at the ticketing tool's door, or its reply is."""
 
@@ -89,6 +106,7 @@ class AtTool:
         self.where: Final = where
         self.arrived = asyncio.Event()
         self.released = asyncio.Event()
+        self.done = asyncio.Event()
         self._method = method
         self._path = path
         door.held = self
@@ -102,6 +120,8 @@ class AtTool:
 
     async def go_on(self) -> None:
         self.released.set()
+        if self.where == "way in, lands":
+            await self.done.wait()
 
 
 class InCommit:

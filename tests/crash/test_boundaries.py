@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from cli.standins.servicedesk_plus import Fault
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED
-from tests.crash.stops import AtTool, InPeer, Stop, Where, commits_held
+from tests.crash.stops import AtOnce, AtTool, InPeer, Stop, Where, commits_held
 from tests.crash.world import World, world_of
 from tests.orchestrator.peers import Behaviour, Peers
 from tests.orchestrator.process import OrchestratorProcess
@@ -36,8 +36,8 @@ class Boundary:
 Stopping = Callable[[World, str], AbstractAsyncContextManager[Stop]]
 
 
-def asking(peer: Callable[[Peers], Behaviour], *, call: int = 1) -> Stopping:
-    return lambda world, _: nullcontext(InPeer(peer(world.peers), call=call))
+def asking(peer: Callable[[Peers], Behaviour]) -> Stopping:
+    return lambda world, _: nullcontext(InPeer(peer(world.peers)))
 
 
 def at_tool(method: str, path: str, *, where: Where) -> Stopping:
@@ -58,8 +58,9 @@ async def reply_lost(world: World, ticket: str) -> AsyncIterator[Stop]:
 
 
 BOUNDARIES: Final = {
-    "before it is gathered": Boundary(asking(lambda peers: peers.tenants.does), 1),
-    "the ticket is read again": Boundary(at_tool("GET", "", where="way out"), 1),
+    "it is accepted": Boundary(lambda *_: nullcontext(AtOnce()), 1),
+    "the ticket is asked for": Boundary(at_tool("GET", "", where="way in, lost"), 1),
+    "the ticket is read": Boundary(at_tool("GET", "", where="way out"), 1),
     "history is asked": Boundary(asking(lambda peers: peers.history.does), 2),
     "knowledge is asked": Boundary(asking(lambda peers: peers.knowledge.does), 2),
     "the network is asked": Boundary(asking(lambda peers: peers.network.does), 2),
@@ -69,7 +70,6 @@ BOUNDARIES: Final = {
     "the brief is asked for": Boundary(asking(lambda peers: peers.synthesis.does), 1),
     "written, and the commit is lost": Boundary(commit(WRITTEN, lost=True), 1),
     "written, and committed without its knowing": Boundary(commit(WRITTEN, lost=False), 1),
-    "before it is delivered": Boundary(asking(lambda peers: peers.tenants.does, call=2), 1),
     "the note is on its way and never lands": Boundary(at_tool("POST", "/notes", where="way in, lost"), 1),
     "the note is on its way and lands afterwards": Boundary(
         at_tool("POST", "/notes", where="way in, lands"), 1

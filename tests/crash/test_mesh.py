@@ -1,18 +1,19 @@
-"""Every process of the mesh is killed at seeded moments while tickets are in flight.
+"""The whole mesh, among stand-ins that count: killed at seeded moments, and told everything ten times.
 
-Another seed, or several: `DOSSIER_CRASH_SEEDS="17 18" pytest tests/crash/test_random_kills.py`.
+Other seeds: `DOSSIER_CRASH_SEEDS="17 18" pytest tests/crash/test_mesh.py`.
 """
 
 import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from typing import Final
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -24,7 +25,7 @@ from cli.standins.servicedesk_plus import running as tool_running
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED, Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
-from tests.crash.clients import Client, Ticket, created, desk_with, send_all
+from tests.crash.clients import Client, Ticket, created, deliver, desk_with, send_all
 from tests.crash.counts import Findings, findings, noted
 from tests.crash.kills import KINDS, carry_out, planned
 from tests.crash.model import CountingModel
@@ -78,25 +79,37 @@ async def test_whatever_is_killed_every_ticket_taken_gets_one_note_and_none_is_p
 
         deaths, _ = await asyncio.gather(carry_out(instance, kills), send_all(tickets, moments))
         await noted(tickets, within_seconds=SETTLING_SECONDS)
-        unfinished = await asyncio.gather(*(settled(instance, client) for client in clients))
+        unfinished = await asyncio.gather(*(settled(instance, client, tickets) for client in clients))
 
-        print(
-            "STORY",
-            [(d.name, round((d.back or 0) - d.at, 2)) for d in deaths],
-            "calls",
-            sum(map(len, purchases.values())),
-            "twice",
-            sum(len(v) > 1 for v in purchases.values()),
-            "retried",
-            sum(len(t.statuses) > 1 for t in tickets),
-            sorted({s for t in tickets for s in t.statuses}),
-        )
         found = findings(tickets, purchases, deaths)
         story = f"seed {seed}\nplanned: {kills}\nhappened: {deaths}\n{unfinished=}"
         assert found == Findings(), story
         assert unfinished == [[]] * TENANTS, story
         assert {death.name for death in deaths} == set(KINDS)
         assert sum(1 for ticket in tickets if purchases[ticket.case]) > len(tickets) / 2
+
+
+async def test_a_webhook_sent_ten_times_at_once_and_again_later_is_one_enhancement_one_note_one_purchase(
+    instance: Instance, model: tuple[CountingModel, str]
+) -> None:
+    desk = desk_with(3, case="case-again")
+    async with tool_running(desk) as url, httpx.AsyncClient(timeout=30, trust_env=False) as http:
+        client = await created(instance, "again", desk, desk_url=url)
+        tickets = [
+            Ticket(client, "1", "case-again-1", is_hint=False),
+            Ticket(client, "2", "case-again-2", is_hint=True),
+            Ticket(client, "3", "case-again-3", is_hint=False, delivery_id=""),
+        ]
+
+        await asyncio.gather(*(deliver(http, ticket) for ticket in tickets * 10))
+        await noted(tickets, within_seconds=SETTLING_SECONDS)
+        await asyncio.gather(*(deliver(http, ticket) for ticket in tickets * 10))
+        unfinished = await settled(instance, client, tickets)
+
+    assert [sorted(ticket.statuses) for ticket in tickets] == [[*[200] * 19, 202]] * 3
+    assert unfinished == []
+    assert findings(tickets, model[0].purchases, []) == Findings()
+    assert [len(model[0].purchases[ticket.case]) for ticket in tickets] == [1, 1, 1]
 
 
 async def client_of(instance: Instance, tools: AsyncExitStack, *, tenant: str) -> Client:
@@ -114,15 +127,19 @@ def ticket_of(client: Client, number: int, dice: Random) -> Ticket:
     return Ticket(client, str(number), case, is_hint=dice.random() < 0.2)
 
 
-async def settled(instance: Instance, client: Client) -> list[str]:
+async def settled(instance: Instance, client: Client, tickets: Sequence[Ticket]) -> list[str]:
     """Wait until nothing is under way any more; what then did not end well, or is one too many."""
     deadline = time.monotonic() + SETTLING_SECONDS
     enhancements = await every(instance, client)
     while any(each.state not in ENDED for each in enhancements) and time.monotonic() < deadline:
         await asyncio.sleep(0.2)
         enhancements = await every(instance, client)
-    extra = [f"{len(enhancements)} enhancements"] if len(enhancements) != TICKETS_EACH else []
-    return extra + [str(each) for each in enhancements if each.state != ENHANCEMENT_STATE_SUCCEEDED]
+    expected = {one for ticket in tickets if ticket.client is client for one in ticket.enhancement_ids}
+    return [
+        str(each)
+        for each in enhancements
+        if each.state != ENHANCEMENT_STATE_SUCCEEDED or each.id not in expected
+    ]
 
 
 async def every(instance: Instance, client: Client) -> list[Enhancement]:
