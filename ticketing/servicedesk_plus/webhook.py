@@ -19,6 +19,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Final, NoReturn
 from urllib.parse import parse_qsl, urlsplit
@@ -139,7 +140,7 @@ def _kind(event: str, body: dict[str, object], ticket: Ticket) -> tuple[EventKin
     name = _NOT_LETTERS.sub("_", event.casefold()).strip("_")
     if {"note", "request_note"} & body.keys():
         return "ignored", "it is about a note, perhaps our own"
-    found = next((kind for pattern, kind in _KINDS if pattern.search(name)), None)
+    found = _remembered_kind(name) if len(name) <= _REMEMBERED_LENGTH else _kind_named(name)
     if found == "ignored":
         return "ignored", f"event {event[:80]!r} is not about the ticket itself"
     if found is None and name:
@@ -174,6 +175,15 @@ def _begun_seconds_ago(note: str) -> float | None:
 def _is_own_recent(note: str) -> bool:
     age = _begun_seconds_ago(note)
     return age is not None and -_CLOCKS_DIFFER_SECONDS <= age <= _OWN_NOTE_WITHIN_SECONDS
+
+
+def _kind_named(name: str) -> EventKind | None:
+    return next((kind for pattern, kind in _KINDS if pattern.search(name)), None)
+
+
+# A tool's templates use a handful of names; what a sender makes up must not fill the memory.
+_remembered_kind: Final = lru_cache(maxsize=128)(_kind_named)
+_REMEMBERED_LENGTH: Final = 80
 
 
 def _revision(ticket: Ticket, body: bytes) -> str:
