@@ -19,8 +19,13 @@ _CHECKPOINT: Final = Checkpoint(3, "deliver")
 _SHORTEST_SECONDS: Final = 0.3
 
 
-async def deliver(work: Work, *, tools: Tools, notes: Notes, lease_seconds: Callable[[], float]) -> None:
-    """`lease_seconds` says how long nobody else takes this run over: what is posted is posted within that."""
+async def deliver(
+    work: Work, *, tools: Tools, notes: Notes, lease_seconds: Callable[[], float], tool_seconds: float
+) -> None:
+    """`lease_seconds` says how long nobody else takes this run over: what is posted is posted within that.
+
+    A request takes no longer than `tool_seconds`, wherever it was begun.
+    """
     this = work.attempt
     if not work.enhancement.deliver:
         await _skip(work, "delivery was not wanted")
@@ -33,7 +38,12 @@ async def deliver(work: Work, *, tools: Tools, notes: Notes, lease_seconds: Call
     if not access.has_address:
         await _skip(work, "the ticketing tool has no address; set ticketing.base_url to have notes posted")
         return
-    posted, how = await _post_once(work, access, notes, lease_seconds)
+    found = await _posted_before(work, access, tool_seconds=tool_seconds)
+    if found is not None:
+        posted, how = found, f"note {found.id} was posted by an earlier attempt"
+    else:
+        posted = await _post(work, access, notes, lease_seconds)
+        how = f"posted note {posted.id}"
     note = Note(id=posted.id, url=posted.url, marker=work.enhancement.run.marker)
     note.post_time.FromDatetime(datetime.now(UTC))
     await work.journal.succeeded(_CHECKPOINT, this.begun, [this.end(how)], note=note)
@@ -44,15 +54,30 @@ async def _skip(work: Work, why: str) -> None:
     await work.journal.succeeded(_CHECKPOINT, work.attempt.begun, [end])
 
 
-async def _post_once(
+async def _posted_before(work: Work, access: ToolAccess, *, tool_seconds: float) -> PostedNote | None:
+    this = work.attempt
+    if this.number - 1 <= work.enhancement.idle_deliveries:
+        # Of every attempt before it is known that nothing came of it.
+        return None
+    found = await access.find(work.enhancement.ticket.id, marker=work.enhancement.run.marker)
+    if found is None and this.abandoned_time is not None:
+        # Whoever made that attempt was killed, but the tool may be at it still.
+        left = tool_seconds - (this.begun - this.abandoned_time).total_seconds()
+        if left > 0:
+            waiting = Transient(
+                "an earlier attempt may be under way at the ticketing tool still",
+                reason="TOOL_UNAVAILABLE",
+                retry_after_seconds=left,
+            )
+            waiting.nothing_done = True
+            raise waiting
+    return found
+
+
+async def _post(
     work: Work, access: ToolAccess, notes: Notes, lease_seconds: Callable[[], float]
-) -> tuple[PostedNote, str]:
+) -> PostedNote:
     ticket, marker = work.enhancement.ticket.id, work.enhancement.run.marker
-    if work.attempt.number - 1 > work.enhancement.idle_deliveries:
-        # Whoever made an attempt before did not live, or was not told, to say that nothing came of it.
-        found = await access.find(ticket, marker=marker)
-        if found is not None:
-            return found, f"note {found.id} was posted by an earlier attempt"
     body = notes.render(work.enhancement, access.note_format)
     left = lease_seconds()
     if left < _SHORTEST_SECONDS:
@@ -60,9 +85,8 @@ async def _post_once(
         raise Superseded
     try:
         async with asyncio.timeout(left):
-            posted = await access.post(ticket, body=body, marker=marker)
+            return await access.post(ticket, body=body, marker=marker)
     except TimeoutError:
         raise Transient(
             f"the ticketing tool did not answer within {left:.0f} s", reason="TOOL_UNAVAILABLE"
         ) from None
-    return posted, f"posted note {posted.id}"

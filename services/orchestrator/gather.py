@@ -11,8 +11,7 @@ from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
 from services.orchestrator.engine import Checkpoint
 from services.orchestrator.evidence import distinct
 from services.orchestrator.failures import Permanent, Transient
-from services.orchestrator.journal import Standing
-from services.orchestrator.model import Enhancement, StepEnd, StepState
+from services.orchestrator.model import Enhancement, Standing, StepEnd, StepState
 from services.orchestrator.peers import Peers
 from services.orchestrator.sources import BUILT_IN, Answer, asking
 from services.orchestrator.steps import Work

@@ -1,7 +1,6 @@
 """What a run keeps of its progress. Every method is one commit, under the run's claim."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +9,7 @@ from dossier.orchestrator.v1.enhancement_pb2 import Note
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
 from services.orchestrator import telemetry
 from services.orchestrator.engine import Checkpoint, Claim, Superseded
-from services.orchestrator.model import Failure, State, Step, StepEnd
+from services.orchestrator.model import Failure, Standing, State, Step, StepEnd
 from services.runtime.database import Database
 
 # One statement, and so one round trip: the engine's functions say whether the run is still ours, and lock it;
@@ -70,14 +69,6 @@ with owned as materialized (
 )
 select kept.next_step, begun.attempt from kept left join begun on begun.name = kept.next_step
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The step at which the run stands after a commit, and which attempt at it this is."""
-
-    step: Step
-    attempt: int
 
 
 class Journal:

@@ -101,6 +101,16 @@ class TakenStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """The step at which a run stands, and which attempt at it this is, from 1."""
+
+    step: Step
+    attempt: int
+    abandoned_time: datetime | None = None
+    """When an earlier attempt began of which nobody lived to say how it ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepEnd:
     """How an attempt at a step ended. `start_time` is set where it was not announced when it began."""
 

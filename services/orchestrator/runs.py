@@ -19,8 +19,8 @@ from services.orchestrator.engine import Claim, Superseded, Workflow
 from services.orchestrator.errors import EnhancementNotFound
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.gather import gather
-from services.orchestrator.journal import Journal, Standing
-from services.orchestrator.model import Enhancement, Failure, Purpose, Step, StepEnd, StepState
+from services.orchestrator.journal import Journal
+from services.orchestrator.model import Enhancement, Failure, Purpose, Standing, Step, StepEnd, StepState
 from services.orchestrator.note import Notes
 from services.orchestrator.peers import SUBJECT, Peers
 from services.orchestrator.record import record
@@ -51,10 +51,18 @@ class Runs:
     tools: Tools
     notes: Notes
     patience: Patience
+    tool_seconds: float
+    """Longest wait for one request at a ticketing tool."""
 
     def workflows(self, *, lease_seconds: Callable[[], float]) -> tuple[Workflow, ...]:
         async def end_delivered(work: Work) -> None:
-            await deliver(work, tools=self.tools, notes=self.notes, lease_seconds=lease_seconds)
+            await deliver(
+                work,
+                tools=self.tools,
+                notes=self.notes,
+                lease_seconds=lease_seconds,
+                tool_seconds=self.tool_seconds,
+            )
 
         enhance: Deeds = {
             Step.REFRESH: ("gather", lambda work: gather(work, peers=self.peers, tools=self.tools)),
@@ -77,19 +85,18 @@ class Runs:
             adopt_request_id(claim.run.id)
             enhancements = TenantEnhancements(self.database, claim.run.tenant)
             try:
-                enhancement, attempt = await enhancements.take_up(claim.run.id)
+                enhancement, standing = await enhancements.take_up(claim.run.id)
             except EnhancementNotFound:
                 await withdraw(self.database, claim.run)
                 return
             with ExitStack() as surroundings:
                 _enter_trace(surroundings, enhancement)
-                standing: Standing | None = Standing(enhancement.next_step, attempt)
-                while standing is not None:
+                while True:
                     work = Work(
                         replace(enhancement, next_step=standing.step),
                         enhancements,
                         Journal(self.database, claim),
-                        Attempt(standing.step, standing.attempt),
+                        Attempt(standing.step, standing.attempt, abandoned_time=standing.abandoned_time),
                     )
                     onward = await self._carry_out(work, *deeds[standing.step])
                     if onward is None:
@@ -97,7 +104,7 @@ class Runs:
                     enhancement, standing = onward
                     if standing.step is Step.REFRESH:
                         # A change came after this was gathered: all is read anew.
-                        enhancement, _ = await enhancements.take_up(claim.run.id)
+                        enhancement, standing = await enhancements.take_up(claim.run.id)
 
     async def _carry_out(self, work: Work, name: str, deed: Deed) -> tuple[Enhancement, Standing] | None:
         attributes = {telemetry.ENHANCEMENT_ATTRIBUTE: work.enhancement.run.id}

@@ -72,6 +72,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         tools=Tools(load_tools(), http, peers, pace),
         notes=Notes(public_url=str(settings.public_url) if settings.public_url else None),
         patience=Patience(settings.run_seconds, settings.patience_seconds),
+        tool_seconds=settings.tool_seconds,
     )
     acceptance = Acceptance(database, settle_seconds=settings.settle_seconds)
     engine = Engine(

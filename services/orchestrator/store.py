@@ -17,6 +17,7 @@ from services.orchestrator.model import (
     Feedback,
     Purpose,
     Run,
+    Standing,
     State,
     Step,
     StepState,
@@ -51,23 +52,25 @@ class TenantEnhancements:
             )
         return _enhancement(row, steps, inputs=row["inputs"], answer=row["answer"])
 
-    async def take_up(self, enhancement_id: str) -> tuple[Enhancement, int]:
-        """What a worker needs of it, without the steps taken, and which attempt this is at its next step."""
+    async def take_up(self, enhancement_id: str) -> tuple[Enhancement, Standing]:
+        """What a worker needs of it, without the steps taken, and where it stands."""
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
                 f"""
-                select {_COLUMNS}, inputs, answer,
-                       (
-                           select attempt from orchestrator.steps s
-                           where s.enhancement_id = e.id and s.name = e.next_step
-                       )
-                from orchestrator.enhancements e where id = $1
+                select {_COLUMNS}, inputs, answer, step.attempt, step.abandoned_time
+                from orchestrator.enhancements e
+                left join lateral (
+                    select s.attempt, s.abandoned_time from orchestrator.steps s
+                    where s.enhancement_id = e.id and s.name = e.next_step
+                ) step on true
+                where id = $1
                 """,  # noqa: S608 - the columns are ours
                 enhancement_id,
             )
         if row is None:
             raise EnhancementNotFound(enhancement_id)
-        return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), row["attempt"] or 1
+        standing = Standing(Step(row["next_step"]), row["attempt"] or 1, row["abandoned_time"])
+        return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), standing
 
     async def same_content(self, enhancement: Enhancement, content_hash: bytes) -> str | None:
         """The earlier enhancement of the same ticket that succeeded with this content, if there is one."""

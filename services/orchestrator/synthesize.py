@@ -5,8 +5,7 @@ from dataclasses import replace
 from dossier.synthesis.v1.brief_pb2 import WRITER_LLM
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
 from services.orchestrator.engine import Checkpoint
-from services.orchestrator.journal import Standing
-from services.orchestrator.model import Enhancement
+from services.orchestrator.model import Enhancement, Standing
 from services.orchestrator.peers import PeerFailure, Peers
 from services.orchestrator.steps import Work
 from services.orchestrator.tool import required

@@ -35,6 +35,7 @@ def settings_for(database_url: str, peers: Peers, keys: Keys) -> OrchestratorSet
             "token_jwks_file": keys.jwks_file,
             "token_signing_key_file": keys.signing_key_file,
             "knowledge_seconds": 1.5,
+            "tool_seconds": 3,
             "lease_seconds": 1.5,
             "settle_seconds": 0.5,
             **peers.targets,

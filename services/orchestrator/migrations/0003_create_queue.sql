@@ -19,6 +19,10 @@ alter table orchestrator.enhancements
     -- Attempts at delivery of which it is certain that they posted nothing.
     add column idle_deliveries integer not null default 0;
 
+alter table orchestrator.steps
+    -- When the last attempt began of which nobody lived to say how it ended.
+    add column abandoned_time timestamptz;
+
 drop index orchestrator.enhancements_latest;
 drop index orchestrator.enhancements_of_ticket;
 create index enhancements_latest on orchestrator.enhancements (tenant_id, id desc) where purpose <> 'record';
@@ -209,7 +213,8 @@ begin
         insert into orchestrator.steps as s (enhancement_id, name, tenant_id, state, attempt, start_time)
         select begun.id, begun.next_step, begun.tenant_id, 'running', 1, now() from begun
         on conflict (enhancement_id, name) do update
-        set state = 'running', attempt = s.attempt + 1, start_time = now(), duration_seconds = null;
+        set state = 'running', attempt = s.attempt + 1, start_time = now(), duration_seconds = null,
+            abandoned_time = case when s.state = 'running' then s.start_time else s.abandoned_time end;
 
         slots := slots - cardinality(ids);
         taken_in_round := taken_in_round + cardinality(ids);
@@ -444,6 +449,7 @@ drop index orchestrator.enhancements_in_state;
 drop index orchestrator.enhancements_of_ticket;
 drop index orchestrator.enhancements_latest;
 delete from orchestrator.enhancements where purpose = 'replay';
+alter table orchestrator.steps drop column abandoned_time;
 alter table orchestrator.enhancements
     drop constraint enhancements_purpose_check,
     add constraint enhancements_purpose_check check (purpose in ('enhance', 'record')),
