@@ -25,8 +25,13 @@ ROUTE: Final = "dossier.route"
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a header; None where there is none or, so that nothing is guessed, more than one."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return values[0].decode("latin-1") if len(values) == 1 else None
+    found: bytes | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            if found is not None:
+                return None
+            found = value
+    return None if found is None else found.decode("latin-1")
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:

@@ -20,6 +20,7 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import (
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from gateway.application import application
 from gateway.health import MeshHealth
+from gateway.http_protocol import OneWriteProtocol
 from gateway.intake import Intake, IntakeLimits
 from gateway.mesh import SUBJECT, Mesh, asked, open_mesh
 from gateway.settings import GatewaySettings
@@ -137,10 +138,12 @@ class _HttpServer(uvicorn.Server):
 async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[int]:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
+        # Nothing here asks for the caller's address.
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),

@@ -24,6 +24,7 @@ def submission_of(event: model.WebhookEvent, *, tenant: str, tool: str) -> Submi
         ticket=_ticket(event.ticket, tool=tool),
         is_hint=event.is_hint,
         resolved=event.kind == "ticket_resolved",
+        is_update=event.kind == "ticket_updated",
     )
     for violation in violations_of(submission):
         raise FieldInvalid(violation.field or "ticket", violation.description)

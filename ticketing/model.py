@@ -62,7 +62,8 @@ class WebhookRequest:
         by_name: dict[str, tuple[str, ...]] = {}
         for name, value in headers:
             key = name.lower()
-            by_name[key] = (*by_name.get(key, ()), value)
+            earlier = by_name.get(key)
+            by_name[key] = (value,) if earlier is None else (*earlier, value)
         return cls(by_name, body)
 
     def values(self, name: str) -> tuple[str, ...]:

@@ -13,15 +13,24 @@ _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069"
     "\ufeff\U000e0000-\U000e007f]"
 )
+_NO_BREAKS: Final = str.maketrans("", "", "\t\n\r")
+_GAP: Final = re.compile(r"\n{3,}")
 # Stands for a line that HTML breaks, while the line breaks of its source are still only spaces.
 _BREAK: Final = "\ue000"
 
 
 def plain_text(source: str) -> str:
     """Return the visible text, a line per block; text that is not HTML keeps its own lines."""
-    if not _HTML.search(source):
-        lines = (" ".join(line.split()) for line in _INVISIBLE.sub("", source).splitlines())
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    marked = "<" in source or "&" in source
+    if not marked and source.isprintable():
+        # One line, and nothing invisible in it: most subjects, in a tenth of the time.
+        return " ".join(source.split())
+    if not (marked and _HTML.search(source)):
+        printable = source.translate(_NO_BREAKS).isprintable()
+        visible = source if printable else _INVISIBLE.sub("", source)
+        lines = (" ".join(line.split()) for line in visible.splitlines())
+        joined = "\n".join(lines)
+        return (_GAP.sub("\n\n", joined) if "\n\n\n" in joined else joined).strip()
     tree = LexborHTMLParser(source)
     if tree.body is None:
         return ""

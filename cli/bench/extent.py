@@ -22,5 +22,5 @@ class Extent:
     @classmethod
     def chosen(cls, *, seconds: float | None, quick: bool) -> Self:
         if quick:
-            return cls(seconds or 2, 1, (32,), (100, 1_000), 60, 10, 8)
-        return cls(seconds or 6, 2, (32, 128), (100, 1_000, 10_000), 300, 30, 40)
+            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8)
+        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 300, 30, 40)

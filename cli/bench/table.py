@@ -46,12 +46,14 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def _webhook(result: Mapping[str, Any]) -> Iterator[Line]:
     inserts = result["baseline"]["concurrent_per_second"]
-    for level in result["levels"]:
+    meanwhile = result["while_processing"]
+    for level in (*result["levels"], meanwhile):
+        which = "while briefs are made" if level is meanwhile else "processing paused"
         yield Line(
-            f"webhooks accepted, {level['callers']} callers",
+            f"webhooks accepted, {level['callers']} callers, {which}",
             f"{level['accepted_per_second']:,.0f}/s; p50 {level['p50_ms']:g} ms, p99 {level['p99_ms']:g} ms",
             f"{level['accepted_per_second'] / inserts:.2f} of single INSERTs by 32 writers"
-            f" ({inserts:,.0f}/s); k6 took {level['k6_cores']:g} cores",
+            f" ({inserts:,.0f}/s); the load took {level['load_cores']:g} cores",
         )
 
 

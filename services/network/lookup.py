@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from services.network.mentions import (
     AddressMention,
@@ -21,13 +21,15 @@ from services.network.model import (
     Network,
     Prefix,
     as_network,
-    enclosing,
     is_private,
 )
 from services.network.model import short_key as short_form
-from services.network.store import Inventory
+from services.network.store import Inventory, Reading
 from services.network.telemetry import FINDINGS, LOOKUP_SPAN, MENTIONS_SPAN
 from services.runtime.telemetry import span
+
+# Up to here it takes less than handing the work to a thread.
+_SHORT_CHARACTERS: Final = 4_096
 
 
 class Verdict(Enum):
@@ -65,14 +67,18 @@ class _Sighting:
 async def look_up(text: str, *, limit: int, inventory: Inventory) -> Findings:
     with span(MENTIONS_SPAN):
         # A megabyte takes a while, and other calls wait for this event loop.
-        mentions = await asyncio.to_thread(find_mentions, text)
+        short = len(text) <= _SHORT_CHARACTERS
+        mentions = find_mentions(text) if short else await asyncio.to_thread(find_mentions, text)
     with span(LOOKUP_SPAN):
         mentions = _first_certain(mentions, limit + 1)
-        known = _KnownAssets(await _assets(mentions, inventory))
-        sightings = list(_sightings(mentions, known))
-        counted = sightings[:limit]
-        networks = {each.network for each in counted if each.network is not None}
-        prefixes = await inventory.find_prefixes({wider for each in networks for wider in enclosing(each)})
+        if not mentions:
+            return Findings((), truncated=False)
+        async with inventory.reading() as kept:
+            known = _KnownAssets(await _assets(mentions, kept))
+            sightings = list(_sightings(mentions, known))
+            counted = sightings[:limit]
+            networks = {each.network for each in counted if each.network is not None}
+            prefixes = await kept.prefixes(networks) if networks else {}
     findings = tuple(_finding(each, prefixes) for each in counted)
     for finding in findings:
         FINDINGS.labels(finding.verdict.name.lower()).inc()
@@ -93,9 +99,9 @@ def _first_certain(mentions: Sequence[Mention], count: int) -> Sequence[Mention]
     return mentions
 
 
-async def _assets(mentions: Sequence[Mention], inventory: Inventory) -> Sequence[Asset]:
+async def _assets(mentions: Sequence[Mention], kept: Reading) -> Sequence[Asset]:
     hosts = [each for each in mentions if isinstance(each, HostCandidate)]
-    return await inventory.find_assets(
+    return await kept.assets(
         addresses=[each.address for each in mentions if isinstance(each, AddressMention)],
         mac_addresses=[each.mac_address for each in mentions if isinstance(each, MacMention)],
         keys={key for each in hosts for key in (each.key, each.short)},
@@ -165,7 +171,7 @@ def _first_network(asset: Asset | None) -> Network | None:
 
 def _finding(sighting: _Sighting, prefixes: Mapping[Network, Prefix]) -> Finding:
     mention, asset, network = sighting.mention, sighting.asset, sighting.network
-    prefix = _most_specific(network, prefixes) if network is not None else None
+    prefix = prefixes.get(network) if network is not None else None
     return Finding(
         mention,
         _normalized(mention, asset),
@@ -173,10 +179,6 @@ def _finding(sighting: _Sighting, prefixes: Mapping[Network, Prefix]) -> Finding
         asset,
         prefix,
     )
-
-
-def _most_specific(network: Network, prefixes: Mapping[Network, Prefix]) -> Prefix | None:
-    return next((prefixes[wider] for wider in enclosing(network) if wider in prefixes), None)
 
 
 def _verdict(asset: Asset | None, prefix: Prefix | None, network: Network | None) -> Verdict:

@@ -9,8 +9,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_interface, ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.network.model import (
     Address,
@@ -46,9 +47,11 @@ class MacMention:
     candidate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostCandidate:
-    """`short` differs from `key` when the name is qualified with a domain."""
+class HostCandidate(NamedTuple):
+    """`short` differs from `key` when the name is qualified with a domain.
+
+    A tuple, unlike the others: there is one for every word of a text.
+    """
 
     start: int
     text: str
@@ -97,15 +100,12 @@ _HOST_LONGEST: Final = 256
 def find_mentions(text: str) -> Sequence[Mention]:
     """Each distinct mention once, where it first stands, in the order of the text."""
     addresses = _without_overlaps([*_ipv6(text), *_ipv4(text), *_macs(text)])
-    taken = _Spans(addresses)
-    hosts = (host for host in _hosts(text) if not taken.overlap(host))
-    seen: set[object] = set()
-    distinct: list[Mention] = []
-    for mention in sorted([*addresses, *hosts], key=lambda each: each.start):
-        if (identity := _identity(mention)) not in seen:
-            seen.add(identity)
-            distinct.append(mention)
-    return distinct
+    mentions: list[Mention] = [*addresses, *_hosts(text, _Spans(addresses))]
+    mentions.sort(key=lambda each: each.start)
+    distinct: dict[object, Mention] = {}
+    for mention in mentions:
+        distinct.setdefault(_identity(mention), mention)
+    return list(distinct.values())
 
 
 def _ipv4(text: str) -> Iterator[Mention]:
@@ -161,13 +161,28 @@ def _macs(text: str) -> Iterator[Mention]:
     return (replace(each, candidate=each.mac_address not in certain) for each in found)
 
 
-def _hosts(text: str) -> Iterator[HostCandidate]:
+def _hosts(text: str, taken: "_Spans") -> Iterator[HostCandidate]:
+    """What may be a host's name, beside what is taken; each spelling once."""
+    seen: set[str] = set()
     for match in _HOST.finditer(text):
-        written = match.group().strip("_-")
-        if 2 <= len(written) <= _HOST_LONGEST and _LETTER.search(written):
-            key = asset_key(_DEFANGED_DOT.sub(".", written))
-            leading = len(match.group()) - len(match.group().lstrip("_-"))
-            yield HostCandidate(match.start() + leading, written, key, short_key(key))
+        run = match.group()
+        written = run.strip("_-")
+        if written in seen or not 2 <= len(written) <= _HOST_LONGEST:
+            continue
+        start = match.start() + run.index(written)
+        keys = _host_keys(written)
+        if keys and not taken.overlap(start, len(written)):
+            seen.add(written)
+            yield HostCandidate(start, written, *keys)
+
+
+@lru_cache(maxsize=8_192)
+def _host_keys(written: str) -> tuple[AssetKey, AssetKey] | None:
+    """The whole name and its first label; None where there is no letter. Most words come again and again."""
+    if not _LETTER.search(written):
+        return None
+    key = asset_key(_DEFANGED_DOT.sub(".", written))
+    return key, short_key(key)
 
 
 def _with_length(start: int, written: str, notation: str) -> Mention:
@@ -209,18 +224,19 @@ class _Spans:
         self._starts = [each.start for each in mentions]
         self._ends = [each.start + len(each.text) for each in mentions]
 
-    def overlap(self, mention: Mention) -> bool:
-        before = bisect_right(self._starts, mention.start + len(mention.text) - 1)
-        return before > 0 and self._ends[before - 1] > mention.start
+    def overlap(self, start: int, length: int) -> bool:
+        before = bisect_right(self._starts, start + length - 1)
+        return before > 0 and self._ends[before - 1] > start
 
 
 def _identity(mention: Mention) -> object:
     match mention:
+        case HostCandidate():
+            return mention.key
         case AddressMention():
             return mention.address
         case PrefixMention():
             return mention.network
         case MacMention():
+            # No host's name has its colons.
             return mention.mac_address
-        case HostCandidate():
-            return ("host", mention.key)

@@ -1,7 +1,6 @@
 """The inventory's nouns, and the forms in which its names and addresses are compared."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -88,9 +87,3 @@ def is_private(network: Network) -> bool:
 
 def as_network(host: Address) -> Network:
     return ip_network(host)
-
-
-def enclosing(network: Network) -> Iterator[Network]:
-    """Every network that could contain this one, itself first, the widest last."""
-    for length in range(network.prefixlen, -1, -1):
-        yield network.supernet(new_prefix=length)

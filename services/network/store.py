@@ -2,10 +2,11 @@
 
 Under row-level security an index serves only comparisons that are leakproof. Equality of text and of networks
 is; containment (`>>=`), `lower()` and equality of `macaddr` are not. So the networks that could contain an
-address are computed outside, and all is compared for equality.
+address are computed beside the table, and all is compared for equality.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -23,9 +24,8 @@ select a.name, a.type, a.site, a.role, a.model, a.serial, a.operating_system, a.
 from network.assets a
 where a.tenant_id = $1
 """
-_PREFIXES: Final = """
-select prefix, site, vlan_id, vlan_name, role, gateway, description from network.prefixes where tenant_id = $1
-"""
+_PREFIX_COLUMNS: Final = "prefix, site, vlan_id, vlan_name, role, gateway, description"
+_PREFIXES: Final = f"select {_PREFIX_COLUMNS} from network.prefixes where tenant_id = $1"  # noqa: S608 - constants
 FIND_ASSETS: Final = f"""
 {_ASSETS} and a.name_key in (
     select name_key from network.asset_addresses where tenant_id = $1 and address = any($2::inet[])
@@ -34,7 +34,14 @@ FIND_ASSETS: Final = f"""
     union select name_key from network.assets where tenant_id = $1 and short_key = any($5::text[])
 ) order by a.name_key
 """  # noqa: S608 - composed of constants
-FIND_PREFIXES: Final = f"{_PREFIXES} and prefix = any($2::cidr[])"
+FIND_PREFIXES: Final = f"""
+select asked, found.* from unnest($2::cidr[]) as asked cross join lateral (
+    {_PREFIXES} and prefix = any(array(
+        select set_masklen(asked, length) from generate_series(0, masklen(asked)) as length
+    )) order by masklen(prefix) desc limit 1
+) as found
+"""  # noqa: S608 - composed of constants
+_KEPT_PREFIXES: Final = f"{_PREFIXES} and prefix = any($2::cidr[])"
 
 
 class Inventory:
@@ -42,31 +49,11 @@ class Inventory:
         self._database = database
         self._tenant = tenant
 
-    async def find_assets(
-        self,
-        *,
-        addresses: Collection[Address],
-        mac_addresses: Collection[MacAddress],
-        keys: Collection[AssetKey],
-        short_keys: Collection[AssetKey],
-    ) -> Sequence[Asset]:
-        """Those that have any of these, by name."""
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator["Reading"]:
+        """One transaction for what one lookup reads."""
         async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(
-                FIND_ASSETS,
-                self._tenant,
-                list(addresses),
-                list(mac_addresses),
-                list(keys),
-                list(short_keys),
-            )
-        return [_asset(row) for row in rows]
-
-    async def find_prefixes(self, networks: Collection[Network]) -> Mapping[Network, Prefix]:
-        """Those of these networks that are kept, exactly."""
-        async with self._database.tenant(self._tenant) as connection:
-            rows = await connection.fetch(FIND_PREFIXES, self._tenant, list(networks))
-        return {prefix.network: prefix for prefix in map(_prefix, rows)}
+            yield Reading(connection, self._tenant)
 
     async def asset(self, key: AssetKey) -> Asset | None:
         async with self._database.tenant(self._tenant) as connection:
@@ -120,7 +107,7 @@ class Inventory:
         async with self._database.tenant(self._tenant) as connection:
             await self._lock(connection)
             rows = await connection.fetch(
-                FIND_PREFIXES,
+                _KEPT_PREFIXES,
                 self._tenant,
                 [prefix.network for prefix in prefixes],
             )
@@ -209,6 +196,36 @@ class Inventory:
                 for position, mac in enumerate(asset.mac_addresses)
             ],
         )
+
+
+class Reading:
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def assets(
+        self,
+        *,
+        addresses: Collection[Address],
+        mac_addresses: Collection[MacAddress],
+        keys: Collection[AssetKey],
+        short_keys: Collection[AssetKey],
+    ) -> Sequence[Asset]:
+        """Those that have any of these, by name."""
+        rows = await self._connection.fetch(
+            FIND_ASSETS,
+            self._tenant,
+            list(addresses),
+            list(mac_addresses),
+            list(keys),
+            list(short_keys),
+        )
+        return [_asset(row) for row in rows]
+
+    async def prefixes(self, networks: Collection[Network]) -> Mapping[Network, Prefix]:
+        """The most specific that each of these is in."""
+        rows = await self._connection.fetch(FIND_PREFIXES, self._tenant, list(networks))
+        return {row["asked"]: _prefix(row) for row in rows}
 
 
 def _asset(row: asyncpg.Record) -> Asset:

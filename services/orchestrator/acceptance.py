@@ -1,24 +1,52 @@
 """Keeps what is offered, whoever it belongs to, in one statement and one commit."""
 
+import math
+import time
 from collections.abc import Sequence
+from typing import Final
 
 from services.orchestrator.engine import APPLICATION, QUEUE
 from services.orchestrator.model import Accepted, EnhancementId, Offer
 from services.orchestrator.tickets import content_hash
 from services.runtime.database import Connection, Database
 
+_REMEMBERED_SECONDS: Final = 1.0
+_PRESSED_SHARE: Final = 0.7
+
 
 class Acceptance:
     def __init__(self, database: Database, *, settle_seconds: float) -> None:
         self._database = database
         self._settle_seconds = settle_seconds
+        self._under_way = 0
+        self._busy_share = 0.0
+        self._looked = time.monotonic()
 
     async def accept(self, offers: Sequence[Offer], *, trace_context: str) -> list[Accepted]:
         """Durable when it returns. One answer an offer, in order; a known offer's is the work that exists."""
-        async with self._database.transaction() as connection:
-            return await accept(
-                connection, offers, trace_context=trace_context, settle_seconds=self._settle_seconds
-            )
+        self._look()
+        self._under_way += 1
+        try:
+            async with self._database.transaction() as connection:
+                return await accept(
+                    connection, offers, trace_context=trace_context, settle_seconds=self._settle_seconds
+                )
+        finally:
+            self._look()
+            self._under_way -= 1
+
+    @property
+    def pressed(self) -> bool:
+        """True while senders keep this process accepting nearly all the time."""
+        self._look()
+        return self._busy_share > _PRESSED_SHARE
+
+    def _look(self) -> None:
+        """Weigh the time since the last look, busy or not, into the share; what is long ago fades."""
+        now = time.monotonic()
+        faded = math.exp((self._looked - now) / _REMEMBERED_SECONDS)
+        self._busy_share = self._busy_share * faded + (1 - faded) * (self._under_way > 0)
+        self._looked = now
 
 
 async def accept(

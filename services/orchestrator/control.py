@@ -6,6 +6,7 @@ from typing import Final
 from opentelemetry import propagate
 
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest
+from services.orchestrator import telemetry
 from services.orchestrator.acceptance import accept
 from services.orchestrator.engine import APPLICATION, QUEUE
 from services.orchestrator.errors import EnhancementEnded, EnhancementNotFound, EnhancementNotReplayable
@@ -47,7 +48,9 @@ async def cancel(database: Database, tenant: TenantId, enhancement_id: str) -> N
             enhancement_id,
         )
         state = await _state(connection, enhancement_id)
-    if ended is None and state is not State.CANCELLED:
+    if ended is not None:
+        telemetry.FINISHED.labels(outcome=State.CANCELLED.value).inc()
+    elif state is not State.CANCELLED:
         raise EnhancementEnded(enhancement_id, state=state.value, wanted="there is nothing left to cancel")
 
 

@@ -13,6 +13,8 @@ class Transient(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.nothing_done = False
         """True when it is certain that nothing was written anywhere."""
+        self.in_turn = False
+        """True when the run only waits for its turn, which no patience ends."""
         self.step = ""
         """Where it is another than the one at which the run stands."""
 

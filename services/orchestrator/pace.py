@@ -11,7 +11,7 @@ A tool that said 429 is left alone by everybody until the time it gave.
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Self, cast
 
@@ -27,9 +27,9 @@ from ticketing.errors import ToolRateLimited
 
 _WINDOW_MS: Final = 60_000
 _LONGEST_WAIT_MS: Final = 300_000
-_REDIS_SECONDS: Final = 0.2
 _REDIS_AGAIN_SECONDS: Final = 1.0
 _REDIS_CONNECTIONS: Final = 8
+_TURNS: Final = 10
 
 # One round trip decides. The clock is Redis's: those of the replicas differ.
 _TAKE: Final = """
@@ -79,8 +79,9 @@ class PacedTool:
 class Pace:
     """Gives permits. Without Redis there are no shared limits, and a 429 is known to this replica only."""
 
-    def __init__(self, redis: "Redis | None") -> None:
+    def __init__(self, redis: Redis | None, *, redis_seconds: float) -> None:
         self._redis = redis
+        self._redis_seconds = redis_seconds
         if redis is not None:
             self._take = redis.register_script(_TAKE)
             self._block = redis.register_script(_BLOCK)
@@ -89,21 +90,22 @@ class Pace:
         self._ask_again = 0.0
 
     @classmethod
-    def at(cls, redis_url: str | None) -> Self:
+    def at(cls, redis_url: str | None, *, redis_seconds: float) -> Self:
         """Nothing connects before the first permit."""
         if redis_url is None:
-            return cls(None)
+            return cls(None, redis_seconds=redis_seconds)
         pool = BlockingConnectionPool.from_url(
             redis_url,
             max_connections=_REDIS_CONNECTIONS,
-            timeout=_REDIS_SECONDS,
-            socket_timeout=_REDIS_SECONDS,
-            socket_connect_timeout=_REDIS_SECONDS,
+            # Nothing is waited for longer than `_ask` does.
+            timeout=None,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # A connection that a restart of Redis cut is opened again, once.
             retry=Retry(NoBackoff(), 1),
             decode_responses=True,
         )
-        return cls(Redis.from_pool(pool))
+        return cls(Redis.from_pool(pool), redis_seconds=redis_seconds)
 
     async def close(self) -> None:
         if self._redis is not None:
@@ -149,8 +151,7 @@ class Pace:
         # Of those who come while it is away, one at a time tries.
         self._ask_again = now + _REDIS_AGAIN_SECONDS
         try:
-            async with asyncio.timeout(_REDIS_SECONDS):
-                answer: object = await script(keys=keys, args=args)
+            answer = await _within(self._redis_seconds, script(keys=keys, args=args))
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
                 _log.warning("pace_unavailable", error=type(error).__name__)
@@ -160,6 +161,21 @@ class Pace:
             _log.info("pace_available")
         self._away = False
         return answer
+
+
+async def _within(seconds: float, call: Coroutine[object, object, object]) -> object:
+    """Wait for so long, in turns: that this process is busy for a while says nothing about Redis."""
+    task = asyncio.create_task(call)
+    try:
+        for _ in range(_TURNS):
+            done, _ = await asyncio.wait({task}, timeout=seconds / _TURNS)
+            if done:
+                return task.result()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 def _refuse(this: PacedTool, verdict: str, seconds: float) -> NoReturn:

@@ -130,6 +130,8 @@ class Runs:
         seconds = self.patience.wait_seconds(
             work.attempt.number, since=since, at_least=failure.retry_after_seconds
         )
+        if seconds is None and failure.in_turn:
+            seconds = failure.retry_after_seconds
         if seconds is None:
             age = (datetime.now(UTC) - since).total_seconds()
             message = (

@@ -61,7 +61,10 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     peers = Peers(settings, closers)
     http = tool_http(settings.tool_seconds)
     closers.push_async_callback(http.aclose)
-    pace = Pace.at(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    pace = Pace.at(
+        settings.redis_url.get_secret_value() if settings.redis_url else None,
+        redis_seconds=settings.redis_seconds,
+    )
     closers.push_async_callback(pace.close)
     runs = Runs(
         database=database,
@@ -70,6 +73,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         notes=Notes(public_url=str(settings.public_url) if settings.public_url else None),
         patience=Patience(settings.run_seconds, settings.patience_seconds),
     )
+    acceptance = Acceptance(database, settle_seconds=settings.settle_seconds)
     engine = Engine(
         EngineSettings(
             database_url=settings.database_url.get_secret_value(),
@@ -82,9 +86,10 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         ),
         database=database,
         workflows=runs.workflows(lease_seconds=lambda: engine.lease_seconds),
+        pressed=lambda: acceptance.pressed,
     )
     closers.push_async_callback(engine.close)
-    servicer = OrchestratorServicer(database, settings)
+    servicer = OrchestratorServicer(database, acceptance, default_cap=settings.tenant_concurrency)
     return Service(
         servicers=[
             (
@@ -110,10 +115,10 @@ async def _show_backlog(database: Database) -> None:
 
 
 class OrchestratorServicer(OrchestratorServiceServicer):
-    def __init__(self, database: Database, settings: OrchestratorSettings) -> None:
+    def __init__(self, database: Database, acceptance: Acceptance, *, default_cap: int) -> None:
         self._database = database
-        self._default_cap = settings.tenant_concurrency
-        self._acceptance = Acceptance(database, settle_seconds=settings.settle_seconds)
+        self._default_cap = default_cap
+        self._acceptance = acceptance
 
     async def SubmitEnhancements(
         self,

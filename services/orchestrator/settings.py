@@ -8,6 +8,7 @@ from services.runtime.settings import DatabaseSettings, ServiceSettings, setting
 
 
 def _redis_address(url: SecretStr) -> SecretStr:
+    """Its scheme is checked here, so that a wrong one stops the start rather than the first request."""
     if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must begin redis://, rediss:// or unix://")
     return url
@@ -41,6 +42,8 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
     """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
     while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
+    redis_seconds: float = Field(default=0.2, gt=0, le=5)
+    """Longest wait for Redis before a request goes out without it."""
 
     run_seconds: float = Field(default=120, gt=0)
     """The time in which a brief should be delivered; until then what fails is tried again quickly."""

@@ -135,11 +135,13 @@ class ToolAccess:
         try:
             return await call
         except OutOfPermits as error:
-            raise NothingDone(
+            waiting = NothingDone(
                 f"the ticketing tool is not asked too often: {error}",
                 reason="TOOL_UNAVAILABLE",
                 retry_after_seconds=error.retry_after_seconds,
-            ) from error
+            )
+            waiting.in_turn = True
+            raise waiting from error
         except ToolRateLimited as error:
             await self._tools.pace.block(self._paced(), error.retry_after_seconds)
             raise NothingDone(

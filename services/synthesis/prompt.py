@@ -100,7 +100,7 @@ def prompt_for(order: Order) -> Prompt:
         ),
         schema=_schema([each["id"] for each in evidence]),
         instructions=instructions,
-        version=_version(order.options.instructions),
+        version=_version(instructions),
     )
 
 
@@ -110,7 +110,8 @@ def _filled(instructions: str, options: Options) -> str:
 
 
 def _version(given: str) -> str:
-    return f"sha256:{hashlib.sha256(given.encode()).hexdigest()}" if given else _VERSION
+    """The number of our own, also where a replay gives them back to us."""
+    return _VERSION if given == _INSTRUCTIONS else f"sha256:{hashlib.sha256(given.encode()).hexdigest()}"
 
 
 def _affordable(evidence: Sequence[Evidence]) -> list[dict[str, str]]:

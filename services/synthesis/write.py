@@ -33,7 +33,7 @@ from services.synthesis.verify import Checker
 
 # Time to write, check and send the built-in writer's brief when the language model's answer does not come.
 _MARGIN_SECONDS: Final = 0.5
-# So much is checked in a few milliseconds: as long as a thread takes to be begun and heard of.
+# So much is checked in a few milliseconds: as long as a thread takes to get its turn while the loop is busy.
 _LITTLE_CHARACTERS: Final = 6_000
 # Scores at which evidence is nearly the same matter, and at which it fits: the sources score a verbatim copy
 # near 1, and the right past ticket of a newly worded incident 0.35 to 0.5.

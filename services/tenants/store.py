@@ -29,6 +29,15 @@ from services.tenants.sealing import KeptSecret, Place, Sealed
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
+_LIVE_SECRETS: Final = """
+select tenants.*, live.* from tenants.tenants left join lateral (
+    select secret_id, version as secret_version, key_id, wrapped_key, ciphertext, expire_time
+    from tenants.secrets
+    where tenant_id = $1 and kind = $2 and (expire_time is null or expire_time > now())
+    order by version desc limit $3
+) as live on true
+where tenants.tenant_id = $1 order by secret_version desc
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +115,16 @@ class Directory:
     ) -> tuple[Tenant | None, Sequence[KeptSecret]]:
         """The tenant, and its secrets of that kind that count, the newest first."""
         async with self._database.tenant(tenant) as connection:
-            found = await self._tenant(connection, tenant)
-            rows = await connection.fetch(
-                """
-                select secret_id, version, key_id, wrapped_key, ciphertext, expire_time from tenants.secrets
-                where tenant_id = $1 and kind = $2 and (expire_time is null or expire_time > now())
-                order by version desc limit $3
-                """,
-                tenant,
-                kind.value,
-                _LIVE_VERSIONS,
-            )
-        return found, [
+            rows = await connection.fetch(_LIVE_SECRETS, tenant, kind.value, _LIVE_VERSIONS)
+        return _tenant(rows[0]) if rows else None, [
             KeptSecret(
                 row["secret_id"],
-                Place(tenant, kind, row["version"]),
+                Place(tenant, kind, row["secret_version"]),
                 Sealed(row["key_id"], row["wrapped_key"], row["ciphertext"]),
                 row["expire_time"],
             )
             for row in rows
+            if row["secret_id"] is not None
         ]
 
     async def holder_of_key(self, key_hash: bytes) -> FoundKey | None:

@@ -43,6 +43,8 @@ def test_webhooks_are_measured_on_an_instance_that_is_gone_afterwards(server_hom
     assert 0 < told["p50_ms"] <= told["p99_ms"]
     assert told["insert_ratio"] > 0
     assert told["levels"][0]["refused"] == 0
+    for level in (told["levels"][0], told["while_processing"]):
+        assert level["committed"] == level["answered"] >= level["accepted_per_second"] > 0
     assert told["machine"]["cores"] > 0
     assert told["machine"]["postgres"].endswith(", embedded")
     (record,) = disk.iterdir()

@@ -34,8 +34,15 @@ RECORD: dict[str, Any] = {
         "accepted_per_second": 2500.0,
         "baseline": {"concurrent_per_second": 5000.0},
         "levels": [
-            {"callers": 32, "accepted_per_second": 2500.0, "p50_ms": 9.5, "p99_ms": 44.0, "k6_cores": 0.4}
+            {"callers": 64, "accepted_per_second": 2500.0, "p50_ms": 9.5, "p99_ms": 44.0, "load_cores": 0.2}
         ],
+        "while_processing": {
+            "callers": 64,
+            "accepted_per_second": 1000.0,
+            "p50_ms": 30.0,
+            "p99_ms": 90.0,
+            "load_cores": 0.1,
+        },
     },
     "search": {
         "callers": 4,
@@ -76,9 +83,13 @@ def test_the_table_is_replaced_between_its_marks_and_the_words_around_it_stay() 
 
 
 def test_a_line_tells_the_result_and_its_ratio_to_the_bare_limit() -> None:
-    webhook, search = lines(RECORD)
+    webhook, meanwhile, search = lines(RECORD)
     assert webhook.measured == "2,500/s; p50 9.5 ms, p99 44 ms"
     assert webhook.beside.startswith("0.50 of single INSERTs")
+    assert (meanwhile.what, meanwhile.measured) == (
+        "webhooks accepted, 64 callers, while briefs are made",
+        "1,000/s; p50 30 ms, p99 90 ms",
+    )
     assert "1,000 tickets" in search.what
     assert "10 empty gRPC calls" in search.beside
 

@@ -9,7 +9,7 @@ import pytest
 from cli.importing.files import opened
 from cli.importing.kinds import KINDS
 from cli.importing.run import Import
-from tests.cli.conftest import Command, Done
+from tests.support.command import Command, Done
 
 TICKET = {"id": "1", "title": "VPN drops", "created": "2026-01-02T03:04:05Z", "tags": ["vpn"]}
 

@@ -10,7 +10,7 @@ from cli.importing.kinds import TICKETS, Batches, Report
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
 from cli.importing.run import Import, Places
 from dossier.history.v1.history_service_pb2 import ImportTicketsResponse, RejectedTicket
-from tests.cli.conftest import Command
+from tests.support.command import Command
 from tests.support.mesh import Mesh
 
 CHANNEL: grpc.aio.Channel = None  # type: ignore[assignment]  # the stand-in for history asks nobody

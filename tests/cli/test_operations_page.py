@@ -8,7 +8,7 @@ import pytest
 
 from dossier.orchestrator.v1.error_reason_pb2 import ErrorReason
 from gateway.openapi.comments import packaged_comments
-from tests.cli.conftest import Command
+from tests.support.command import Command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.support.command import Command
 from tests.support.mesh import Mesh
 
 TEXT = "The printer at 10.30.60.23, a ZT411, prints empty labels since the rolls are of another brand."

@@ -29,6 +29,17 @@ def test_a_ticket_keeps_all_it_says() -> None:
     assert not submission.ticket.HasField("update_time")
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_update", "resolved"),
+    [("ticket_created", False, False), ("ticket_updated", True, False), ("ticket_resolved", False, True)],
+)
+def test_a_change_is_told_from_a_new_ticket_and_from_a_resolved_one(
+    kind: EventKind, is_update: bool, resolved: bool
+) -> None:
+    submission = submission_of(event(Ticket(id="1", display_id="1"), kind=kind), tenant="acme", tool="desk")
+    assert (submission.is_update, submission.resolved) == (is_update, resolved)
+
+
 def test_half_characters_and_nul_do_not_cost_the_ticket() -> None:
     ticket = Ticket(id="1", display_id="1", subject="jam\ud83d\x00med", description="\ud83d\ude00")
     kept = submission_of(event(ticket), tenant="acme", tool="desk").ticket

@@ -1,7 +1,7 @@
 """Accepted work in a database without a worker, and the engine's choice of what to take up."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import asyncpg
@@ -53,12 +53,24 @@ class Backlog:
 
 @contextmanager
 def claimer(
-    database: TestDatabase, *, executor: str = "one", slots: int = 100, cap: int = 4
+    database: TestDatabase,
+    *,
+    executor: str = "one",
+    slots: int = 100,
+    cap: int = 4,
+    pressed: Callable[[], bool] = lambda: False,
 ) -> Iterator[Claiming]:
     """As the engine of a replica of that name asks for runs."""
     url = sqlalchemy.make_url(database.url("orchestrator")).set(drivername="postgresql+psycopg")
     pool = sqlalchemy.create_engine(url, pool_size=1)
     try:
-        yield Claiming(pool, version=VERSION, executor_id=executor, slots=slots, tenant_concurrency=cap)
+        yield Claiming(
+            pool,
+            version=VERSION,
+            executor_id=executor,
+            slots=slots,
+            tenant_concurrency=cap,
+            pressed=pressed,
+        )
     finally:
         pool.dispose()

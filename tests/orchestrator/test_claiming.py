@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.acceptance import Acceptance
 from services.orchestrator.engine.claiming import Claiming
 from services.orchestrator.model import TenantId
 from services.orchestrator.queue import Queue
 from tests.orchestrator.backlogs import Backlog, claimer, offer
+from tests.orchestrator.client import SECONDS
 from tests.support.databases import TestDatabase
 
 
@@ -158,6 +160,31 @@ async def test_no_slots_no_claim(backlog: Backlog, database: TestDatabase) -> No
     with claimer(database, slots=4) as claiming:
         assert await claimed(claiming, backlog, running=4) == []
         assert await claimed(claiming, backlog, running=5) == []
+
+
+async def test_while_senders_press_acceptance_goes_first_and_the_circle_goes_on(
+    backlog: Backlog, database: TestDatabase
+) -> None:
+    await backlog.accept(*(offer(tenant) for tenant in "abcd" for _ in range(10)))
+    acceptance = Acceptance(backlog.database, settle_seconds=0)
+
+    async def keep_sending() -> None:
+        while True:
+            await acceptance.accept([offer("sender")], trace_context="")
+
+    with claimer(database, slots=16, pressed=lambda: acceptance.pressed) as claiming:
+        assert len(await claimed(claiming, backlog)) == 16
+        await finish_all(backlog)
+
+        senders = [asyncio.create_task(keep_sending()) for _ in range(2)]
+        async with asyncio.timeout(SECONDS):
+            while not acceptance.pressed:  # noqa: ASYNC110 - it takes a while to show
+                await asyncio.sleep(0.02)
+        first, second = await claimed(claiming, backlog), await claimed(claiming, backlog, running=2)
+        for sender in senders:
+            sender.cancel()
+
+    assert (len(first), second) == (2, [])
 
 
 async def test_every_tenant_of_a_thousand_gets_its_turn_within_a_round(

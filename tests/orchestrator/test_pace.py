@@ -1,6 +1,7 @@
 """The limits of ticketing tools, on a real Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,7 +13,11 @@ from prometheus_client import REGISTRY
 
 from cli.embedded.redis import EmbeddedRedis
 from services.orchestrator.pace import OutOfPermits, Pace, PacedTool
+from services.orchestrator.pace import _within as within
+from services.orchestrator.settings import OrchestratorSettings
+from services.runtime.settings import SettingsError, load_settings
 from tests.support.children import running
+from tests.support.keys import Keys
 
 ACME = PacedTool("acme", "servicedesk_plus", requests_per_minute=3)
 UNLIMITED = PacedTool("acme", "servicedesk_plus")
@@ -26,7 +31,7 @@ async def another(redis_url: str) -> AsyncIterator[NewPace]:
     async with AsyncExitStack() as closers:
 
         def new() -> Pace:
-            pace = Pace.at(redis_url)
+            pace = Pace.at(redis_url, redis_seconds=20)
             closers.push_async_callback(pace.close)
             return pace
 
@@ -195,7 +200,7 @@ async def test_a_known_block_is_not_asked_for_again(another: NewPace, redis_url:
 
 
 async def test_without_redis_requests_go_out_and_the_tools_own_limit_is_still_respected() -> None:
-    pace, before = Pace.at(None), unavailable()
+    pace, before = Pace.at(None, redis_seconds=20), unavailable()
     for _ in range(5):
         await pace.take(ACME)
 
@@ -206,12 +211,12 @@ async def test_without_redis_requests_go_out_and_the_tools_own_limit_is_still_re
 
 
 async def test_a_lost_redis_lets_requests_through_counts_them_and_is_told_once(
-    server_home: Path, caplog: pytest.LogCaptureFixture
+    server_home: Path,
 ) -> None:
     home = server_home / "lost-redis"
     home.mkdir()
     server = EmbeddedRedis(home)
-    pace, before = Pace.at(server.url()), unavailable()
+    pace, before = Pace.at(server.url(), redis_seconds=20), unavailable()
     try:
         with running(server.program(), ready=server.ready, log=home / "redis.log") as child:
             for _ in range(3):
@@ -243,20 +248,68 @@ async def test_a_lost_redis_lets_requests_through_counts_them_and_is_told_once(
 
 
 async def test_a_redis_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    """As many as come at once get through, though each of them alone would have to wait."""
-    accepted = asyncio.Event()
+    """As many as come at once wait together, and those who come later do not wait."""
+    opened = 0
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set()
+        nonlocal opened
+        opened += 1
         await reader.read()
         writer.close()
 
     server = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    pace, before = Pace.at(f"redis://127.0.0.1:{port}"), unavailable()
+    pace, before = Pace.at(f"redis://127.0.0.1:{port}", redis_seconds=0.2), unavailable()
     async with asyncio.timeout(10):
         await asyncio.gather(*(pace.take(ACME) for _ in range(200)))
-    assert accepted.is_set()
-    assert unavailable() == before + 200
+    together = opened
+    assert together > 0
+    for _ in range(100):
+        await pace.take(ACME)
+    assert unavailable() == before + 300
+    # Now and then one of them tries.
+    assert opened - together < 50
     await pace.close()
     server.close()
+
+
+async def test_that_this_process_was_busy_is_not_taken_for_a_lost_redis() -> None:
+    async def answer_after_a_busy_time() -> str:
+        for _ in range(3):
+            time.sleep(0.05)  # noqa: ASYNC251 - what is busy does not let others run
+            await asyncio.sleep(0)
+        return "granted"
+
+    assert await within(0.01, answer_after_a_busy_time()) == "granted"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache:6379/1", "rediss://user:hunter2@cache:6380/1", "unix:///run/redis.sock?db=1"]
+)
+def test_the_address_of_redis_is_the_instances_own(
+    monkeypatch: pytest.MonkeyPatch, keys: Keys, url: str
+) -> None:
+    settings = load(monkeypatch, keys, redis_url=url)
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == url
+    assert "hunter2" not in repr(settings)
+
+
+def test_without_an_address_there_are_no_shared_limits(monkeypatch: pytest.MonkeyPatch, keys: Keys) -> None:
+    assert load(monkeypatch, keys, redis_url="").redis_url is None
+
+
+def test_an_address_that_is_none_of_redis_is_refused_unseen(
+    monkeypatch: pytest.MonkeyPatch, keys: Keys
+) -> None:
+    with pytest.raises(SettingsError, match=r"REDIS_URL.*must begin redis://") as refused:
+        load(monkeypatch, keys, redis_url="https://user:hunter2@cache")
+    assert "hunter2" not in str(refused.value)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, keys: Keys, *, redis_url: str) -> OrchestratorSettings:
+    monkeypatch.setenv("DOSSIER_DATABASE_URL", "postgresql://db/dossier")
+    monkeypatch.setenv("DOSSIER_TOKEN_JWKS_FILE", str(keys.jwks_file))
+    monkeypatch.setenv("DOSSIER_TOKEN_SIGNING_KEY_FILE", str(keys.signing_key_file))
+    monkeypatch.setenv("DOSSIER_REDIS_URL", redis_url)
+    return load_settings(OrchestratorSettings)

@@ -2,11 +2,14 @@
 
 import pytest
 
+from retrieval import words as retrieval_words
 from retrieval.words import LONGEST_WORD, words
 
 
 def lexemes(text: str) -> list[str]:
-    return [word.lexeme for word in words(text)]
+    found = [word.lexeme for word in words(text)]
+    assert retrieval_words.lexemes(text) == frozenset(found)
+    return found
 
 
 def test_words_are_compared_by_their_stems_and_shown_as_written() -> None:
@@ -55,3 +58,13 @@ def test_overlong_runs_are_no_words() -> None:
     assert lexemes("a" * LONGEST_WORD) != []
     assert lexemes("a" * (LONGEST_WORD + 1)) == []
     assert lexemes("1-" + "a" * (LONGEST_WORD + 1)) == ["1"]
+
+
+def test_overlong_runs_have_parts() -> None:
+    assert lexemes("a" * (LONGEST_WORD + 1) + "Printer" * 2) == ["printer", "printer"]
+    assert lexemes("打" * LONGEST_WORD * 2) == ["打打"] * (LONGEST_WORD * 2 - 1)
+
+
+def test_digits_of_every_script_make_a_name() -> None:
+    assert lexemes("prn\u2013\u0663 prn-\u0663 prn-\u00b2") == lexemes("prn\u2013\u0663 prn-\u0663 prn-2")
+    assert "prn-\u0663" in lexemes("prn-\u0663")

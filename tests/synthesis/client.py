@@ -163,12 +163,18 @@ class Arrangement:
         ):
             yield Running(SynthesisServiceStub(channel), self, service.target, service.metrics_url)
 
-    async def execute(self, statement: str, *arguments: object) -> None:
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """As the superuser: for arranging and for looking."""
         connection = await asyncpg.connect(self.database.admin_url)
         try:
-            await connection.execute(statement, *arguments)
+            yield connection
         finally:
             await connection.close()
+
+    async def execute(self, statement: str, *arguments: object) -> None:
+        async with self.connection() as connection:
+            await connection.execute(statement, *arguments)
 
     async def recorded_calls(self) -> int:
         return await self._rows_of("calls")
@@ -181,14 +187,11 @@ class Arrangement:
         return await self._rows_of("surplus_calls")
 
     async def _rows_of(self, table: str) -> int:
-        connection = await asyncpg.connect(self.database.admin_url)
-        try:
+        async with self.connection() as connection:
             count: int = await connection.fetchval(
                 f"select count(*) from synthesis.{table} where tenant_id like '%' || $1",  # noqa: S608
                 self._suffix,
             )
-        finally:
-            await connection.close()
         return count
 
 

@@ -165,15 +165,16 @@ async def test_of_two_answers_the_first_recorded_is_everybodys_and_both_are_coun
     assert await arrangement.purchases() == 0
 
 
-async def test_another_request_under_an_id_being_bought_elsewhere_is_refused(
+async def test_another_request_under_an_id_being_bought_elsewhere_is_refused_at_once(
     arrangement: Arrangement, endpoint: LlmEndpoint
 ) -> None:
-    endpoint.reply_by(gate := Gate(seconds=0.4))
+    endpoint.reply_by(gate := Gate(seconds=2))
     async with arrangement.service(endpoint) as one, arrangement.service(endpoint) as other:
         first = one.acme.begin()
         await gate.asked.wait()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await other.acme.write(ticket=ANOTHER)
+        assert not first.done()
         await first
     assert refused.value.code() == grpc.StatusCode.ALREADY_EXISTS
     assert gate.count == 1
@@ -208,6 +209,44 @@ async def test_a_claim_that_the_database_lost_is_made_again(
 
         await eventually(claimed)
         await call
+    assert await arrangement.purchases() == 0
+
+
+async def test_a_claim_made_while_another_is_traded_for_its_record_buys_nothing(
+    arrangement: Arrangement, endpoint: LlmEndpoint
+) -> None:
+    acme = arrangement.tenant("acme")
+    endpoint.reply(GOOD)
+    async with arrangement.service(endpoint) as service, arrangement.connection() as buyer:
+        await service.acme.write()
+        await buyer.execute("create temp table kept as table synthesis.calls with no data")
+        await buyer.execute("insert into kept select * from synthesis.calls where tenant_id = $1", acme)
+        await buyer.execute("delete from synthesis.calls where tenant_id = $1", acme)
+        await buyer.execute(
+            """
+            insert into synthesis.purchases
+            select tenant_id, request_id, purchase_id, content_hash, 'infinity' from kept
+            """
+        )
+        async with buyer.transaction():
+            await buyer.execute("insert into synthesis.calls table kept")
+            await buyer.execute("delete from synthesis.purchases where tenant_id = $1", acme)
+            call = service.acme.begin()
+            async with arrangement.connection() as observer:
+
+                async def waits() -> bool:
+                    waiting: int = await observer.fetchval(
+                        """
+                        select count(*) from pg_stat_activity
+                        where datname = current_database() and usename = 'dossier_synthesis'
+                            and wait_event_type = 'Lock'
+                        """
+                    )
+                    return waiting == 1
+
+                await eventually(waits)
+        assert (await call).usage.from_ledger
+    assert endpoint.count() == 1
     assert await arrangement.purchases() == 0
 
 

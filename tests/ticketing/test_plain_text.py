@@ -18,6 +18,12 @@ from ticketing.plain_text import plain_text
         ("ig&#8203;nore\u202e this", "ignore this"),
         ("<div>" * 20_000 + "deep", "deep"),
         ("<!-- nothing -->", ""),
+        ("  one   line, nothing else ", "one line, nothing else"),
+        ("in\u200bvisible, one line", "invisible, one line"),
+        ("in\u200bvisible\r\n\ttwo  lines\u202e", "invisible\ntwo lines"),
+        ("two\r\n\tlines", "two\nlines"),
+        ("a\x0bb", "ab"),
+        ("R&D, and 3 < 5", "R&D, and 3 < 5"),
     ],
 )
 def test_html_reads_as_a_person_would(source: str, text: str) -> None:

@@ -65,6 +65,12 @@ def test_a_template_without_description_is_a_hint() -> None:
     assert parse_json({"ticket_id": "1", "subject": "Only a subject"}).is_hint
 
 
+def test_a_number_of_any_length_is_an_id() -> None:
+    assert (
+        parse(b'{"ticket_id": 123456789012345678901234567890}').ticket.id == "123456789012345678901234567890"
+    )
+
+
 def test_the_tools_own_request_is_read_whole() -> None:
     event = parse_json({"event": "request_created", "request": recorded()})
     assert (event.kind, event.is_hint) == ("ticket_created", False)

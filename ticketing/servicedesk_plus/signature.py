@@ -25,7 +25,7 @@ def matching_secret(request: WebhookRequest, secrets: Sequence[WebhookSecret]) -
     match request.values(SIGNATURE_HEADER), request.values(SECRET_HEADER):
         case (signature,), _:
             presented = signature.removeprefix(_PREFIX).lower() if signature.startswith(_PREFIX) else ""
-            return _find(presented, secrets, lambda key: hmac.new(key, request.body, sha256).hexdigest())
+            return _find(presented, secrets, lambda key: hmac.digest(key, request.body, "sha256").hex())
         case (), (secret,):
             # Hashed, so that the comparison's time does not depend on the secret's length.
             presented = sha256(secret.encode("latin-1", "replace")).hexdigest() if secret else ""

@@ -17,7 +17,7 @@ def _text(value: object) -> object:
     """Mend what neither PostgreSQL nor protobuf takes: NUL, and half of a character that a template cut."""
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.isprintable():
         return value
     return value.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

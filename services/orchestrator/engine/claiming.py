@@ -11,11 +11,14 @@ rows: a weighted round robin over the tenants that have work.
    counted over all replicas under a lock of the tenant's, and none while it is paused.
 3. Its own runs come by priority, then by age.
 4. Who comes round with slots left goes round again: a tenant alone gets all that its cap allows.
+5. While senders keep a replica accepting without a break, it has an eighth of its slots: they wait for their
+   answer and give up, a brief may come a little later. The circle goes on, only slower.
 
 So a tenant that begins to have work waits for one round at most, whatever the others have queued: nobody
 starves.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from dbos._sys_db import DequeueStopReason
 
 _DBOS_CHOICE: Final = SystemDatabase.start_queued_workflows
+_PRESSED_PART: Final = 8
 _CLAIM: Final = sqlalchemy.text(
     "select run, tenant from orchestrator.claim("
     ":queue, :application, :version, :executor, :owner, :slots, :default_cap, :after)"
@@ -38,13 +42,21 @@ class Claiming:
     """Stands in for the engine's own choice of runs, for our queue."""
 
     def __init__(
-        self, pool: sqlalchemy.Engine, *, version: str, executor_id: str, slots: int, tenant_concurrency: int
+        self,
+        pool: sqlalchemy.Engine,
+        *,
+        version: str,
+        executor_id: str,
+        slots: int,
+        tenant_concurrency: int,
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pool = pool
         self._version = version
         self._executor_id = executor_id
         self._slots = slots
         self._tenant_concurrency = tenant_concurrency
+        self._pressed = pressed
         self._after = ""
 
     def install(self) -> None:
@@ -70,7 +82,7 @@ class Claiming:
 
     def claim(self, *, owner: str, running: int) -> list[str]:
         """The ids of the runs taken up."""
-        slots = self._slots - running
+        slots = (max(1, self._slots // _PRESSED_PART) if self._pressed() else self._slots) - running
         if slots <= 0:
             return []
         asked = {

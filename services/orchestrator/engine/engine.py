@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NoReturn
 
 import sqlalchemy
@@ -52,8 +52,14 @@ class Engine:
     """One a process: DBOS is a singleton."""
 
     def __init__(
-        self, settings: EngineSettings, *, database: Database, workflows: Sequence[Workflow]
+        self,
+        settings: EngineSettings,
+        *,
+        database: Database,
+        workflows: Sequence[Workflow],
+        pressed: Callable[[], bool],
     ) -> None:
+        """`pressed` says when other work of this process goes first."""
         self._settings = settings
         self._pool = connections(settings)
         self._database = database
@@ -78,6 +84,7 @@ class Engine:
             executor_id=settings.executor_id,
             slots=settings.worker_concurrency,
             tenant_concurrency=settings.tenant_concurrency,
+            pressed=pressed,
         )
         telemetry.SLOTS.set(settings.worker_concurrency)
 

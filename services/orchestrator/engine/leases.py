@@ -15,6 +15,7 @@ import structlog
 
 from services.orchestrator import telemetry
 from services.orchestrator.engine.workflow import QUEUE
+from services.orchestrator.model import State
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 
@@ -98,6 +99,7 @@ class Lease:
             )
         if row["recovered"] or row["buried"]:
             telemetry.RECOVERED.inc(row["recovered"])
+            telemetry.FINISHED.labels(outcome=State.FAILED.value).inc(row["buried"])
             _log.warning("runs_recovered", recovered=row["recovered"], given_up=row["buried"])
 
     async def _compare(self) -> None:
