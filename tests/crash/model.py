@@ -23,7 +23,7 @@ class Purchase:
 
 
 class CountingModel:
-    def __init__(self, dice: Random, *, slowest_seconds: float = 0.6) -> None:
+    def __init__(self, dice: Random, *, slowest_seconds: float = 1.5) -> None:
         self.purchases: defaultdict[str, list[Purchase]] = defaultdict(list)
         """By the word in the ticket's subject that begins with `case-`."""
         self.endpoint: Final = LlmEndpoint(models=[MODEL])
