@@ -33,7 +33,7 @@ from tests.support.llm_endpoint import running as model_running
 from tests.support.mesh import supervised
 
 SEEDS: Final = [int(seed) for seed in os.environ.get("DOSSIER_CRASH_SEEDS", "2 3 8").split()]
-"""Of those tried, ones that kill PostgreSQL alone, synthesis alone and the orchestrator with calls in flight."""
+"""Of those tried, ones whose kills of PostgreSQL, synthesis and the orchestrator meet calls in flight."""
 TENANTS: Final = 5
 TICKETS_EACH: Final = 60
 SENDING_SECONDS: Final = 15.0
