@@ -24,7 +24,7 @@ from gateway.http_protocol import OneWriteProtocol
 from gateway.intake import Intake, IntakeLimits
 from gateway.mesh import SUBJECT, Mesh, asked, open_mesh
 from gateway.settings import GatewaySettings
-from services.runtime import logs, telemetry
+from services.runtime import logs, memory, telemetry
 from services.runtime.caller import acting_for
 from services.runtime.probes import probes
 from services.runtime.readiness import Readiness
@@ -68,6 +68,7 @@ async def _serve_until_told(settings: GatewaySettings) -> int:
         loop.add_signal_handler(number, told.set)
     try:
         async with telemetry.exporting("gateway"), serving(settings) as running:
+            memory.settle()
             _log.info("gateway_started", url=running.url, metrics_port=running.metrics_port)
             await told.wait()
             _log.info("gateway_draining", drain_seconds=settings.drain_seconds)

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import logs, telemetry
+from services.runtime import logs, memory, telemetry
 from services.runtime.channels import MESSAGE_BYTES
 from services.runtime.interceptors import server_interceptor
 from services.runtime.probes import probes
@@ -90,6 +90,7 @@ async def _serve_until_told(name: str, settings: S, build: Build[S]) -> int:
         loop.add_signal_handler(number, told.set)
     try:
         async with telemetry.exporting(name), serving(name, settings, build) as running:
+            memory.settle()
             _log.info("service_started", target=running.target, metrics_port=running.metrics_port)
             await told.wait()
             _log.info("service_draining", drain_seconds=settings.drain_seconds)
