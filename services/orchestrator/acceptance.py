@@ -10,7 +10,8 @@ from services.orchestrator.model import Accepted, EnhancementId, Offer
 from services.orchestrator.tickets import content_hash
 from services.runtime.database import Connection, Database
 
-_REMEMBERED_SECONDS: Final = 1.0
+# So that only a flood of several seconds counts, and a burst does not.
+_REMEMBERED_SECONDS: Final = 3.0
 _PRESSED_SHARE: Final = 0.7
 
 

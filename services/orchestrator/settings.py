@@ -57,7 +57,7 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     """Names this process. No two that live may have the same: the default never repeats."""
     lease_seconds: float = Field(default=8, ge=0.5, le=60)
     """How long after this process's last sign of life its runs go to the others."""
-    worker_concurrency: int = Field(default=16, ge=1, le=1000)
+    worker_concurrency: int = Field(default=32, ge=1, le=1000)
     """Runs this replica works on at a time."""
     tenant_concurrency: int = Field(default=4, ge=1, le=1000)
     """Runs of one tenant in progress at a time, on all replicas; a tenant may have a cap of its own."""
