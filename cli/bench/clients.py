@@ -2,9 +2,10 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cli.bench.mesh import DESK_KEY, BenchMesh
 from cli.output import Json
@@ -12,9 +13,18 @@ from cli.rpc import calling
 from dossier.history.v1 import history_service_pb2 as history
 from dossier.history.v1.history_service_pb2_grpc import HistoryServiceStub
 from dossier.history.v1.past_ticket_pb2 import PastTicket
+from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
+from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from dossier.tenants.v1 import tenant_pb2, tenant_service_pb2
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
+from services.runtime.caller import acting_for
+from services.runtime.channels import open_channel
+from services.runtime.tokens import TokenSigner
 
+if TYPE_CHECKING:
+    from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
+
+ORCHESTRATOR: Final = orchestrator.DESCRIPTOR.services_by_name["OrchestratorService"]
 HISTORY: Final = history.DESCRIPTOR.services_by_name["HistoryService"]
 _TENANTS: Final = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 _BATCH: Final = 500
@@ -47,6 +57,29 @@ async def create_client(mesh: BenchMesh, tenant: str, *, notes: bool) -> Client:
     async with calling(mesh.instance, "tenants", descriptors=[_TENANTS], tenant=None) as channel:
         made = await TenantServiceStub(channel).CreateTenant(request)
     return Client(tenant, mesh.webhook_url(tenant), made.webhook_secret)
+
+
+@asynccontextmanager
+async def orchestrating(mesh: BenchMesh, tenant: str) -> "AsyncIterator[OrchestratorServiceAsyncStub]":
+    """Speak to the orchestrator as an operator, for one client."""
+    async with calling(mesh.instance, "orchestrator", descriptors=[ORCHESTRATOR], tenant=tenant) as channel:
+        yield OrchestratorServiceStub(channel)
+
+
+async def submit(mesh: BenchMesh, submissions: Sequence[orchestrator.Submission]) -> list[str]:
+    """Hand tickets over as the gateway does; the enhancements' ids."""
+    record = mesh.instance.require_running()
+    async with open_channel(
+        f"localhost:{record.ports.serving('orchestrator')}",
+        audience="orchestrator",
+        services=[ORCHESTRATOR],
+        signer=TokenSigner(mesh.instance.signing_key),
+        subject="gateway",
+    ) as channel:
+        with acting_for(None, subject="gateway"):
+            request = orchestrator.SubmitEnhancementsRequest(submissions=submissions)
+            response = await OrchestratorServiceStub(channel).SubmitEnhancements(request)
+    return [each.enhancement_id for each in response.results]
 
 
 async def import_tickets(mesh: BenchMesh, tenant: str, tickets: Iterable[PastTicket]) -> None:

@@ -30,42 +30,30 @@ class EngineResult:
     steps: int
     free_per_second: float
     """On a queue without fairness between clients."""
-    same_queue_per_second: float
-    """Within the limits of the instance's own queue."""
 
 
 async def measure_engine(mesh: BenchMesh, *, count: int) -> EngineResult:
     """After some briefs were made: how many steps they have is read from what the engine kept of them."""
-    steps, queue = await _what_runs(mesh)
-    return EngineResult(
-        steps,
-        free_per_second=await _bare(mesh, count=count, steps=steps, queue=_FREE),
-        same_queue_per_second=await _bare(mesh, count=count, steps=steps, queue=queue),
-    )
+    steps = await _steps(mesh)
+    return EngineResult(steps, free_per_second=await _bare(mesh, count=count, steps=steps, queue=_FREE))
 
 
-async def _what_runs(mesh: BenchMesh) -> tuple[int, dict[str, Json]]:
+async def _steps(mesh: BenchMesh) -> int:
     connection = await asyncpg.connect(mesh.database_url)
     try:
-        workflow = await connection.fetchrow(
+        steps: int | None = await connection.fetchval(
             """
-            select w.queue_name, count(*) as steps
+            select count(*) as steps
             from dbos.workflow_status w join dbos.operation_outputs o using (workflow_uuid)
             where w.status = 'SUCCESS' and w.name = 'enhance'
             group by w.workflow_uuid order by steps desc limit 1
             """
         )
-        if workflow is None:
-            raise DossierError("No brief was made.", hint="Try one: `dossier demo`.")
-        queue = await connection.fetchrow(
-            "select worker_concurrency, partition_concurrency, polling_interval_sec from dbos.queues"
-            " where name = $1",
-            workflow["queue_name"],
-        )
     finally:
         await connection.close()
-    limits = {name: value for name, value in (queue or {}).items() if value is not None}
-    return workflow["steps"], limits
+    if steps is None:
+        raise DossierError("No brief was made.", hint="Try one: `dossier demo`.")
+    return steps
 
 
 async def _bare(mesh: BenchMesh, *, count: int, steps: int, queue: dict[str, Json]) -> float:

@@ -18,9 +18,13 @@ class Extent:
     """The longest wait for the backlog; what has ended by then counts."""
     light: int
     """Tickets submitted one after the other."""
+    trickle: int
+    """Tickets of the client with a trickle."""
+    flood: int
+    """Tickets that another client has queued beside it."""
 
     @classmethod
     def chosen(cls, *, seconds: float | None, quick: bool) -> Self:
         if quick:
-            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8)
-        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 300, 30, 40)
+            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8, 12, 1_000)
+        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 400, 30, 40, 60, 5_000)

@@ -13,6 +13,7 @@ import asyncpg
 from cli.bench import machine
 from cli.bench.baseline import SEARCH_CALLERS, BaselineResult, measure_baseline
 from cli.bench.extent import Extent
+from cli.bench.fairness import FairnessResult, measure_fairness
 from cli.bench.k6 import k6_program
 from cli.bench.mesh import BenchMesh, running_mesh
 from cli.bench.pipeline import PipelineResult, measure_pipeline
@@ -21,21 +22,22 @@ from cli.bench.webhook import WebhookResult, measure_webhook
 from cli.errors import DossierError
 from cli.output import Json, Output
 
-_LONGEST_SECONDS: Final = 170.0
+_LONGEST_SECONDS: Final = 300.0
 
-Result = BaselineResult | SearchResult | PipelineResult | WebhookResult
+Result = BaselineResult | SearchResult | PipelineResult | FairnessResult | WebhookResult
 
 
 class What(StrEnum):
     WEBHOOK = "webhook"
     PIPELINE = "pipeline"
+    FAIRNESS = "fairness"
     SEARCH = "search"
     BASELINE = "baseline"
     ALL = "all"
 
 
 # The webhooks come last: what they leave in the queue would slow the others.
-_ORDER: Final = (What.BASELINE, What.SEARCH, What.PIPELINE, What.WEBHOOK)
+_ORDER: Final = (What.BASELINE, What.SEARCH, What.PIPELINE, What.FAIRNESS, What.WEBHOOK)
 
 
 def bench(
@@ -77,6 +79,8 @@ async def _measure(
                         measured[each.value] = await measure_search(mesh, extent, empty=empty)
                     case What.PIPELINE:
                         measured[each.value] = await measure_pipeline(mesh, extent)
+                    case What.FAIRNESS:
+                        measured[each.value] = await measure_fairness(mesh, extent)
                     case What.WEBHOOK:
                         inserts = baseline.insert if baseline else None
                         measured[each.value] = await measure_webhook(mesh, extent, baseline=inserts)

@@ -18,6 +18,7 @@ def lines(record: Mapping[str, Any]) -> list[Line]:
     parts = (
         ("webhook", _webhook),
         ("pipeline", _pipeline),
+        ("fairness", _fairness),
         ("search", _search),
         ("baseline", _baseline),
     )
@@ -63,8 +64,7 @@ def _pipeline(result: Mapping[str, Any]) -> Iterator[Line]:
         "briefs, instant model, backlog",
         f"{result['briefs_per_second']:g}/s",
         f"{result['engine_share']:.2f} of the bare engine ({engine['free_per_second']:g}/s with"
-        f" {engine['steps']} empty steps), {result['same_queue_share']:.2f} of it within the same queue's"
-        f" limits ({engine['same_queue_per_second']:g}/s)",
+        f" {engine['steps']} empty steps)",
     )
     yield Line(
         "accepted → delivered, one at a time",
@@ -73,6 +73,15 @@ def _pipeline(result: Mapping[str, Any]) -> Iterator[Line]:
     )
     steps = ", ".join(f"{name} {mean:g}" for name, mean in result["step_mean_ms"].items())
     yield Line("time per step, mean ms", steps, "history, knowledge and network run at once")
+
+
+def _fairness(result: Mapping[str, Any]) -> Iterator[Line]:
+    yield Line(
+        f"a trickle beside {result['flood_queued']:,} queued of another client",
+        f"p50 {result['flooded_p50_ms']:g} ms, p95 {result['flooded_p95_ms']:g} ms",
+        f"p95 is {result['ratio']:g} of its quiet one ({result['quiet_p95_ms']:g} ms); the flood got"
+        f" {result['flood_briefs_per_second']:g} briefs/s meanwhile",
+    )
 
 
 def _search(result: Mapping[str, Any]) -> Iterator[Line]:

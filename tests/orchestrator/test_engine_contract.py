@@ -76,7 +76,8 @@ async def test_an_orphan_is_given_back_as_dbos_gives_it_back(
 ) -> None:
     await backlog.accept(offer("acme"), offer("acme"))
     with claimer(database, executor="dead") as claiming:
-        ours, theirs = await asyncio.to_thread(claiming.claim, owner="owner", running=0)
+        (ours,) = await asyncio.to_thread(claiming.claim, owner="owner", running=0)
+        (theirs,) = await asyncio.to_thread(claiming.claim, owner="owner", running=1)
 
     await asyncio.to_thread(dbos._sys_db.reenqueue_for_recovery, theirs, ["dead"], "internal")
     await backlog.admin("select orchestrator.recover($1, 1, 10)", QUEUE)

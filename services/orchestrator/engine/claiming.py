@@ -10,7 +10,8 @@ rows: a weighted round robin over the tenants that have work.
 2. At its turn a tenant gets as many runs as its weight says (1, 2 or 4), but no more than its cap leaves,
    counted over all replicas under a lock of the tenant's, and none while it is paused.
 3. Its own runs come by priority, then by age.
-4. Who comes round with slots left goes round again: a tenant alone gets all that its cap allows.
+4. A poll is one round at most, slots left or not: so a tenant that could fill the machine by itself begins
+   with its runs one after the other, and who comes between finds it not quite as busy.
 5. While senders keep a replica accepting without a break, it has an eighth of its slots: they wait for their
    answer and give up, a brief may come a little later. The circle goes on, only slower.
 

@@ -135,7 +135,6 @@ as $$
 declare
     turn text := after;
     wrapped boolean := false;
-    taken_in_round integer := 0;
     found_tenant text;
     weight integer;
     cap integer;
@@ -155,17 +154,10 @@ begin
         order by w.queue_partition_key
         limit 1;
         if found_tenant is null or (wrapped and found_tenant > after) then
-            if not wrapped then
-                wrapped := true;
-                turn := '';
-            else
-                -- A round is over. Another one is for those who may have more than their weight, since nobody
-                -- else has work.
-                exit when taken_in_round = 0;
-                taken_in_round := 0;
-                wrapped := false;
-                turn := after;
-            end if;
+            -- The round is over, or goes on from the beginning of the circle.
+            exit when wrapped;
+            wrapped := true;
+            turn := '';
             continue;
         end if;
         turn := found_tenant;
@@ -217,7 +209,6 @@ begin
             abandoned_time = case when s.state = 'running' then s.start_time else s.abandoned_time end;
 
         slots := slots - cardinality(ids);
-        taken_in_round := taken_in_round + cardinality(ids);
         return query select unnest(ids), turn;
     end loop;
 end
