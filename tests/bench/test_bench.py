@@ -52,6 +52,15 @@ def test_webhooks_are_measured_on_an_instance_that_is_gone_afterwards(server_hom
     assert json.loads(record.read_text())["webhook"]["accepted_per_second"] == told["accepted_per_second"]
 
 
+def test_a_trickle_is_measured_alone_and_beside_a_flood(server_home: Path) -> None:
+    done = bench("fairness", "--quick", "--json", "--data-dir", str(server_home / "bench-fairness"))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert 0 < told["quiet_p50_ms"] <= told["quiet_p95_ms"]
+    assert told["ratio"] == pytest.approx(told["flooded_p95_ms"] / told["quiet_p95_ms"], abs=0.01)
+    assert 0 < told["flood_left"] < told["flood_queued"]
+
+
 def test_without_k6_it_is_told_what_to_install(server_home: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import pathlib, shutil\n"
