@@ -86,6 +86,25 @@ async def test_a_change_before_delivery_has_the_brief_written_again_and_posted_o
     assert set(peers.synthesis.bought.values()) == {1}
 
 
+@pytest.mark.usefixtures("unread")
+async def test_a_change_while_a_run_waits_for_another_try_is_gathered_before_that(
+    acme: Client, peers: Peers
+) -> None:
+    peers.synthesis.does.failures = 1
+    enhancement_id = await acme.submit_one("1")
+    async for seen in acme.watch(enhancement_id):
+        if seen.HasField("next_attempt_time"):
+            break
+
+    (taken_in,) = await acme.submit(change("quite another problem"))
+    ended = await acme.ended(enhancement_id)
+
+    assert taken_in.enhancement_id == enhancement_id
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert written_about(peers) == ["The VPN at fw-01 drops.", "quite another problem"]
+    assert len(peers.history.does.calls) == 2
+
+
 async def test_a_change_taken_in_while_running_posts_one_note(
     acme: Client, peers: Peers, desk: ServiceDesk
 ) -> None:

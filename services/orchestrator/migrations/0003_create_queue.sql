@@ -198,7 +198,11 @@ begin
         with begun as (
             update orchestrator.enhancements e
             set state = 'running', version = e.version + 1, start_time = coalesce(e.start_time, now()),
-                next_attempt_time = null
+                next_attempt_time = null, stale = false,
+                -- What was gathered before the ticket changed is not worth a brief.
+                next_step = case
+                    when e.stale and e.next_step = 'synthesize' then 'refresh' else e.next_step
+                end
             where e.id = any (ids)
             returning e.id, e.tenant_id, e.next_step
         )
