@@ -281,7 +281,7 @@ def test_an_update_by_form_that_carries_our_own_note_is_ignored() -> None:
         "<p>Called Ann.</p>",
         own_note() + "<p>Thanks, this helped.</p>",
         own_note(minutes_ago=20),
-        own_note(minutes_ago=-5),
+        own_note(minutes_ago=-1_000),
         "Dossier 0199",
         "Dossier ffffffff-ffff-7fff-bfff-ffffffffffff",
         "Dossier 5f2b6e0e-6a44-4d3c-9b5e-0f5f6f1b1a11",
