@@ -93,11 +93,11 @@ def read(subject: str, description: str) -> Question:
 
 def plan(question: Question, frequencies: Frequencies) -> Plan | None:
     """Decide how to search; None when no document has any of the words."""
+    if not any(frequencies.documents.get(lexeme, 0) > 0 for lexeme in question.lexemes):
+        return None
     rarity = {lexeme: frequencies.rarity(lexeme) for lexeme in question.lexemes}
     rarest_first = sorted(question.lexemes, key=lambda lexeme: (-rarity[lexeme], lexeme))
     known = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) > 0][:_MAX_TERMS]
-    if not known:
-        return None
     unheard = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) <= 0][:_MAX_TERMS]
     weights = {lexeme: question.counts[lexeme] * rarity[lexeme] for lexeme in (*known, *unheard)}
     verbatim = sum(weight * question.copy.get(lexeme, 0.0) for lexeme, weight in weights.items())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -85,17 +85,13 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def tenant(self, tenant: str) -> AsyncIterator[Connection]:
+    def tenant(self, tenant: str) -> AbstractAsyncContextManager[Connection]:
         """One transaction that row-level security confines to this tenant."""
-        async with self._begun(tenant) as connection:
-            yield connection
+        return self._begun(tenant)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """One transaction without a tenant: tables under row-level security look empty."""
-        async with self._begun(_NOBODY) as connection:
-            yield connection
+        return self._begun(_NOBODY)
 
     @asynccontextmanager
     async def _begun(self, tenant: str) -> AsyncIterator[Connection]:
