@@ -36,7 +36,17 @@ class ToolError(Exception):
 
 
 class ToolUnavailable(ToolError):
-    """Try again later. A write may have been done: look before writing again."""
+    """Try again later. A write may have been done: look before writing again.
+
+    `answered` when the tool itself has ended the request: what it did not do by then, it will not do.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
+
+    def __reduce__(self) -> tuple[type["ToolUnavailable"], tuple[str], dict[str, bool]]:
+        return type(self), (self.message,), {"answered": self.answered}
 
 
 class ToolRateLimited(ToolError):

@@ -42,7 +42,8 @@ async def cancel(database: Database, tenant: TenantId, enhancement_id: str) -> N
         )
         await connection.execute(
             """
-            update orchestrator.steps set state = 'skipped', detail = 'cancelled', duration_seconds = null
+            update orchestrator.steps
+            set state = 'skipped', detail = 'cancelled', duration_seconds = null, uncertain_time = now()
             where enhancement_id = $1 and state = 'running'
             """,
             enhancement_id,

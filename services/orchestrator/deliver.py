@@ -24,7 +24,7 @@ async def deliver(
 ) -> None:
     """`lease_seconds` says how long nobody else takes this run over: what is posted is posted within that.
 
-    A request takes no longer than `tool_seconds`, wherever it was begun.
+    A tool is taken to be at a request for `tool_seconds` at most, whether or not somebody still waits for it.
     """
     this = work.attempt
     if not work.enhancement.deliver:
@@ -42,7 +42,7 @@ async def deliver(
     if found is not None:
         posted, how = found, f"note {found.id} was posted by an earlier attempt"
     else:
-        posted = await _post(work, access, notes, lease_seconds)
+        posted = await _post(work, access, notes, lease_seconds=lease_seconds, tool_seconds=tool_seconds)
         how = f"posted note {posted.id}"
     note = Note(id=posted.id, url=posted.url, marker=work.enhancement.run.marker)
     note.post_time.FromDatetime(datetime.now(UTC))
@@ -60,9 +60,9 @@ async def _posted_before(work: Work, access: ToolAccess, *, tool_seconds: float)
         # Of every attempt before it is known that nothing came of it.
         return None
     found = await access.find(work.enhancement.ticket.id, marker=work.enhancement.run.marker)
-    if found is None and this.abandoned_time is not None:
-        # Whoever made that attempt was killed, but the tool may be at it still.
-        left = tool_seconds - (this.begun - this.abandoned_time).total_seconds()
+    if found is None and this.uncertain_time is not None:
+        # Whoever made that attempt was killed, or was not told, and the tool may be at it still.
+        left = tool_seconds - (this.begun - this.uncertain_time).total_seconds()
         if left > 0:
             waiting = Transient(
                 "an earlier attempt may be under way at the ticketing tool still",
@@ -75,7 +75,7 @@ async def _posted_before(work: Work, access: ToolAccess, *, tool_seconds: float)
 
 
 async def _post(
-    work: Work, access: ToolAccess, notes: Notes, lease_seconds: Callable[[], float]
+    work: Work, access: ToolAccess, notes: Notes, *, lease_seconds: Callable[[], float], tool_seconds: float
 ) -> PostedNote:
     ticket, marker = work.enhancement.ticket.id, work.enhancement.run.marker
     body = notes.render(work.enhancement, access.note_format)
@@ -84,9 +84,7 @@ async def _post(
         # Somebody else may be about to post it.
         raise Superseded
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(min(left, tool_seconds)):
             return await access.post(ticket, body=body, marker=marker)
     except TimeoutError:
-        raise Transient(
-            f"the ticketing tool did not answer within {left:.0f} s", reason="TOOL_UNAVAILABLE"
-        ) from None
+        raise Transient("the ticketing tool did not answer in time", reason="TOOL_UNAVAILABLE") from None

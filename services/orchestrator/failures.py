@@ -13,6 +13,8 @@ class Transient(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.nothing_done = False
         """True when it is certain that nothing was written anywhere."""
+        self.ended = False
+        """True when what was begun may have been done, but is not going on."""
         self.in_turn = False
         """True when the run only waits for its turn, which no patience ends."""
         self.step = ""

@@ -33,7 +33,8 @@ with owned as materialized (
     set state = excluded.state, duration_seconds = excluded.duration_seconds, detail = excluded.detail,
         report = excluded.report,
         attempt = case when s.state = 'running' then s.attempt else s.attempt + 1 end,
-        start_time = case when s.state = 'running' then s.start_time else excluded.start_time end
+        start_time = case when s.state = 'running' then s.start_time else excluded.start_time end,
+        uncertain_time = case when $28::boolean then now() else s.uncertain_time end
     returning 1
 ), kept as (
     update orchestrator.enhancements e
@@ -132,13 +133,23 @@ class Journal:
         )
         telemetry.FINISHED.labels(outcome=State.SUCCEEDED.value).inc()
 
-    async def postponed(self, end: StepEnd, *, seconds: float, idle_delivery: bool) -> None:
-        """The attempt failed; the run waits in the queue for another."""
-        await self._keep(ends=[end], hand_back_seconds=seconds, idle_deliveries=int(idle_delivery))
+    async def postponed(self, end: StepEnd, *, seconds: float, idle_delivery: bool, uncertain: bool) -> None:
+        """The attempt failed; the run waits in the queue for another.
 
-    async def gave_up(self, end: StepEnd, failure: Failure) -> None:
+        `uncertain` where what was begun may be going on still, wherever it was begun.
+        """
+        await self._keep(
+            ends=[end],
+            hand_back_seconds=seconds,
+            idle_deliveries=int(idle_delivery),
+            uncertain=uncertain,
+        )
+
+    async def gave_up(self, end: StepEnd, failure: Failure, *, uncertain: bool) -> None:
         """The run failed. It is kept, and may be tried again from the step that failed."""
-        await self._keep(ends=[end], outcome="ERROR", state=State.FAILED, failure=failure)
+        await self._keep(
+            ends=[end], outcome="ERROR", state=State.FAILED, failure=failure, uncertain=uncertain
+        )
         telemetry.FINISHED.labels(outcome=State.FAILED.value).inc()
 
     async def _keep(
@@ -159,6 +170,7 @@ class Journal:
         state: State | None = None,
         failure: Failure | None = None,
         idle_deliveries: int = 0,
+        uncertain: bool = False,
     ) -> Standing:
         run, owner = self._claim.run, self._claim.owner
         async with self._database.tenant(run.tenant) as connection:
@@ -191,6 +203,7 @@ class Journal:
                 None if failure is None else failure.message.replace("\x00", ""),
                 list(begun),
                 idle_deliveries,
+                uncertain,
             )
         if row is None:
             raise Superseded

@@ -106,8 +106,8 @@ class Standing:
 
     step: Step
     attempt: int
-    abandoned_time: datetime | None = None
-    """When an earlier attempt began of which nobody lived to say how it ended."""
+    uncertain_time: datetime | None = None
+    """Until when an earlier attempt may have begun something of which nobody knows how it ended."""
 
 
 @dataclass(frozen=True, slots=True)

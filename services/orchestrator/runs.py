@@ -96,7 +96,7 @@ class Runs:
                         replace(enhancement, next_step=standing.step),
                         enhancements,
                         Journal(self.database, claim),
-                        Attempt(standing.step, standing.attempt, abandoned_time=standing.abandoned_time),
+                        Attempt(standing.step, standing.attempt, uncertain_time=standing.uncertain_time),
                     )
                     onward = await self._carry_out(work, *deeds[standing.step])
                     if onward is None:
@@ -146,20 +146,27 @@ class Runs:
             )
             permanent = Permanent(message, reason=failure.reason)
             permanent.step = failure.step
-            await self._give_up(work, permanent)
+            await self._give_up(work, permanent, uncertain=_may_go_on(work, failure))
             return
         detail = f"{failure.message}; next try in {seconds:.0f} s"
         await work.journal.postponed(
             _failed(work, failure.step, detail),
             seconds=seconds,
             idle_delivery=failure.nothing_done and work.enhancement.next_step is Step.DELIVER,
+            uncertain=_may_go_on(work, failure),
         )
 
-    async def _give_up(self, work: Work, failure: Permanent) -> None:
+    async def _give_up(self, work: Work, failure: Permanent, *, uncertain: bool = False) -> None:
         step = failure.step or work.attempt.name
         _log.warning("run_failed", step=step, reason=failure.reason, message=failure.message)
         end = _failed(work, step, failure.message)
-        await work.journal.gave_up(end, Failure(step, failure.reason, failure.message))
+        told = Failure(step, failure.reason, failure.message)
+        await work.journal.gave_up(end, told, uncertain=uncertain)
+
+
+def _may_go_on(work: Work, failure: Transient) -> bool:
+    """What a delivery began may be going on at the tool, unless it is certain that it began nothing."""
+    return work.enhancement.next_step is Step.DELIVER and not (failure.nothing_done or failure.ended)
 
 
 def _failed(work: Work, step: str, detail: str) -> StepEnd:

@@ -37,8 +37,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     tenants_target: str = "localhost:50056"
     tenants_seconds: float = Field(default=5, gt=0, le=60)
     """Longest wait for a tenant's settings."""
-    tool_seconds: float = Field(default=10, gt=0, le=120)
-    """Longest wait for one request at a ticketing tool."""
+    tool_seconds: float = Field(default=15, gt=0, le=120)
+    """Longest wait for one request at a ticketing tool, and how long a request may go on there that nobody
+    waits for any more: until then no second note is posted in its place."""
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
     """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
     while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""

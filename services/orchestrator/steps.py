@@ -15,8 +15,8 @@ class Attempt:
     name: str
     number: int = 1
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
-    abandoned_time: datetime | None = None
-    """When an earlier one began of which nobody lived to say how it ended."""
+    uncertain_time: datetime | None = None
+    """Until when an earlier one may have begun something of which nobody knows how it ended."""
 
     def end(self, detail: str, *, state: StepState = StepState.SUCCEEDED) -> StepEnd:
         seconds = (datetime.now(UTC) - self.begun).total_seconds()

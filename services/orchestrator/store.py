@@ -57,10 +57,10 @@ class TenantEnhancements:
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
                 f"""
-                select {_COLUMNS}, inputs, answer, step.attempt, step.abandoned_time
+                select {_COLUMNS}, inputs, answer, step.attempt, step.uncertain_time
                 from orchestrator.enhancements e
                 left join lateral (
-                    select s.attempt, s.abandoned_time from orchestrator.steps s
+                    select s.attempt, s.uncertain_time from orchestrator.steps s
                     where s.enhancement_id = e.id and s.name = e.next_step
                 ) step on true
                 where id = $1
@@ -69,7 +69,7 @@ class TenantEnhancements:
             )
         if row is None:
             raise EnhancementNotFound(enhancement_id)
-        standing = Standing(Step(row["next_step"]), row["attempt"] or 1, row["abandoned_time"])
+        standing = Standing(Step(row["next_step"]), row["attempt"] or 1, row["uncertain_time"])
         return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), standing
 
     async def same_content(self, enhancement: Enhancement, content_hash: bytes) -> str | None:

@@ -144,15 +144,18 @@ class ToolAccess:
             raise waiting from error
         except ToolRateLimited as error:
             await self._tools.pace.block(self._paced(), error.retry_after_seconds)
-            raise NothingDone(
+            limited = NothingDone(
                 f"the ticketing tool limits our rate: {error}",
                 reason="TOOL_UNAVAILABLE",
                 retry_after_seconds=error.retry_after_seconds,
-            ) from error
+            )
+            # As those who are refused by the block that this began.
+            limited.in_turn = True
+            raise limited from error
         except ToolUnavailable as error:
-            raise Transient(
-                f"the ticketing tool is unavailable: {error}", reason="TOOL_UNAVAILABLE"
-            ) from error
+            unavailable = Transient(f"the ticketing tool is unavailable: {error}", reason="TOOL_UNAVAILABLE")
+            unavailable.ended = error.answered
+            raise unavailable from error
         except ToolRejected as error:
             await self._tools.confirm(self._answer)
             raise Permanent(f"the ticketing tool refuses: {error}", reason="TOOL_REJECTED") from error

@@ -1,13 +1,16 @@
 """One note, whatever the ticketing tool does; and a reason that a person can act on where there is none."""
 
+import asyncio
+
 import pytest
 
 from cli.standins.servicedesk_plus import ServiceDesk
 from cli.standins.servicedesk_plus.faults import Fault, FaultKind
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
+from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb_service
 from services.orchestrator.settings import OrchestratorSettings
-from tests.orchestrator.client import Client
+from tests.orchestrator.client import SECONDS, Client
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.world import orchestrating
 from tests.support.keys import Keys
@@ -151,3 +154,36 @@ async def test_an_error_of_ours_fails_the_run_and_not_the_service(
     assert ended.failure.reason in {"STEP_FAILED", "TOOL_REJECTED"}
     peers.tenants.base_urls = {}
     assert (await acme.ended(await acme.submit_one("2"))).state == pb.ENHANCEMENT_STATE_SUCCEEDED
+
+
+async def test_a_note_that_takes_the_tool_longer_than_is_waited_for_is_not_posted_twice(
+    acme: Client, desk: ServiceDesk
+) -> None:
+    # The lease ends before: the request is cut, and lands all the same.
+    desk.faults.inject(Fault(kind="slow", seconds=2.5, method="POST", path="/notes"))
+
+    ended = await acme.ended(await acme.submit_one("1"))
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert desk.calls.count("POST", "/notes") == 1
+    (note,) = desk.requests["1"].notes
+    assert ended.note.id == note.id
+
+
+async def test_a_note_under_way_when_its_run_is_cancelled_is_not_posted_again_by_a_retry(
+    acme: Client, desk: ServiceDesk
+) -> None:
+    desk.faults.inject(Fault(kind="slow", seconds=1, method="POST", path="/notes"))
+    enhancement_id = await acme.submit_one("1")
+    async with asyncio.timeout(SECONDS):
+        while desk.faults.waiting:  # noqa: ASYNC110 - the tool is waited for
+            await asyncio.sleep(0.01)
+
+    cancelled = pb_service.CancelEnhancementRequest(enhancement_id=enhancement_id)
+    await acme.stub.CancelEnhancement(cancelled, metadata=acme.acting())
+    again = pb_service.RetryEnhancementRequest(enhancement_id=enhancement_id)
+    await acme.stub.RetryEnhancement(again, metadata=acme.acting())
+    ended = await acme.ended(enhancement_id)
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert len(desk.requests["1"].notes) == 1

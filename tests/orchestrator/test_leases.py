@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 import pytest
 
 from services.orchestrator.engine import QUEUE
-from services.orchestrator.engine.leases import Lease
+from services.orchestrator.engine.leases import Holding, Lease
 from services.orchestrator.engine.workflow import Claim, Superseded
 from services.orchestrator.journal import Journal
 from services.orchestrator.model import EnhancementId, Run, TenantId
@@ -25,7 +25,7 @@ async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
 
 
 def lease(
-    backlog: Backlog, executor: str, *, at_work: Collection[str] = (), lost: list[str] | None = None
+    backlog: Backlog, executor: str, *, at_work: Collection[Holding] = (), lost: list[Holding] | None = None
 ) -> Lease:
     return Lease(
         backlog.database,
@@ -62,7 +62,7 @@ async def test_runs_of_a_replica_without_a_lease_go_back_to_the_queue_and_those_
     await living.renew()
     theirs, orphan = await claim(database, "living"), await claim(database, "dead")
 
-    at_work = lease(backlog, "living", at_work=[theirs])
+    at_work = lease(backlog, "living", at_work=[(theirs, "token of living")])
     keeping = asyncio.create_task(at_work.keep())
     await until(backlog, orphan, "ENQUEUED")
 
@@ -126,9 +126,9 @@ async def test_a_run_that_nobody_here_is_at_goes_back_although_its_owner_lives(
 
 async def test_a_run_that_is_not_ours_any_more_is_reported(backlog: Backlog, database: TestDatabase) -> None:
     await backlog.accept(offer("acme"))
-    lost: list[str] = []
+    lost: list[Holding] = []
     run = await claim(database, "one")
-    keeper = lease(backlog, "one", at_work=[run], lost=lost)
+    keeper = lease(backlog, "one", at_work=[(run, "token of one")], lost=lost)
     await keeper.renew()
     await backlog.admin("select orchestrator.withdraw($1)", run)
 
@@ -138,7 +138,7 @@ async def test_a_run_that_is_not_ours_any_more_is_reported(backlog: Backlog, dat
             await asyncio.sleep(0.02)
     keeping.cancel()
 
-    assert set(lost) == {run}
+    assert set(lost) == {(run, "token of one")}
 
 
 async def test_who_gives_up_gives_back_at_once(backlog: Backlog, database: TestDatabase) -> None:

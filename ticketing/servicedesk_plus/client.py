@@ -23,6 +23,7 @@ R = TypeVar("R", bound=Reply)
 LARGEST_REPLY_BYTES: Final = 5 * 1024 * 1024
 _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0  # the limits are not published; a minute is their usual window
 _LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
+_BROKEN: Final = 500
 _WORTH_ANOTHER_TRY: Final = frozenset({408, 423, 425})
 
 
@@ -117,11 +118,12 @@ def _failure(  # noqa: PLR0911 - a table: one row per meaning
                 f"requests of this site and add notes{_said(outcome, site)}"
             )
         case (4004, _):
-            return ToolUnavailable(f"cannot {this.doing}: internal error of the tool (4004)")
+            return ToolUnavailable(f"cannot {this.doing}: internal error of the tool (4004)", answered=True)
         case (_, 404):
             return ToolRejected(f"cannot {this.doing}: no API at this address; check base_url and portal")
         case _ if status >= 500 or status in _WORTH_ANOTHER_TRY:
-            return ToolUnavailable(f"cannot {this.doing}: HTTP {status}")
+            # Another status may be the word of a proxy, behind which the tool works on.
+            return ToolUnavailable(f"cannot {this.doing}: HTTP {status}", answered=status == _BROKEN)
         case _:
             named = f"code {code}" if code is not None else f"HTTP {status}"
             return ToolRejected(f"cannot {this.doing}: refused with {named}{_said(outcome, site)}")
@@ -163,6 +165,6 @@ def _unreadable(this: Call, body: bytes, error: ValidationError) -> ToolError:
         )
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
-        return ToolUnavailable(f"cannot {this.doing}: the answer is cut short or not JSON")
+        return ToolUnavailable(f"cannot {this.doing}: the answer is cut short or not JSON", answered=True)
     field = ".".join(str(part) for part in first["loc"])
     return ToolRejected(f"cannot {this.doing}: the answer is not one of the v3 API ({field}: {first['msg']})")

@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NoReturn
 
@@ -23,7 +22,7 @@ from services.orchestrator.engine.configuration import (
     connections,
     declare_queue,
 )
-from services.orchestrator.engine.leases import Lease
+from services.orchestrator.engine.leases import Holding, Lease
 from services.orchestrator.engine.quiet import tame
 from services.orchestrator.engine.threads import in_thread
 from services.orchestrator.engine.workflow import Claim, RunFunction, Superseded, Workflow
@@ -65,8 +64,7 @@ class Engine:
         self._database = database
         self._workflows = workflows
         self._loop = asyncio.get_running_loop()
-        self._running: dict[asyncio.Task[None], str] = {}
-        self._claimed: Counter[str] = Counter()
+        self._running: dict[asyncio.Task[None], Holding] = {}
         self._stopping = threading.Event()
         self._singleton = threading.Lock()
         self._engine: DBOS | None = None
@@ -75,7 +73,7 @@ class Engine:
             database,
             executor_id=settings.executor_id,
             seconds=settings.lease_seconds,
-            at_work=self._claimed.keys,
+            at_work=self._running.values,
             lost=self._cancel,
         )
         self._claiming = Claiming(
@@ -141,7 +139,7 @@ class Engine:
             # Its lease runs out by itself.
             _log.warning("engine_left_waiting_for_the_database")
 
-    def _cancel(self, runs: Collection[str]) -> None:
+    def _cancel(self, runs: Collection[Holding]) -> None:
         """Stop at once what is not ours any more."""
         telemetry.FENCED.inc(len(runs))
         for task, run in self._running.items():
@@ -211,8 +209,7 @@ class Engine:
         task = asyncio.current_task()
         if task is None:
             raise AssertionError("a coroutine that runs is a task's")
-        self._running[task] = claim.run.id
-        self._claimed[claim.run.id] += 1
+        self._running[task] = (claim.run.id, claim.owner)
         telemetry.SLOTS_BUSY.inc()
         try:
             await run(claim)
@@ -230,9 +227,6 @@ class Engine:
         finally:
             del self._running[task]
             telemetry.SLOTS_BUSY.dec()
-            self._claimed[claim.run.id] -= 1
-            if not self._claimed[claim.run.id]:
-                del self._claimed[claim.run.id]
 
 
 def _reason(error: BaseException | None) -> str:

@@ -9,7 +9,7 @@ nothing.
 import asyncio
 import time
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -23,6 +23,9 @@ _RENEW_SECONDS: Final = 1.0
 # As often a run may take its worker down before it is believed to be the cause.
 _MOST_RECOVERIES: Final = 10
 
+Holding: TypeAlias = tuple[str, str]
+"""A run's id, and the token under which it is held."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -35,8 +38,8 @@ class Lease:
         *,
         executor_id: str,
         seconds: float,
-        at_work: Callable[[], Collection[str]],
-        lost: Callable[[Collection[str]], None],
+        at_work: Callable[[], Collection[Holding]],
+        lost: Callable[[Collection[Holding]], None],
     ) -> None:
         self._database = database
         self._executor_id = executor_id
@@ -108,18 +111,19 @@ class Lease:
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
                 """
-                select workflow_uuid from dbos.workflow_status
+                select workflow_uuid, owner_xid from dbos.workflow_status
                 where queue_name = $1 and status = 'PENDING' and executor_id = $2
                 """,
                 QUEUE,
                 self._executor_id,
             )
-        ours = {row["workflow_uuid"] for row in rows}
+        ours = {(row["workflow_uuid"], row["owner_xid"]) for row in rows}
+        # By its token: the same run may have been cancelled, retried and claimed here again.
         lost = before - ours
         if lost:
             self._lost(lost)
         # Twice in a row: what was only just claimed is not at work yet.
-        idle = ours - before - set(self._at_work())
+        idle = {run for run, _ in ours - before - set(self._at_work())}
         abandoned = idle & self._idle
         self._idle = idle
         if abandoned:

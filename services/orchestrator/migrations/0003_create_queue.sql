@@ -20,8 +20,8 @@ alter table orchestrator.enhancements
     add column idle_deliveries integer not null default 0;
 
 alter table orchestrator.steps
-    -- When the last attempt began of which nobody lived to say how it ended.
-    add column abandoned_time timestamptz;
+    -- Until when the last attempt may have begun something of which nobody knows how it ended.
+    add column uncertain_time timestamptz;
 
 drop index orchestrator.enhancements_latest;
 drop index orchestrator.enhancements_of_ticket;
@@ -210,7 +210,7 @@ begin
         select begun.id, begun.next_step, begun.tenant_id, 'running', 1, now() from begun
         on conflict (enhancement_id, name) do update
         set state = 'running', attempt = s.attempt + 1, start_time = now(), duration_seconds = null,
-            abandoned_time = case when s.state = 'running' then s.start_time else s.abandoned_time end;
+            uncertain_time = case when s.state = 'running' then now() else s.uncertain_time end;
 
         slots := slots - cardinality(ids);
         return query select unnest(ids), turn;
@@ -343,7 +343,8 @@ begin
         from back where back.id = e.id and back.status <> 'ENQUEUED'
         returning e.id
     ), ended as (
-        update orchestrator.steps s set state = 'failed', detail = 'its worker ended'
+        update orchestrator.steps s
+        set state = 'failed', detail = 'its worker ended', uncertain_time = now()
         from failed where s.enhancement_id = failed.id and s.state = 'running'
     )
     select count(*) filter (where back.status = 'ENQUEUED'), count(*) filter (where back.status <> 'ENQUEUED')
@@ -444,7 +445,7 @@ drop index orchestrator.enhancements_in_state;
 drop index orchestrator.enhancements_of_ticket;
 drop index orchestrator.enhancements_latest;
 delete from orchestrator.enhancements where purpose = 'replay';
-alter table orchestrator.steps drop column abandoned_time;
+alter table orchestrator.steps drop column uncertain_time;
 alter table orchestrator.enhancements
     drop constraint enhancements_purpose_check,
     add constraint enhancements_purpose_check check (purpose in ('enhance', 'record')),
