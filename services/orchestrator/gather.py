@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.synthesis.v1.synthesis_service_pb2 import BriefOptions, WriteBriefRequest
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
-from services.orchestrator.engine import Checkpoint
 from services.orchestrator.evidence import distinct
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.model import Enhancement, Standing, StepEnd, StepState
@@ -18,7 +18,6 @@ from services.orchestrator.steps import Work
 from services.orchestrator.tickets import content_hash
 from services.orchestrator.tool import ToolAccess, Tools
 
-_CHECKPOINT: Final = Checkpoint(1, "gather")
 _MOST_EVIDENCE: Final = 100
 # Sources that answer together are kept together, in one commit; a slow one does not hide the others.
 _TOGETHER_SECONDS: Final = 0.25
@@ -34,14 +33,18 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
         same = await work.enhancements.same_content(work.enhancement, read_hash)
         if same is not None:
             end = replace(refreshed, detail=f"nothing has changed since enhancement {same}")
-            await work.journal.succeeded(_CHECKPOINT, this.begun, [end], ticket=ticket)
-            return None
+            if await work.journal.nothing_new(this.begun, end, ticket):
+                return None
+            raise Transient("the ticket has changed meanwhile")
+    before, answer = work.enhancement.inputs, work.enhancement.answer
+    if before is not None and answer is not None and content_hash(before.ticket) == read_hash:
+        # What has changed since is not what the brief is about.
+        standing = await work.journal.unchanged(this.begun, refreshed, ticket, read_hash=read_hash)
+        return replace(work.enhancement, ticket=ticket), standing
     names = (*BUILT_IN, *(source.name for source in tenant.sources))
     answers, unkept = await _ask_all(work, peers, ticket, tenant.sources, refreshed=refreshed)
     inputs = WriteBriefRequest(
-        # The same for ever for the same content, so that an answer that was bought once is found again.
-        request_id=f"{run.id}:synthesize"
-        + (f":{work.enhancement.changes}" if work.enhancement.changes else ""),
+        request_id=f"{run.id}:synthesize",
         ticket=ticket,
         evidence=distinct(each for name in names for each in answers[name].evidence)[:_MOST_EVIDENCE],
         sources=[answers[name].report for name in names],
@@ -49,8 +52,19 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
             language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
         ),
     )
+    if before is not None:
+        # Another content is another request; the same is the same, so that it is not bought again.
+        inputs.request_id += f":{_digest(inputs)}"
     standing = await work.journal.gathered(this.begun, unkept, ticket, inputs, read_hash=read_hash)
     return replace(work.enhancement, ticket=ticket, inputs=inputs), standing
+
+
+def _digest(inputs: WriteBriefRequest) -> str:
+    """Of what is asked, without how the sources fared, which differs each time."""
+    content = WriteBriefRequest()
+    content.CopyFrom(inputs)
+    content.ClearField("sources")
+    return sha256(content.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
 async def refresh(work: Work, tools: Tools) -> tuple[Tenant, Ticket, StepEnd]:

@@ -1,8 +1,11 @@
 """What a run keeps of its progress. Every method is one commit, under the run's claim."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from google.protobuf.message import Message
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.enhancement_pb2 import Note
@@ -10,7 +13,7 @@ from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteB
 from services.orchestrator import telemetry
 from services.orchestrator.engine import Checkpoint, Claim, Superseded
 from services.orchestrator.model import Failure, Standing, State, Step, StepEnd
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 
 # One statement, and so one round trip: the engine's functions say whether the run is still ours, and lock it;
 # all else hangs on that. A change of the ticket that came since it was gathered sends a written brief back to
@@ -36,17 +39,22 @@ with owned as materialized (
         start_time = case when s.state = 'running' then s.start_time else excluded.start_time end,
         uncertain_time = case when $28::boolean then now() else s.uncertain_time end
     returning 1
+), turned as (
+    -- Onward, or back to the beginning; not after two minutes: what changes all the time gets a brief, too.
+    select $15::text in ('synthesize', 'deliver') as onward,
+           now() - make_interval(secs => $29::float8) as oldest
 ), kept as (
     update orchestrator.enhancements e
     set version = e.version + 1,
-        stale = case when $15::text = 'deliver' then false else e.stale end,
+        stale = e.stale and not (turned.onward and e.start_time > turned.oldest),
         next_step = case
-            when $15::text = 'deliver' and e.stale then 'refresh' else coalesce($15::text, e.next_step)
+            when e.stale and turned.onward and e.start_time > turned.oldest then 'refresh'
+            else coalesce($15::text, e.next_step)
         end,
         ticket = case when e.stale then e.ticket else coalesce($16::bytea, e.ticket) end,
         read_hash = coalesce($17::bytea, e.read_hash),
-        inputs = case when $15::text = 'deliver' and e.stale then null else coalesce($18, e.inputs) end,
-        answer = case when $15::text = 'deliver' and e.stale then null else coalesce($19, e.answer) end,
+        inputs = coalesce($18::bytea, e.inputs),
+        answer = case when $15::text = 'synthesize' then null else coalesce($19::bytea, e.answer) end,
         usage = coalesce($20::bytea, e.usage),
         note = coalesce($21::bytea, e.note),
         state = coalesce($22::text, e.state),
@@ -54,7 +62,7 @@ with owned as materialized (
         idle_deliveries = e.idle_deliveries + $27::integer,
         next_attempt_time = now() + make_interval(secs => $3 / 1000.0),
         failure_step = $23::text, failure_reason = $24::text, failure_message = $25::text
-    from owned where e.id = $1
+    from owned, turned where e.id = $1
     returning e.next_step
 ), begun as (
     insert into orchestrator.steps as s (enhancement_id, tenant_id, name, state, attempt, start_time)
@@ -71,6 +79,32 @@ with owned as materialized (
 select kept.next_step, begun.attempt from kept left join begun on begun.name = kept.next_step
 """
 
+_GATHERED: Final = Checkpoint(1, "gather")
+# A change that comes later than so long after the first start waits for no further brief of this run.
+_RESTARTED_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What one commit keeps; what is None stays as it is."""
+
+    ends: Sequence[StepEnd]
+    begun: Sequence[str] = ()
+    checkpoint: Checkpoint | None = None
+    began: datetime | None = None
+    outcome: str | None = None
+    hand_back_seconds: float | None = None
+    next_step: Step | None = None
+    ticket: Ticket | None = None
+    read_hash: bytes | None = None
+    inputs: WriteBriefRequest | None = None
+    answer: WriteBriefResponse | None = None
+    note: Note | None = None
+    state: State | None = None
+    failure: Failure | None = None
+    idle_deliveries: int = 0
+    uncertain: bool = False
+
 
 class Journal:
     def __init__(self, database: Database, claim: Claim) -> None:
@@ -79,7 +113,7 @@ class Journal:
 
     async def progressed(self, ends: Sequence[StepEnd], *, begun: Sequence[str] = ()) -> None:
         """For who watches: some of a long step is done."""
-        await self._keep(ends=ends, begun=begun)
+        await self._keep(_Entry(ends=ends, begun=begun))
 
     async def gathered(
         self,
@@ -90,24 +124,64 @@ class Journal:
         *,
         read_hash: bytes,
     ) -> Standing:
+        """What is next is writing, or gathering again where the ticket has changed meanwhile."""
         return await self._keep(
-            ends=ends,
-            checkpoint=Checkpoint(1, "gather"),
-            began=begin,
-            next_step=Step.SYNTHESIZE,
-            ticket=ticket,
-            read_hash=read_hash,
-            inputs=inputs,
+            _Entry(
+                ends=ends,
+                checkpoint=_GATHERED,
+                began=begin,
+                next_step=Step.SYNTHESIZE,
+                ticket=ticket,
+                read_hash=read_hash,
+                inputs=inputs,
+            )
         )
+
+    async def unchanged(self, begin: datetime, end: StepEnd, ticket: Ticket, *, read_hash: bytes) -> Standing:
+        """Read again, the ticket is as it was when the brief was written: that one is delivered."""
+        return await self._keep(
+            _Entry(
+                ends=[end],
+                checkpoint=_GATHERED,
+                began=begin,
+                next_step=Step.DELIVER,
+                ticket=ticket,
+                read_hash=read_hash,
+            )
+        )
+
+    async def nothing_new(self, begin: datetime, end: StepEnd, ticket: Ticket) -> bool:
+        """There is nothing to do, and the run has ended; False where a change has come meanwhile."""
+        run = self._claim.run
+        entry = _Entry(
+            ends=[end],
+            checkpoint=_GATHERED,
+            began=begin,
+            outcome="SUCCESS",
+            state=State.SUCCEEDED,
+            ticket=ticket,
+        )
+        async with self._database.tenant(run.tenant) as connection:
+            # Who takes a change in locks this row before: until the commit there comes none.
+            await connection.execute(
+                "select from dbos.workflow_status where workflow_uuid = $1 for no key update", run.id
+            )
+            if await connection.fetchval("select stale from orchestrator.enhancements where id = $1", run.id):
+                return False
+            await self._keep_in(connection, entry)
+        _count(entry)
+        return True
 
     async def written(self, begin: datetime, end: StepEnd, answer: WriteBriefResponse) -> Standing:
         """What is next is delivery, or gathering again where the ticket has changed meanwhile."""
         return await self._keep(
-            ends=[end],
-            checkpoint=Checkpoint(2, "synthesize"),
-            began=begin,
-            next_step=Step.DELIVER,
-            answer=answer,
+            _Entry(
+                ends=[end],
+                checkpoint=Checkpoint(2, "synthesize"),
+                began=begin,
+                next_step=Step.DELIVER,
+                answer=answer,
+            )
         )
 
     async def succeeded(
@@ -122,16 +196,17 @@ class Journal:
     ) -> None:
         """The last step ended, and with it the run."""
         await self._keep(
-            ends=ends,
-            checkpoint=checkpoint,
-            began=begin,
-            outcome="SUCCESS",
-            state=State.SUCCEEDED,
-            ticket=ticket,
-            answer=answer,
-            note=note,
+            _Entry(
+                ends=ends,
+                checkpoint=checkpoint,
+                began=begin,
+                outcome="SUCCESS",
+                state=State.SUCCEEDED,
+                ticket=ticket,
+                answer=answer,
+                note=note,
+            )
         )
-        telemetry.FINISHED.labels(outcome=State.SUCCEEDED.value).inc()
 
     async def postponed(self, end: StepEnd, *, seconds: float, idle_delivery: bool, uncertain: bool) -> None:
         """The attempt failed; the run waits in the queue for another.
@@ -139,74 +214,72 @@ class Journal:
         `uncertain` where what was begun may be going on still, wherever it was begun.
         """
         await self._keep(
-            ends=[end],
-            hand_back_seconds=seconds,
-            idle_deliveries=int(idle_delivery),
-            uncertain=uncertain,
+            _Entry(
+                ends=[end],
+                hand_back_seconds=seconds,
+                idle_deliveries=int(idle_delivery),
+                uncertain=uncertain,
+            )
         )
 
     async def gave_up(self, end: StepEnd, failure: Failure, *, uncertain: bool) -> None:
         """The run failed. It is kept, and may be tried again from the step that failed."""
         await self._keep(
-            ends=[end], outcome="ERROR", state=State.FAILED, failure=failure, uncertain=uncertain
+            _Entry(ends=[end], outcome="ERROR", state=State.FAILED, failure=failure, uncertain=uncertain)
         )
-        telemetry.FINISHED.labels(outcome=State.FAILED.value).inc()
 
-    async def _keep(
-        self,
-        *,
-        ends: Sequence[StepEnd],
-        checkpoint: Checkpoint | None = None,
-        began: datetime | None = None,
-        outcome: str | None = None,
-        hand_back_seconds: float | None = None,
-        begun: Sequence[str] = (),
-        next_step: Step | None = None,
-        ticket: Ticket | None = None,
-        read_hash: bytes | None = None,
-        inputs: WriteBriefRequest | None = None,
-        answer: WriteBriefResponse | None = None,
-        note: Note | None = None,
-        state: State | None = None,
-        failure: Failure | None = None,
-        idle_deliveries: int = 0,
-        uncertain: bool = False,
-    ) -> Standing:
+    async def _keep(self, entry: _Entry) -> Standing:
+        async with self._database.tenant(self._claim.run.tenant) as connection:
+            standing = await self._keep_in(connection, entry)
+        _count(entry)
+        return standing
+
+    async def _keep_in(self, connection: Connection, entry: _Entry) -> Standing:
         run, owner = self._claim.run, self._claim.owner
-        async with self._database.tenant(run.tenant) as connection:
-            row = await connection.fetchrow(
-                _KEEP,
-                run.id,
-                owner,
-                None if hand_back_seconds is None else round(hand_back_seconds * 1000),
-                None if checkpoint is None else checkpoint.place,
-                None if checkpoint is None else checkpoint.step,
-                began,
-                outcome,
-                run.tenant,
-                [end.name for end in ends],
-                [end.state.value for end in ends],
-                [end.start_time for end in ends],
-                [end.duration_seconds for end in ends],
-                [end.detail.replace("\x00", "") for end in ends],
-                [None if end.report is None else end.report.SerializeToString() for end in ends],
-                None if next_step is None else next_step.value,
-                None if ticket is None else ticket.SerializeToString(),
-                read_hash,
-                None if inputs is None else inputs.SerializeToString(),
-                None if answer is None else answer.SerializeToString(),
-                None if answer is None else answer.usage.SerializeToString(),
-                None if note is None else note.SerializeToString(),
-                None if state is None else state.value,
-                None if failure is None else failure.step,
-                None if failure is None else failure.reason,
-                None if failure is None else failure.message.replace("\x00", ""),
-                list(begun),
-                idle_deliveries,
-                uncertain,
-            )
+        ends, checkpoint, failure = entry.ends, entry.checkpoint, entry.failure
+        row = await connection.fetchrow(
+            _KEEP,
+            run.id,
+            owner,
+            None if entry.hand_back_seconds is None else round(entry.hand_back_seconds * 1000),
+            None if checkpoint is None else checkpoint.place,
+            None if checkpoint is None else checkpoint.step,
+            entry.began,
+            entry.outcome,
+            run.tenant,
+            [end.name for end in ends],
+            [end.state.value for end in ends],
+            [end.start_time for end in ends],
+            [end.duration_seconds for end in ends],
+            [end.detail.replace("\x00", "") for end in ends],
+            [None if end.report is None else end.report.SerializeToString() for end in ends],
+            None if entry.next_step is None else entry.next_step.value,
+            _bytes(entry.ticket),
+            entry.read_hash,
+            _bytes(entry.inputs),
+            _bytes(entry.answer),
+            None if entry.answer is None else entry.answer.usage.SerializeToString(),
+            _bytes(entry.note),
+            None if entry.state is None else entry.state.value,
+            None if failure is None else failure.step,
+            None if failure is None else failure.reason,
+            None if failure is None else failure.message.replace("\x00", ""),
+            list(entry.begun),
+            entry.idle_deliveries,
+            entry.uncertain,
+            _RESTARTED_SECONDS,
+        )
         if row is None:
             raise Superseded
-        for end in ends:
-            telemetry.observe_step(end)
         return Standing(Step(row["next_step"]), row["attempt"] or 0)
+
+
+def _count(entry: _Entry) -> None:
+    for end in entry.ends:
+        telemetry.observe_step(end)
+    if entry.state is not None:
+        telemetry.FINISHED.labels(outcome=entry.state.value).inc()
+
+
+def _bytes(message: Message | None) -> bytes | None:
+    return None if message is None else message.SerializeToString()

@@ -73,14 +73,16 @@ class TenantEnhancements:
         return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), standing
 
     async def same_content(self, enhancement: Enhancement, content_hash: bytes) -> str | None:
-        """The earlier enhancement of the same ticket that succeeded with this content, if there is one."""
+        """The latest enhancement of the same ticket that succeeded, if it was of this content."""
         async with self._database.tenant(self._tenant) as connection:
             earlier: str | None = await connection.fetchval(
                 """
-                select id from orchestrator.enhancements
-                where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
-                    and state = 'succeeded' and read_hash = $5
-                order by id desc limit 1
+                select id from (
+                    select id, read_hash from orchestrator.enhancements
+                    where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
+                        and state = 'succeeded' and deliver
+                    order by id desc limit 1
+                ) as latest where read_hash = $5
                 """,
                 self._tenant,
                 enhancement.ticket.id,

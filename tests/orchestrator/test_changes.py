@@ -161,6 +161,77 @@ async def test_a_hint_at_nothing_new_ends_without_a_brief(
     assert len(desk.requests["1"].notes) == 1
 
 
+async def test_a_hint_during_a_run_at_what_is_read_the_same_buys_nothing_again(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    peers.synthesis.does.hold = asyncio.Event()
+    enhancement_id = await acme.submit_one("1")
+    await acme.reached(enhancement_id, "synthesize")
+
+    (hint,) = await acme.submit(
+        submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
+    )
+    peers.synthesis.does.hold.set()
+    ended = await acme.ended(enhancement_id)
+
+    assert hint.enhancement_id == enhancement_id
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert len(peers.synthesis.does.calls) == len(peers.history.does.calls) == 1
+    assert desk.calls.count("GET", "/requests/1") == 2
+    assert len(desk.requests["1"].notes) == 1
+
+
+@pytest.mark.usefixtures("unread")
+async def test_back_to_what_it_was_is_a_change_too(acme: Client, peers: Peers) -> None:
+    peers.synthesis.does.hold = asyncio.Event()
+    (first,) = await acme.submit(change("as it was"))
+    await acme.reached(first.enhancement_id, "synthesize")
+
+    for said in ("quite another problem", "as it was"):
+        (taken_in,) = await acme.submit(change(said))
+        assert taken_in.enhancement_id == first.enhancement_id
+    peers.synthesis.does.hold.set()
+    ended = await acme.ended(first.enhancement_id)
+
+    assert ended.ticket.description == "as it was"
+    assert set(peers.synthesis.bought.values()) == {1}
+
+
+@pytest.mark.usefixtures("unread")
+async def test_a_change_before_a_retry_begins_is_in_its_brief(acme: Client, peers: Peers) -> None:
+    peers.synthesis.does.hold = asyncio.Event()
+    enhancement_id = await acme.submit_one("1")
+    await acme.reached(enhancement_id, "synthesize")
+    cancelling = service_pb.CancelEnhancementRequest(enhancement_id=enhancement_id)
+    await acme.stub.CancelEnhancement(cancelling, metadata=acme.acting())
+    operator = acme.acting("operator")
+    await acme.stub.PauseQueue(service_pb.PauseQueueRequest(), metadata=operator)
+    retrying = service_pb.RetryEnhancementRequest(enhancement_id=enhancement_id)
+    await acme.stub.RetryEnhancement(retrying, metadata=acme.acting())
+
+    await acme.submit(change("quite another problem"))
+    peers.synthesis.does.hold.set()
+    await acme.stub.ResumeQueue(service_pb.ResumeQueueRequest(), metadata=operator)
+    ended = await acme.ended(enhancement_id)
+
+    assert ended.ticket.description == "quite another problem"
+    assert written_about(peers)[-1] == "quite another problem"
+
+
+async def test_a_brief_by_hand_takes_no_change_from_the_one_that_is_posted(
+    acme: Client, desk: ServiceDesk
+) -> None:
+    ticket = Ticket(id="1", tool="servicedesk_plus", subject="VPN drops", description="by hand")
+    by_hand = await acme.create(service_pb.CreateEnhancementRequest(ticket=ticket))
+    await acme.ended(by_hand.id)
+
+    (changed,) = await acme.submit(change("by hand"))
+    await acme.ended(changed.enhancement_id)
+
+    assert changed.created
+    assert len(desk.requests["1"].notes) == 1
+
+
 async def test_a_redelivered_change_is_known_however_late(acme: Client) -> None:
     (first,) = await acme.submit(submission("1"))
     (taken,) = await acme.submit(change("more", revision="r-more", delivery_id="d-more"))

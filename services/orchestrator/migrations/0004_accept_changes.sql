@@ -73,7 +73,7 @@ begin
     select e.id, e.state, e.offered_hash, e.read_hash, e.create_time into latest
     from orchestrator.enhancements e
     where e.tenant_id = take_in.tenant and e.tool = take_in.tool and e.ticket_id = take_in.ticket
-        and e.purpose = 'enhance'
+        and e.purpose = 'enhance' and e.deliver
     order by e.id desc
     limit 1;
     if latest.id is null then
@@ -87,7 +87,9 @@ begin
         update orchestrator.enhancements e
         set ticket = case when hint then e.ticket else content end, is_hint = hint or e.is_hint,
             offered_hash = coalesce(hash, e.offered_hash), changes = e.changes + 1, version = e.version + 1,
-            stale = e.state = 'running'
+            stale = e.state = 'running' or e.next_step <> 'refresh',
+            -- Not of what is to be read now: going back to it is a change, too.
+            read_hash = null
         where e.id = latest.id and e.state in ('queued', 'running') and e.next_step <> 'deliver'
         returning e.id into target;
         -- Further changes are waited for a little longer, but not for ever.
