@@ -5,14 +5,18 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+
 from services.orchestrator.engine import APPLICATION, QUEUE
 from services.orchestrator.model import Accepted, EnhancementId, Offer
 from services.orchestrator.tickets import content_hash
 from services.runtime.database import Connection, Database
+from services.runtime.errors import TransactionAborted
 
 # So that only a flood of several seconds counts, and a burst does not.
 _REMEMBERED_SECONDS: Final = 3.0
 _PRESSED_SHARE: Final = 0.7
+_ATTEMPTS: Final = 3
 
 
 class Acceptance:
@@ -28,13 +32,24 @@ class Acceptance:
         self._look()
         self._under_way += 1
         try:
-            async with self._database.transaction() as connection:
-                return await accept(
-                    connection, offers, trace_context=trace_context, settle_seconds=self._settle_seconds
-                )
+            async for attempt in AsyncRetrying(
+                # The engine moves rows of many runs at once, in an order of its own.
+                retry=retry_if_exception_type(TransactionAborted),
+                stop=stop_after_attempt(_ATTEMPTS),
+                reraise=True,
+            ):
+                with attempt:
+                    return await self._accept(offers, trace_context=trace_context)
+            raise AssertionError("the last attempt answers or raises")
         finally:
             self._look()
             self._under_way -= 1
+
+    async def _accept(self, offers: Sequence[Offer], *, trace_context: str) -> list[Accepted]:
+        async with self._database.transaction() as connection:
+            return await accept(
+                connection, offers, trace_context=trace_context, settle_seconds=self._settle_seconds
+            )
 
     @property
     def pressed(self) -> bool:

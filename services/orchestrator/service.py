@@ -110,7 +110,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
 async def _show_backlog(database: Database) -> None:
     while True:
         # Readiness tells of a lost database; the numbers stand as they were.
-        with suppress(DependencyUnavailable):
+        with suppress(DependencyUnavailable, TimeoutError):
             telemetry.show_backlog(await backlog(database))
         await asyncio.sleep(_BACKLOG_SECONDS)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from services.runtime.errors import DependencyUnavailable
+from services.runtime.errors import DependencyUnavailable, TransactionAborted
 
 # In quotes: the class is generic for the type checker only.
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -34,6 +34,12 @@ _LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleSessionTimeoutError,
+)
+# It answers, but takes nothing: a full disk, a standby, an operator's word.
+_IN_TROUBLE = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.OperatorInterventionError,
 )
 
 
@@ -107,6 +113,10 @@ class Database:
             await connection.execute("commit")
         except _LOST as error:
             raise DependencyUnavailable(_NAME, "closed the connection") from error
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            raise TransactionAborted(_NAME, "undid the transaction for another's sake") from error
+        except _IN_TROUBLE as error:
+            raise DependencyUnavailable(_NAME, f"is in trouble ({type(error).__name__})") from error
         except asyncpg.InternalClientError as error:
             # What the driver says of a connection whose last words it has read and whose end it has not.
             connection.terminate()

@@ -107,6 +107,10 @@ class DependencyUnavailable(ServiceError):
         super().__init__(f"{dependency} {problem}", metadata={"dependency": dependency})
 
 
+class TransactionAborted(DependencyUnavailable):
+    """Undone for another transaction's sake; the whole of it may be tried again at once."""
+
+
 class DeadlineExceeded(ServiceError):
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_EXCEEDED"

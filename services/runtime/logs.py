@@ -1,9 +1,11 @@
 """Structured logs: JSON lines for machines, readable ones on a terminal, ours and the libraries' alike."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -67,7 +69,11 @@ def add_context(_logger: object, _method: str, event: _Event) -> _Event:
 
 
 def render_json(_logger: object, _method: str, event: _Event) -> str:
-    return orjson.dumps(event, default=repr).decode()
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:
+        # Half a character, or a number of more than 64 bits.
+        return json.dumps(event, default=repr)
 
 
 def redact(text: str) -> str:
@@ -80,8 +86,10 @@ class _Lines:
     """Writes our own lines: by way of `logging` each costs several times as much, and every call has one."""
 
     def msg(self, line: str) -> None:
-        sys.stdout.write(f"{redact(line)}\n")
-        sys.stdout.flush()
+        # As `logging` has it: what cannot be written must not undo what it tells of.
+        with suppress(OSError, ValueError):
+            sys.stdout.write(f"{redact(line)}\n")
+            sys.stdout.flush()
 
     debug = info = warning = error = critical = msg
 

@@ -110,20 +110,23 @@ class Purchases:
     async def _bought(self, order: Order, purchase: PurchaseId) -> Call:
         try:
             async with self._renewed(order, purchase):
-                call = await self._asked(order)
+                return await self._recorded(order, purchase, await self._asked(order))
         except ModelUnavailable:
             await self._release(order, purchase)
             raise
+
+    async def _recorded(self, order: Order, purchase: PurchaseId, call: Call) -> Call:
+        """While the claim lives on: nobody buys what waits here to be recorded."""
         telemetry.count_purchase(call.answer.usage)
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(DependencyUnavailable),
+            retry=retry_if_exception_type((DependencyUnavailable, TimeoutError)),
             wait=wait_random_exponential(multiplier=0.1, max=2),
             stop=stop_after_delay(_RECORDING_SECONDS),
             reraise=True,
         ):
             with attempt:
-                call = await self.ledger.record(order, purchase, call)
-        return call
+                return await self.ledger.record(order, purchase, call)
+        raise AssertionError("the last attempt answers or raises")
 
     async def _asked(self, order: Order) -> Call:
         model = order.options.model or self.default_model

@@ -59,6 +59,7 @@ def claimer(
     slots: int = 100,
     cap: int = 4,
     pressed: Callable[[], bool] = lambda: False,
+    leased: Callable[[], bool] = lambda: True,
 ) -> Iterator[Claiming]:
     """As the engine of a replica of that name asks for runs."""
     url = sqlalchemy.make_url(database.url("orchestrator")).set(drivername="postgresql+psycopg")
@@ -71,6 +72,7 @@ def claimer(
             slots=slots,
             tenant_concurrency=cap,
             pressed=pressed,
+            leased=leased,
         )
     finally:
         pool.dispose()

@@ -147,3 +147,12 @@ def test_a_terminal_gets_lines_for_people(capsys: pytest.CaptureFixture[str]) ->
     assert "LookupError" in written
     assert "hunter2" not in written
     assert "a local variable" not in written
+
+
+@pytest.mark.parametrize("odd", ["half of \ud83d", 2**70, object()], ids=["character", "number", "thing"])
+def test_what_is_odd_in_a_line_raises_nothing(capsys: pytest.CaptureFixture[str], odd: object) -> None:
+    lines = json_lines(capsys)
+
+    structlog.get_logger("odd").info("something_odd", value=odd)
+
+    assert [line["event"] for line in lines()] == ["something_odd"]

@@ -51,6 +51,7 @@ class Claiming:
         slots: int,
         tenant_concurrency: int,
         pressed: Callable[[], bool] = lambda: False,
+        leased: Callable[[], bool] = lambda: True,
     ) -> None:
         self._pool = pool
         self._version = version
@@ -58,6 +59,7 @@ class Claiming:
         self._slots = slots
         self._tenant_concurrency = tenant_concurrency
         self._pressed = pressed
+        self._leased = leased
         self._after = ""
 
     def install(self) -> None:
@@ -83,8 +85,10 @@ class Claiming:
 
     def claim(self, *, owner: str, running: int) -> list[str]:
         """The ids of the runs taken up."""
-        slots = (max(1, self._slots // _PRESSED_PART) if self._pressed() else self._slots) - running
-        if slots <= 0:
+        pressed = self._pressed()
+        slots = (max(1, self._slots // _PRESSED_PART) if pressed else self._slots) - running
+        # Without a lease what is taken up is anybody's, and goes to the others at once.
+        if slots <= 0 or not self._leased():
             return []
         asked = {
             "queue": QUEUE,
@@ -93,7 +97,8 @@ class Claiming:
             "executor": self._executor_id,
             "owner": owner,
             "slots": slots,
-            "default_cap": self._tenant_concurrency,
+            # Of few slots one tenant must not hold all.
+            "default_cap": 1 if pressed else self._tenant_concurrency,
             "after": self._after,
         }
         with self._pool.begin() as connection:

@@ -83,6 +83,7 @@ class Engine:
             slots=settings.worker_concurrency,
             tenant_concurrency=settings.tenant_concurrency,
             pressed=pressed,
+            leased=lambda: self._lease.left_seconds > 0,
         )
         telemetry.SLOTS.set(settings.worker_concurrency)
 

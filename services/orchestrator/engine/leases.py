@@ -88,7 +88,7 @@ class Lease:
         """At the end: what is still claimed goes back at once; how many runs that was."""
         async with self._database.transaction() as connection:
             released: int = await connection.fetchval(
-                "select orchestrator.release($1, $2, null)", QUEUE, self._executor_id
+                "select orchestrator.release($1, $2)", QUEUE, self._executor_id
             )
             await connection.execute(
                 "delete from orchestrator.executors where executor_id = $1", self._executor_id
@@ -129,6 +129,6 @@ class Lease:
         if abandoned:
             async with self._database.transaction() as connection:
                 await connection.execute(
-                    "select orchestrator.release($1, $2, $3)", QUEUE, self._executor_id, list(abandoned)
+                    "select orchestrator.disown($1, $2, $3)", QUEUE, self._executor_id, list(abandoned)
                 )
-            _log.warning("runs_given_back", runs=len(abandoned))
+            _log.warning("runs_disowned", runs=len(abandoned))

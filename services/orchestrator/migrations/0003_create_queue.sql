@@ -353,19 +353,40 @@ begin
 end
 $$;
 
--- Gives runs of a living executor back that it is not at, or (null) all of them.
-create function orchestrator.release(queue text, executor text, runs text[]) returns bigint
+-- Gives the runs of an executor that leaves back to the queue.
+create function orchestrator.release(queue text, executor text) returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-    with back as (
+    with theirs as (
+        select w.workflow_uuid as id from dbos.workflow_status w
+        where w.queue_name = queue and w.status = 'PENDING' and w.executor_id = executor
+        for update skip locked
+    ), back as (
         update dbos.workflow_status w
         set status = 'ENQUEUED', owner_xid = null, started_at_epoch_ms = null, updated_at = orchestrator.now_ms()
-        where w.queue_name = queue and w.status = 'PENDING' and w.executor_id = executor
-            and (runs is null or w.workflow_uuid = any (runs))
+        from theirs where w.workflow_uuid = theirs.id
         returning 1
     )
     select count(*) from back;
+$$;
+
+-- Takes runs that it is not at from a living executor: they are then recovered, and counted, as a dead one's.
+create function orchestrator.disown(queue text, executor text, runs text[]) returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with theirs as (
+        select w.workflow_uuid as id from dbos.workflow_status w
+        where w.queue_name = queue and w.status = 'PENDING' and w.executor_id = executor
+            and w.workflow_uuid = any (runs)
+        for update skip locked
+    ), gone as (
+        update dbos.workflow_status w set executor_id = null
+        from theirs where w.workflow_uuid = theirs.id
+        returning 1
+    )
+    select count(*) from gone;
 $$;
 
 -- Removes what has ended long ago, some of it at a time: the engine's rows, of which nothing is asked any more,
@@ -410,10 +431,12 @@ $$;
 
 revoke all on function
     orchestrator.claim, orchestrator.checkpoint, orchestrator.hand_back, orchestrator.withdraw,
-    orchestrator.requeue, orchestrator.recover, orchestrator.release, orchestrator.sweep from public;
+    orchestrator.requeue, orchestrator.recover, orchestrator.release, orchestrator.disown,
+    orchestrator.sweep from public;
 grant execute on function
     orchestrator.claim, orchestrator.checkpoint, orchestrator.hand_back, orchestrator.withdraw,
-    orchestrator.requeue, orchestrator.recover, orchestrator.release, orchestrator.sweep
+    orchestrator.requeue, orchestrator.recover, orchestrator.release, orchestrator.disown,
+    orchestrator.sweep
     to dossier_orchestrator;
 alter function orchestrator.claim owner to dossier_orchestrator_queue;
 alter function orchestrator.recover owner to dossier_orchestrator_queue;
@@ -422,6 +445,7 @@ revoke create on schema orchestrator from dossier_orchestrator_queue;
 
 -- migrate:down
 drop function orchestrator.sweep;
+drop function orchestrator.disown;
 drop function orchestrator.release;
 drop function orchestrator.recover;
 drop function orchestrator.requeue;
