@@ -176,4 +176,7 @@ async def send(told: Told) -> Summary:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(orjson.dumps(uvloop.run(send(orjson.loads(sys.stdin.buffer.read())))))
+    _summary = orjson.dumps(uvloop.run(send(orjson.loads(sys.stdin.buffer.read()))))
+    # Under PYTHONUNBUFFERED `sys.stdout.buffer` is the bare file, whose write may end early and not say so.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as _output:
+        _output.write(_summary)
