@@ -16,6 +16,9 @@ _RECORDED_WITHIN_SECONDS: Final = 2.0
 _RECONNECTED_WITHIN_SECONDS: Final = 4.0
 """And this long once PostgreSQL is back: its longest pause between two tries is 2 s."""
 
+_READ_WITHIN_SECONDS: Final = 0.5
+"""What synthesis sent last, the model reads this late at most: while a new synthesis is still starting."""
+
 
 @dataclass(slots=True)
 class Findings:
@@ -50,12 +53,12 @@ def findings(
             case several:
                 found.with_several_notes[ticket.case] = len(several)
         bought = purchases.get(ticket.case, [])
-        if any(not _excused(first, deaths) for first in bought[:-1]):
+        if any(not excused(first, deaths) for first in bought[:-1]):
             found.bought_again[ticket.case] = list(bought)
     return found
 
 
-def _excused(purchase: Purchase, deaths: Sequence[Death]) -> bool:
+def excused(purchase: Purchase, deaths: Sequence[Death]) -> bool:
     """Whether synthesis died before it can be expected to have recorded this answer.
 
     PostgreSQL away is no excuse by itself: synthesis holds on to the answer until it is back.
@@ -64,7 +67,7 @@ def _excused(purchase: Purchase, deaths: Sequence[Death]) -> bool:
     for death in sorted(deaths, key=lambda death: death.at):
         if death.name == "postgres" and purchase.asked - _RECORDED_WITHIN_SECONDS <= death.at <= due:
             due = max(due, (death.back or time.time()) + _RECONNECTED_WITHIN_SECONDS)
-        if death.name == "synthesis" and purchase.asked <= death.at <= due:
+        if death.name == "synthesis" and purchase.asked - _READ_WITHIN_SECONDS <= death.at <= due:
             return True
     return False
 
