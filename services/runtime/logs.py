@@ -4,9 +4,11 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 import orjson
@@ -110,13 +112,23 @@ class _JsonLine:
 
     def __call__(self, logger: object, method: str, event: _Event) -> str:
         event["level"] = method
-        event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        event["timestamp"] = _timestamp()
         event["service"] = self._service
         add_context(logger, method, event)
         if "stack_info" in event or "exc_info" in event:
             self._stack(logger, method, event)
             structlog.processors.format_exc_info(logger, method, event)
         return render_json(logger, method, event)
+
+
+def _timestamp() -> str:
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_whole_second(seconds)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=1)
+def _whole_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Named:

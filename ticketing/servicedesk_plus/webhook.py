@@ -166,7 +166,8 @@ def _notes(body: dict[str, object]) -> Iterator[str]:
 
 def _begun_seconds_ago(note: str) -> float | None:
     """The age of the run whose marker ends this text; an id of version 7 begins with its milliseconds."""
-    marked = _OWN_MARKER.search(" ".join(note.split()))
+    # The marker's two words; a whole text is not searched for them.
+    marked = _OWN_MARKER.search(" ".join(note.rsplit(maxsplit=2)[-2:]))
     if marked is None or (run := UUID(marked[1])).version != 7:
         return None
     return time.time() - (run.int >> 80) / 1000
