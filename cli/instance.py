@@ -87,6 +87,8 @@ class InstanceRecord(_Record):
     supervisor: ProcessMark
     gateway_port: int
     first_service_port: int
+    gateways: int = 1
+    """How many gateways share the port."""
     database: str
     """`embedded` or `external`."""
     redis: str
@@ -97,7 +99,7 @@ class InstanceRecord(_Record):
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.gateway_port, self.first_service_port)
+        return Ports(self.gateway_port, self.first_service_port, self.gateways)
 
 
 class Instance:

@@ -10,13 +10,18 @@ from cli.program import Program
 
 
 def start_supervisor(
-    instance: Instance, port: int | None, *, bound: bool, environment: Mapping[str, str] | None = None
+    instance: Instance,
+    port: int | None,
+    *,
+    bound: bool,
+    gateways: int = 1,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
     instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home)]
+    argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home), f"--gateways={gateways}"]
     if port is not None:
-        argv.append(str(port))
+        argv.append(f"--port={port}")
     if bound:
         argv = Program("supervisor", tuple(argv)).launch_argv()
     with instance.log("supervisor").open("ab") as log:

@@ -48,7 +48,7 @@ def address(record: InstanceRecord, name: str) -> str:
     match name:
         case server if server in _SERVERS:
             return "Unix socket"
-        case "gateway":
+        case gateway if gateway in record.ports.gateway_names:
             return f"http://localhost:{record.gateway_port}"
         case _:
             return f"localhost:{record.ports.serving(name)}"

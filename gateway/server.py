@@ -119,10 +119,10 @@ def _intake(mesh: Mesh, settings: GatewaySettings) -> Intake:
     return Intake(submit, limits)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listener(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=reuse_port)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
 
@@ -152,7 +152,7 @@ async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[i
         reset_contextvars=True,
     )
     # Opened here: uvicorn would end the process by itself when the port is taken.
-    listener = _listener(settings.http_host, settings.http_port)
+    listener = _listener(settings.http_host, settings.http_port, reuse_port=settings.reuse_port)
     port: int = listener.getsockname()[1]
     server = _HttpServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -20,6 +20,8 @@ class GatewaySettings(BaseSettings):
     """Where to listen, for the API and for metrics; loopback unless told otherwise."""
     http_port: int = Field(default=8080, ge=0, le=65535)
     """0 takes a free port, which is for tests."""
+    reuse_port: bool = False
+    """Let other gateways of this machine share the port: the system spreads connections over them."""
     metrics_port: int = Field(default=9080, ge=0, le=65535)
     """Metrics and readiness over HTTP."""
     public_url: HttpUrl | None = None

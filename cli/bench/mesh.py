@@ -1,4 +1,4 @@
-"""The instance that is measured: one of our own, on free ports, as it ships, and gone afterwards."""
+"""The instance that is measured: one of our own, on free ports, with two gateways, and gone afterwards."""
 
 import os
 import secrets
@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from cli.errors import DossierError
 from cli.follow import all_ready, follow, unready
 from cli.instance import Instance, InstanceRecord
 from cli.output import Output
 from cli.ports import Ports
 from cli.program import Program
+from cli.supervision import start_supervisor
 
 DESK_KEY: Final = "bench-desk"
 
@@ -26,6 +29,8 @@ _READY_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 60.0
 _STANDIN_SECONDS: Final = 15.0
 _TRIES: Final = 200
+_GATEWAYS: Final = 2
+"""Where there are as many cores: one gateway's core is the first thing that webhooks use up."""
 _OWN: Final = ("DOSSIER_", "OPENAI_", "OTEL_")
 """What begins so configures an instance of the user's; here it would measure, or touch, that one."""
 
@@ -85,19 +90,10 @@ def _asking(llm_url: str) -> dict[str, str]:
 def _supervised(
     instance: Instance, environment: Mapping[str, str], *, output: Output
 ) -> Iterator[InstanceRecord]:
-    instance.logs.mkdir(mode=0o700)
-    argv = (sys.executable, "-P", "-m", "cli.supervisor", str(instance.home), str(_free_port()))
-    program = Program("supervisor", argv, environment)
-    with instance.log(program.name).open("ab") as log:
-        supervisor = subprocess.Popen(
-            program.launch_argv(),
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
-        )
+    gateways = min(_GATEWAYS, psutil.cpu_count() or 1)
+    supervisor = start_supervisor(
+        instance, _free_port(gateways), bound=True, gateways=gateways, environment=environment
+    )
     try:
         record = follow(
             instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output, supervisor=supervisor
@@ -148,11 +144,11 @@ def printing(program: Program) -> Iterator[str]:
                 process.kill()
 
 
-def _free_port() -> int:
+def _free_port(gateways: int) -> int:
     """Find a range that is free, below what the system hands out by itself."""
     for _ in range(_TRIES):
         port = secrets.randbelow(18_000) + 12_000
-        if all(_is_free(number) for _, number in Ports.starting_at(port).all()):
+        if all(_is_free(number) for _, number in Ports.starting_at(port, gateways=gateways).all()):
             return port
     raise DossierError("No free range of ports was found.", hint="Stop what listens on ports 12000 to 31000.")
 

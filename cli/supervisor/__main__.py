@@ -1,5 +1,6 @@
-"""The process behind `dossier up`: `python -m cli.supervisor HOME [PORT]`. Its record is its face."""
+"""The process behind `dossier up`: `python -m cli.supervisor HOME`. Its record is its face."""
 
+import argparse
 import asyncio
 import sys
 from pathlib import Path
@@ -12,11 +13,11 @@ from cli.supervisor.mesh import compose_mesh, first_record
 from cli.supervisor.supervisor import Supervisor
 
 
-def main(home: Path, port: int | None) -> int:
+def main(home: Path, ports: Ports) -> int:
     instance = Instance(home)
     try:
         with only_supervisor(instance):
-            return _run(instance, Ports.starting_at(port))
+            return _run(instance, ports)
     except AlreadySupervised as busy:
         return busy.exit_code
 
@@ -46,4 +47,9 @@ def _supervise(instance: Instance, record: InstanceRecord) -> InstanceRecord:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))
+    _parser = argparse.ArgumentParser(prog="python -m cli.supervisor")
+    _parser.add_argument("home", type=Path)
+    _parser.add_argument("--port", type=int)
+    _parser.add_argument("--gateways", type=int, default=1)
+    _told = _parser.parse_args()
+    sys.exit(main(_told.home, Ports.starting_at(_told.port, gateways=_told.gateways)))

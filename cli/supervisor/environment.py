@@ -14,7 +14,9 @@ REDIS_VARIABLE = "DOSSIER_REDIS_URL"
 def compose(
     instance: Instance, *, ports: Ports, embedded_database_url: str | None, redis_url: str
 ) -> Mapping[str, str]:
-    """Make one environment that serves all seven: every name in it says whose it is.
+    """Make one environment that serves all: every name in it says whose it is.
+
+    Only the metrics port of each gateway is not in it: they share everything else.
 
     With a database of the user's own, DOSSIER_DATABASE_URL passes through: each service takes its role on
     that login, unless its own DOSSIER_<SERVICE>_DATABASE_URL says otherwise.
@@ -24,7 +26,7 @@ def compose(
     composed["DOSSIER_TOKEN_JWKS_FILE"] = str(instance.jwks)
     composed["DOSSIER_TOKEN_SIGNING_KEY_FILE"] = str(instance.signing_key)
     composed["DOSSIER_GATEWAY_HTTP_PORT"] = str(ports.gateway)
-    composed["DOSSIER_GATEWAY_METRICS_PORT"] = str(ports.metrics("gateway"))
+    composed["DOSSIER_GATEWAY_REUSE_PORT"] = str(ports.gateways > 1)
     composed.setdefault("DOSSIER_GATEWAY_PUBLIC_URL", f"http://localhost:{ports.gateway}")
     composed.setdefault("DOSSIER_TENANTS_KEY_ENCRYPTION_KEY_FILE", str(instance.key_encryption_key))
     for service in SERVICES:

@@ -73,7 +73,7 @@ def require_free(ports: Ports) -> None:
             raise DossierError(
                 f"Port {port}, which {name} needs, is taken{_holder(port)}.",
                 hint="Stop that program, or choose other ports: `dossier up --port 18080` takes that one,"
-                " the six after it, and the same plus 1000.",
+                " the six after it, the same plus 1000, and one more there for each further gateway.",
             )
 
 

@@ -1,4 +1,4 @@
-"""The plan of a whole instance: its servers, its seven processes, its migrations."""
+"""The plan of a whole instance: its servers, its seven kinds of processes, its migrations."""
 
 import os
 import sys
@@ -26,6 +26,7 @@ def first_record(ports: Ports) -> InstanceRecord:
         supervisor=ProcessMark(pid=os.getpid(), created=psutil.Process().create_time()),
         gateway_port=ports.gateway,
         first_service_port=ports.first_service,
+        gateways=ports.gateways,
         database="external" if os.environ.get(DATABASE_VARIABLE) else "embedded",
         redis="external" if os.environ.get(REDIS_VARIABLE) else "embedded",
     )
@@ -70,13 +71,17 @@ def _nothing() -> None:
 
 
 def _groups(ports: Ports, environment: Mapping[str, str]) -> list[list[Managed]]:
-    def managed(name: str) -> Managed:
-        module = "gateway" if name == "gateway" else f"services.{name}"
+    def service(name: str) -> Managed:
         # -P: the working directory must not shadow a module.
-        program = Program(name, (sys.executable, "-P", "-m", module), environment)
-        port = ports.gateway if name == "gateway" else ports.metrics(name)
+        program = Program(name, (sys.executable, "-P", "-m", f"services.{name}"), environment)
         # The engine tries longer and longer pauses while its tables are missing.
-        return Managed(program, http_probe(port), needs_migrations=name == "orchestrator")
+        return Managed(program, http_probe(ports.metrics(name)), needs_migrations=name == "orchestrator")
 
-    answering = [managed(name) for name in SERVICES if name != "orchestrator"]
-    return [answering, [managed("orchestrator")], [managed("gateway")]]
+    def gateway(name: str) -> Managed:
+        own = {"DOSSIER_GATEWAY_METRICS_PORT": str(ports.metrics(name))}
+        program = Program(name, (sys.executable, "-P", "-m", "gateway"), {**environment, **own})
+        # Not the port that they share, where any of them may answer.
+        return Managed(program, http_probe(ports.metrics(name)))
+
+    answering = [service(name) for name in SERVICES if name != "orchestrator"]
+    return [answering, [service("orchestrator")], [gateway(name) for name in ports.gateway_names]]

@@ -100,6 +100,21 @@ def test_two_ups_make_one_mesh_a_third_starts_what_has_stopped_and_down_ends_all
     gone(after)
 
 
+def test_several_gateways_share_the_port_and_have_metrics_of_their_own(mesh: Mesh) -> None:
+    up = mesh.up("--gateways", "2")
+    gateways = [each for each in up["processes"] if each["name"].startswith("gateway")]
+    assert [each["name"] for each in gateways] == ["gateway", "gateway-2"]
+    assert [each["state"] for each in gateways] == ["ready", "ready"]
+    assert {each["port"] for each in gateways} == {mesh.port}
+    assert [each["metrics_port"] for each in gateways] == [mesh.port + 1000, mesh.port + 1007]
+
+    with mesh.start("up", "--gateways", "3", "--json") as another:
+        _, problems = another.communicate(timeout=60)
+    assert another.returncode == 1
+    assert "gateways: 2" in problems
+    assert mesh.up()["ready"]
+
+
 def test_interrupting_a_foreground_up_drains_and_succeeds(mesh: Mesh, tmp_path: Path) -> None:
     with mesh.start("up", "--port", str(mesh.port)) as foreground:
         eventually(lambda: running(mesh), what="a running mesh", timeout_seconds=60)

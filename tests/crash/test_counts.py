@@ -25,5 +25,7 @@ BOUGHT = Purchase(asked=100.0, answered=101.0)
         ([Death("postgres", at=100.5, back=110.0), Death("synthesis", at=114.1)], False),
     ],
 )
-def test_only_a_death_before_the_answer_can_be_kept_is_an_excuse(deaths: list[Death], *, forgiven: bool) -> None:
+def test_only_a_death_before_the_answer_can_be_kept_is_an_excuse(
+    deaths: list[Death], *, forgiven: bool
+) -> None:
     assert excused(BOUGHT, deaths) is forgiven

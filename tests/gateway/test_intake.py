@@ -157,6 +157,17 @@ async def test_no_more_calls_are_under_way_than_allowed() -> None:
     assert slow.batches == [1] * 9
 
 
+async def test_a_further_call_goes_with_as_many_webhooks_as_are_under_way() -> None:
+    slow = Slow()
+    intake = Intake(slow, limits(batches_in_flight=2))
+    tasks = await _in_flight(intake, range(3)) + await _in_flight(intake, range(3, 5))
+    assert slow.batches == [3]
+    tasks += await _in_flight(intake, range(5, 6))
+    assert slow.batches == [3, 3]
+    slow.go.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_past_the_bound_nobody_waits_any_more() -> None:
     slow = Slow()
     intake = Intake(slow, limits(waiting_max=6, batch_items=1))

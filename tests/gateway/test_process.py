@@ -96,6 +96,36 @@ async def _refused(url: str) -> None:
                 continue
 
 
+async def test_gateways_share_a_port_and_one_that_ends_leaves_the_others_to_it(world: World) -> None:
+    async with gateway_process(world, DOSSIER_GATEWAY_REUSE_PORT="true") as one:
+        port = one.url.rpartition(":")[2]
+        shared = {"DOSSIER_GATEWAY_REUSE_PORT": "true", "DOSSIER_GATEWAY_HTTP_PORT": port}
+        async with gateway_process(world, **shared) as other:
+            assert await _posted(one.url, range(40)) == {202}
+            assert 0 < _answered(one) < 40
+            assert _answered(one) + _answered(other) == 40
+            one.child.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(one.child.wait(), 30)
+            assert await _posted(one.url, range(40, 60)) == {202}
+            other.child.send_signal(signal.SIGTERM)
+    assert _answered(one) + _answered(other) == 60
+
+
+async def _posted(url: str, numbers: range) -> set[int]:
+    """Send these webhooks, each on a connection of its own; the statuses."""
+    statuses = set()
+    for number in numbers:
+        body = ticket_body(str(number))
+        async with httpx.AsyncClient(base_url=url) as http:
+            answer = await http.post(f"/webhooks/acme/{TOOL}", content=body, headers=sign(body))
+        statuses.add(answer.status_code)
+    return statuses
+
+
+def _answered(process: Process) -> int:
+    return process.events.count("request_answered")
+
+
 async def test_no_line_of_the_log_holds_a_key_a_signature_or_a_body(world: World) -> None:
     async with gateway_process(world) as process, httpx.AsyncClient(base_url=process.url) as http:
         body = ticket_body("4711", subject="a-private-matter")

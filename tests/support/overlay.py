@@ -26,7 +26,7 @@ def overlay(folder: Path) -> dict[str, str]:
     (package / "__init__.py").write_text(f"__path__ += {real!r}\n")
     for name in SERVICES:
         _write(package / name, name, f"DOSSIER_{name.upper()}_METRICS_PORT", folder)
-    _write(folder / "gateway", "gateway", "DOSSIER_GATEWAY_HTTP_PORT", folder)
+    _write(folder / "gateway", "gateway", "DOSSIER_GATEWAY_METRICS_PORT", folder)
     return {"PYTHONPATH": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"}
 
 
