@@ -60,8 +60,8 @@ async def create_client(mesh: BenchMesh, tenant: str, *, notes: bool) -> Client:
 
 
 @asynccontextmanager
-async def orchestrating(mesh: BenchMesh, tenant: str) -> "AsyncIterator[OrchestratorServiceAsyncStub]":
-    """Speak to the orchestrator as an operator, for one client."""
+async def orchestrating(mesh: BenchMesh, tenant: str | None) -> "AsyncIterator[OrchestratorServiceAsyncStub]":
+    """Speak to the orchestrator as an operator, for one client or, with None, for all of them."""
     async with calling(mesh.instance, "orchestrator", descriptors=[ORCHESTRATOR], tenant=tenant) as channel:
         yield OrchestratorServiceStub(channel)
 

@@ -1,7 +1,6 @@
 """Whether a client with much to do slows another: a trickle of tickets, alone and beside a flood."""
 
 import asyncio
-import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from cli.bench.clients import Client, create_client, import_tickets, orchestrati
 from cli.bench.extent import Extent
 from cli.bench.mesh import BenchMesh
 from cli.bench.pipeline import milliseconds, quantile
-from cli.bench.synthetic import incidents, sample_tickets
+from cli.bench.synthetic import Incident, incidents, sample_tickets
 from cli.errors import DossierError
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED, Enhancement
@@ -59,7 +58,7 @@ async def measure_fairness(mesh: BenchMesh, extent: Extent) -> FairnessResult:
     tickets = sample_tickets()
     await asyncio.gather(*(import_tickets(mesh, client.tenant, tickets) for client in (trickle, flood)))
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
-        known = [await _at_the_desk(desk, number) for number in range(_FLOOD_TICKETS)]
+        known = [await _at_the_desk(desk, incident) for incident in incidents(_FLOOD_TICKETS)]
     await _trickle(mesh, trickle, known, count=_WARM_UP)
     quiet = await _trickle(mesh, trickle, known, count=extent.trickle)
     async with _flooded(mesh, flood, known, count=extent.flood):
@@ -84,8 +83,7 @@ async def measure_fairness(mesh: BenchMesh, extent: Extent) -> FairnessResult:
     )
 
 
-async def _at_the_desk(desk: httpx.AsyncClient, number: int) -> Ticket:
-    incident = next(itertools.islice(incidents(number + 1), number, None))
+async def _at_the_desk(desk: httpx.AsyncClient, incident: Incident) -> Ticket:
     body = {"subject": incident.subject, "description": incident.description}
     created = await desk.post("/_standin/requests", json=body)
     identifier = created.raise_for_status().json()["request"]["id"]

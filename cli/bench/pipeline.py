@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from cli.bench.clients import Client, create_client, import_tickets
+from cli.bench.clients import Client, create_client, import_tickets, orchestrating
 from cli.bench.engine import EngineResult, measure_engine
 from cli.bench.extent import Extent
 from cli.bench.k6 import run_script
@@ -20,17 +20,17 @@ from cli.bench.synthetic import incidents, sample_tickets
 from cli.bench.usage import cpu_cores
 from cli.errors import DossierError
 from cli.output import Json
-from cli.rpc import calling
 from dossier.orchestrator.v1 import enhancement_pb2
-from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
-from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from dossier.orchestrator.v1.orchestrator_service_pb2 import (
+    ListEnhancementsRequest,
+    WatchEnhancementRequest,
+)
 
 _TENANTS: Final = 8
 _SUBMITTERS: Final = 32
 _LOOK_SECONDS: Final = 0.5
 _LIGHT_SECONDS: Final = 30.0
 _PAGE: Final = 1000
-_ORCHESTRATOR: Final = orchestrator.DESCRIPTOR.services_by_name["OrchestratorService"]
 _SUCCEEDED: Final = enhancement_pb2.ENHANCEMENT_STATE_SUCCEEDED
 
 Enhancement = enhancement_pb2.Enhancement
@@ -133,14 +133,10 @@ async def _ended(mesh: BenchMesh, client: Client, delivery: dict[str, Any]) -> E
         raise DossierError(
             f"A webhook was answered {delivery['status']}: {delivery['body']}", hint="It should be 202."
         )
-    request = orchestrator.WatchEnhancementRequest(
-        enhancement_id=json.loads(delivery["body"])["enhancement_id"]
-    )
-    async with calling(
-        mesh.instance, "orchestrator", descriptors=[_ORCHESTRATOR], tenant=client.tenant
-    ) as channel:
+    request = WatchEnhancementRequest(enhancement_id=json.loads(delivery["body"])["enhancement_id"])
+    async with orchestrating(mesh, client.tenant) as orchestrator:
         last = Enhancement()
-        async for seen in OrchestratorServiceStub(channel).WatchEnhancement(request, timeout=_LIGHT_SECONDS):
+        async for seen in orchestrator.WatchEnhancement(request, timeout=_LIGHT_SECONDS):
             last = seen.enhancement
     if last.state != _SUCCEEDED:
         raise DossierError(
@@ -198,12 +194,8 @@ async def _until_finished(mesh: BenchMesh, runs: int, *, seconds: float) -> None
 
 
 async def _enhancements(mesh: BenchMesh, client: Client) -> list[Enhancement]:
-    async with calling(
-        mesh.instance, "orchestrator", descriptors=[_ORCHESTRATOR], tenant=client.tenant
-    ) as channel:
-        page = await OrchestratorServiceStub(channel).ListEnhancements(
-            orchestrator.ListEnhancementsRequest(page_size=_PAGE)
-        )
+    async with orchestrating(mesh, client.tenant) as orchestrator:
+        page = await orchestrator.ListEnhancements(ListEnhancementsRequest(page_size=_PAGE))
         return list(page.enhancements)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from opentelemetry import propagate
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from services.orchestrator.engine import APPLICATION, QUEUE
@@ -27,7 +28,7 @@ class Acceptance:
         self._busy_share = 0.0
         self._looked = time.monotonic()
 
-    async def accept(self, offers: Sequence[Offer], *, trace_context: str) -> list[Accepted]:
+    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
         """Durable when it returns. One answer an offer, in order; a known offer's is the work that exists."""
         self._look()
         self._under_way += 1
@@ -39,17 +40,15 @@ class Acceptance:
                 reraise=True,
             ):
                 with attempt:
-                    return await self._accept(offers, trace_context=trace_context)
+                    return await self._accept(offers)
             raise AssertionError("the last attempt answers or raises")
         finally:
             self._look()
             self._under_way -= 1
 
-    async def _accept(self, offers: Sequence[Offer], *, trace_context: str) -> list[Accepted]:
+    async def _accept(self, offers: Sequence[Offer]) -> list[Accepted]:
         async with self._database.transaction() as connection:
-            return await accept(
-                connection, offers, trace_context=trace_context, settle_seconds=self._settle_seconds
-            )
+            return await accept(connection, offers, settle_seconds=self._settle_seconds)
 
     @property
     def pressed(self) -> bool:
@@ -66,9 +65,14 @@ class Acceptance:
 
 
 async def accept(
-    connection: Connection, offers: Sequence[Offer], *, trace_context: str, settle_seconds: float = 0
+    connection: Connection, offers: Sequence[Offer], *, settle_seconds: float = 0
 ) -> list[Accepted]:
-    """Within the caller's transaction; changes of known tickets wait `settle_seconds` for further ones."""
+    """Within the caller's transaction; changes of known tickets wait `settle_seconds` for further ones.
+
+    Their runs go on in the trace of the call at hand.
+    """
+    trace: dict[str, str] = {}
+    propagate.inject(trace)
     rows = await connection.fetch(
         """
         select * from orchestrator.accept(
@@ -91,7 +95,7 @@ async def accept(
         [None if offer.is_hint else content_hash(offer.ticket) for offer in offers],
         [offer.ticket.SerializeToString() for offer in offers],
         round(settle_seconds * 1000),
-        trace_context,
+        trace.get("traceparent", ""),
     )
     return [Accepted(EnhancementId(row["enhancement_id"]), row["created"]) for row in rows]
 

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from opentelemetry import propagate
-
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest
 from services.orchestrator import telemetry
 from services.orchestrator.acceptance import accept
@@ -133,10 +131,8 @@ async def replay(
         priority=enhancement.priority,
         request_id=request_id,
     )
-    trace: dict[str, str] = {}
-    propagate.inject(trace)
     async with database.tenant(run.tenant) as connection:
-        (accepted,) = await accept(connection, [offer], trace_context=trace.get("traceparent", ""))
+        (accepted,) = await accept(connection, [offer])
         if accepted.created:
             await connection.execute(
                 """

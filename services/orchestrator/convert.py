@@ -27,7 +27,7 @@ from services.orchestrator.model import (
     TakenStep,
     TenantId,
 )
-from services.orchestrator.queue import Standing
+from services.orchestrator.queue import QueueState
 from services.orchestrator.tickets import priority_of
 from services.runtime.errors import InvalidArgument
 from services.runtime.paging import Key
@@ -136,16 +136,16 @@ def feedback_message(feedback: Feedback) -> pb.Feedback:
     return message
 
 
-def queue_message(standing: Standing) -> Queue:
-    backlog = standing.backlog
+def queue_message(state: QueueState) -> Queue:
+    backlog = state.backlog
     message = Queue(
-        paused=standing.paused,
+        paused=state.paused,
         waiting=backlog.waiting,
         delayed=backlog.delayed,
         in_progress=backlog.in_progress,
-        weight=_WEIGHTS[standing.weight],
-        max_in_progress=standing.max_in_progress,
-        failed=standing.failed,
+        weight=_WEIGHTS[state.weight],
+        max_in_progress=state.max_in_progress,
+        failed=state.failed,
     )
     if backlog.waiting:
         message.oldest_age.FromTimedelta(timedelta(seconds=backlog.oldest_seconds))

@@ -12,7 +12,7 @@ STANDARD: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QueueState:
     """`weight` and `max_in_progress` are 0 for all tenants together."""
 
     backlog: Backlog
@@ -30,11 +30,13 @@ class Queue:
         self._tenant = tenant
         self._default_cap = default_cap
 
-    async def standing(self) -> Standing:
+    async def state(self) -> QueueState:
         if self._tenant is None:
             async with self._database.transaction() as connection:
                 everything = await _everything_paused(connection)
-            return Standing(await backlog(self._database), everything, weight=0, max_in_progress=0, failed=0)
+            return QueueState(
+                await backlog(self._database), everything, weight=0, max_in_progress=0, failed=0
+            )
         async with self._database.tenant(self._tenant) as connection:
             everything = await _everything_paused(connection)
             policy = await connection.fetchrow(
@@ -48,7 +50,7 @@ class Queue:
                 "select count(*) from orchestrator.enhancements where tenant_id = $1 and state = 'failed'",
                 self._tenant,
             )
-        return Standing(
+        return QueueState(
             await backlog(self._database, tenant=self._tenant),
             paused=everything or (policy is not None and policy["pause_time"] is not None),
             weight=policy["weight"] if policy is not None else STANDARD,

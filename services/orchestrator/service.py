@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Final
 
 import grpc
-from opentelemetry import propagate
 from uuid_utils import uuid7
 
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
@@ -234,7 +233,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
     ) -> pb.GetQueueResponse:
         if current_caller().tenant is None:
             _require_operator()
-        return pb.GetQueueResponse(queue=convert.queue_message(await self._queue().standing()))
+        return pb.GetQueueResponse(queue=convert.queue_message(await self._queue().state()))
 
     async def UpdateQueue(
         self,
@@ -247,7 +246,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             weight=convert.WEIGHTS[request.weight] if request.HasField("weight") else None,
             max_in_progress=request.max_in_progress if request.HasField("max_in_progress") else None,
         )
-        return pb.UpdateQueueResponse(queue=convert.queue_message(await queue.standing()))
+        return pb.UpdateQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def PauseQueue(
         self,
@@ -257,7 +256,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         _require_operator()
         queue = self._queue()
         await queue.pause()
-        return pb.PauseQueueResponse(queue=convert.queue_message(await queue.standing()))
+        return pb.PauseQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def ResumeQueue(
         self,
@@ -267,7 +266,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         _require_operator()
         queue = self._queue()
         await queue.resume()
-        return pb.ResumeQueueResponse(queue=convert.queue_message(await queue.standing()))
+        return pb.ResumeQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def SubmitFeedback(
         self,
@@ -292,9 +291,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         return TenantEnhancements(self._database, TenantId(current_tenant()))
 
     async def _accept(self, offers: list[Offer]) -> list[Accepted]:
-        trace: dict[str, str] = {}
-        propagate.inject(trace)
-        accepted = await self._acceptance.accept(offers, trace_context=trace.get("traceparent", ""))
+        accepted = await self._acceptance.accept(offers)
         telemetry.count_accepted(accepted)
         return accepted
 

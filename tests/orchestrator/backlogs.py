@@ -39,7 +39,7 @@ class Backlog:
         self._acceptance = Acceptance(self.database, settle_seconds=30)
 
     async def accept(self, *offers: Offer) -> list[Accepted]:
-        return await self._acceptance.accept(offers, trace_context="")
+        return await self._acceptance.accept(offers)
 
     async def admin(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """As the superuser, for arranging and for looking at rows of all tenants."""

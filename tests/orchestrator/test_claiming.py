@@ -132,12 +132,12 @@ async def test_what_is_paused_waits_and_what_is_resumed_goes_on(
         await acme.pause()
         await everything.pause()
         assert await claimed(claiming, backlog) == []
-        assert (await acme.standing()).paused
-        assert (await everything.standing()).paused
+        assert (await acme.state()).paused
+        assert (await everything.state()).paused
 
         await everything.resume()
         assert await polled(claiming, backlog, times=3) == {"globex": 2}
-        assert (await acme.standing()).paused
+        assert (await acme.state()).paused
 
         await acme.resume()
         assert await polled(claiming, backlog, times=3) == {"acme": 2}
@@ -180,7 +180,7 @@ async def test_while_senders_press_acceptance_goes_first_and_the_circle_goes_on(
 
     async def keep_sending() -> None:
         while True:
-            await acceptance.accept([offer("sender")], trace_context="")
+            await acceptance.accept([offer("sender")])
 
     with claimer(database, slots=16, pressed=lambda: acceptance.pressed) as claiming:
         assert len(await claimed(claiming, backlog)) == 4
