@@ -1,8 +1,9 @@
 """Whether a client with much to do slows another: a trickle of tickets, alone and beside a flood."""
 
 import asyncio
+import itertools
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +26,8 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import (
 )
 
 _EVERY_SECONDS: Final = 0.3
-_FLOOD_TICKETS: Final = 50
+_TICKETS: Final = 1500
+"""At the desk: more than any load briefs, since a ticket that has not changed is not briefed again."""
 _BATCH: Final = 500
 _LOOK_SECONDS: Final = 0.2
 _WARM_UP: Final = 3
@@ -58,13 +60,14 @@ async def measure_fairness(mesh: BenchMesh, extent: Extent) -> FairnessResult:
     tickets = sample_tickets()
     await asyncio.gather(*(import_tickets(mesh, client.tenant, tickets) for client in (trickle, flood)))
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
-        known = [await _at_the_desk(desk, incident) for incident in incidents(_FLOOD_TICKETS)]
-    await _trickle(mesh, trickle, known, count=_WARM_UP)
-    quiet = await _trickle(mesh, trickle, known, count=extent.trickle)
+        known = [await _at_the_desk(desk, incident) for incident in incidents(_TICKETS)]
+    reported = iter(known)
+    await _trickle(mesh, trickle, itertools.islice(reported, _WARM_UP))
+    quiet = await _trickle(mesh, trickle, itertools.islice(reported, extent.trickle))
     async with _flooded(mesh, flood, known, count=extent.flood):
         before = await _waiting(mesh, flood)
         began = asyncio.get_running_loop().time()
-        flooded = await _trickle(mesh, trickle, known, count=extent.trickle)
+        flooded = await _trickle(mesh, trickle, itertools.islice(reported, extent.trickle))
         seconds = asyncio.get_running_loop().time() - began
         left = await _waiting(mesh, flood)
     if not left:
@@ -99,11 +102,11 @@ def _submission(client: Client, ticket: Ticket) -> Submission:
     return Submission(tenant_id=client.tenant, revision=uuid.uuid4().hex, ticket=ticket)
 
 
-async def _trickle(mesh: BenchMesh, client: Client, known: Sequence[Ticket], *, count: int) -> list[float]:
+async def _trickle(mesh: BenchMesh, client: Client, tickets: Iterable[Ticket]) -> list[float]:
     """How long each took, in milliseconds; one after the other, at a steady pace."""
     ids = []
-    for number in range(count):
-        ids += await submit(mesh, [_submission(client, known[number % len(known)])])
+    for ticket in tickets:
+        ids += await submit(mesh, [_submission(client, ticket)])
         await asyncio.sleep(_EVERY_SECONDS)
     ended = [await _ended(mesh, client, each) for each in ids]
     return [milliseconds(each, "create_time", "end_time") for each in ended]

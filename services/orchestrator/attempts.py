@@ -9,6 +9,7 @@ _QUICKLY: Final = (0.5, 10.0)
 _SLOWLY: Final = (2.0, 60.0)
 _MOST_DOUBLINGS: Final = 16
 _JITTER: Final = 0.25
+_LONGEST_TURN_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Patience:
     run_seconds: float
     """Quickly until then; a worker is at a run no longer than this in one go."""
     patience_seconds: float
+
+    def turn_seconds(self, *, since: datetime, at_least: float | None) -> float | None:
+        """How long to wait for one's turn, which no patience ends; None when a whole day has."""
+        age = (datetime.now(UTC) - since).total_seconds()
+        return at_least if age < _LONGEST_TURN_SECONDS else None
 
     def wait_seconds(self, attempt: int, *, since: datetime, at_least: float | None) -> float | None:
         """How long to wait after that attempt, from 1; None when patience ends first.

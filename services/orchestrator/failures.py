@@ -16,7 +16,7 @@ class Transient(Exception):
         self.ended = False
         """True when what was begun may have been done, but is not going on."""
         self.in_turn = False
-        """True when the run only waits for its turn, which no patience ends."""
+        """True when the run only waits for its turn, which no patience ends, only a day."""
         self.step = ""
         """Where it is another than the one at which the run stands."""
 

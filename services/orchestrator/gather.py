@@ -21,6 +21,7 @@ from services.orchestrator.tool import ToolAccess, Tools
 _MOST_EVIDENCE: Final = 100
 # Sources that answer together are kept together, in one commit; a slow one does not hide the others.
 _TOGETHER_SECONDS: Final = 0.25
+_LOOK_AGAIN_SECONDS: Final = 1.0
 
 
 async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement, Standing] | None:
@@ -28,14 +29,16 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
     run, this = work.enhancement.run, work.attempt
     tenant, ticket, refreshed = await refresh(work, tools)
     read_hash = content_hash(ticket)
-    if work.enhancement.is_hint and work.enhancement.revision is not None:
-        # Only the tool could say whether what the webhook hinted at is anything new.
-        same = await work.enhancements.same_content(work.enhancement, read_hash)
-        if same is not None:
-            end = replace(refreshed, detail=f"nothing has changed since enhancement {same}")
-            if await work.journal.nothing_new(this.begun, end, ticket):
+    if work.enhancement.revision is not None and work.enhancement.deliver:
+        # Several webhooks may tell of one state of the ticket; only now is it known which.
+        earlier = await work.enhancements.earlier(work.enhancement)
+        if earlier is not None and earlier.read_hash == read_hash:
+            end = replace(refreshed, detail=f"nothing has changed since enhancement {earlier.id}")
+            if await work.journal.nothing_new(this.begun, end, ticket, read_hash=read_hash):
                 return None
             raise Transient("the ticket has changed meanwhile")
+        if earlier is not None and earlier.is_about_to_read:
+            raise _NotYet(earlier.id)
     before, answer = work.enhancement.inputs, work.enhancement.answer
     if before is not None and answer is not None and content_hash(before.ticket) == read_hash:
         # What has changed since is not what the brief is about.
@@ -44,7 +47,6 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
     names = (*BUILT_IN, *(source.name for source in tenant.sources))
     answers, unkept = await _ask_all(work, peers, ticket, tenant.sources, refreshed=refreshed)
     inputs = WriteBriefRequest(
-        request_id=f"{run.id}:synthesize",
         ticket=ticket,
         evidence=distinct(each for name in names for each in answers[name].evidence)[:_MOST_EVIDENCE],
         sources=[answers[name].report for name in names],
@@ -52,15 +54,25 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
             language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
         ),
     )
-    if before is not None:
-        # Another content is another request; the same is the same, so that it is not bought again.
-        inputs.request_id += f":{_digest(inputs)}"
+    # Another content is another request; the same is the same, so that it is not bought again.
+    inputs.request_id = f"{run.id}:synthesize:{_digest(inputs)}"
     standing = await work.journal.gathered(this.begun, unkept, ticket, inputs, read_hash=read_hash)
     return replace(work.enhancement, ticket=ticket, inputs=inputs), standing
 
 
+class _NotYet(Transient):
+    """Two webhooks came at once, and the run of the earlier one has yet to read the ticket."""
+
+    def __init__(self, earlier: str) -> None:
+        super().__init__(
+            f"waits until enhancement {earlier} of the same ticket has read it",
+            retry_after_seconds=_LOOK_AGAIN_SECONDS,
+        )
+        self.in_turn = True
+
+
 def _digest(inputs: WriteBriefRequest) -> str:
-    """Of what is asked, without how the sources fared, which differs each time."""
+    """Of what is asked, without how the sources fared, which differs each time; before it has a name."""
     content = WriteBriefRequest()
     content.CopyFrom(inputs)
     content.ClearField("sources")

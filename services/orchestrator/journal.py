@@ -150,7 +150,7 @@ class Journal:
             )
         )
 
-    async def nothing_new(self, begin: datetime, end: StepEnd, ticket: Ticket) -> bool:
+    async def nothing_new(self, begin: datetime, end: StepEnd, ticket: Ticket, *, read_hash: bytes) -> bool:
         """There is nothing to do, and the run has ended; False where a change has come meanwhile."""
         run = self._claim.run
         entry = _Entry(
@@ -160,6 +160,7 @@ class Journal:
             outcome="SUCCESS",
             state=State.SUCCEEDED,
             ticket=ticket,
+            read_hash=read_hash,
         )
         async with self._database.tenant(run.tenant) as connection:
             # Who takes a change in locks this row before: until the commit there comes none.

@@ -138,7 +138,7 @@ class Runs:
             work.attempt.number, since=since, at_least=failure.retry_after_seconds
         )
         if seconds is None and failure.in_turn:
-            seconds = failure.retry_after_seconds
+            seconds = self.patience.turn_seconds(since=since, at_least=failure.retry_after_seconds)
         if seconds is None:
             age = (datetime.now(UTC) - since).total_seconds()
             message = (

@@ -1,6 +1,7 @@
 """One tenant's enhancements: reading them, and keeping what becomes of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -31,6 +32,20 @@ _COLUMNS = (
     " idle_deliveries, revision, replay_of, trace_context, usage, note, failure_step, failure_reason,"
     " failure_message, create_time, start_time, next_attempt_time, end_time"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is known of the enhancement before."""
+
+    id: str
+    read_hash: bytes | None
+    """Of the ticket as it was read; None until then, and again from when a change has come."""
+    state: State
+
+    @property
+    def is_about_to_read(self) -> bool:
+        return self.read_hash is None and self.state is not State.SUCCEEDED
 
 
 class TenantEnhancements:
@@ -72,25 +87,24 @@ class TenantEnhancements:
         standing = Standing(Step(row["next_step"]), row["attempt"] or 1, row["uncertain_time"])
         return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), standing
 
-    async def same_content(self, enhancement: Enhancement, content_hash: bytes) -> str | None:
-        """The latest enhancement of the same ticket that succeeded, if it was of this content."""
+    async def earlier(self, enhancement: Enhancement) -> Earlier | None:
+        """The latest one of the same ticket before this one whose note is, or will be, posted."""
         async with self._database.tenant(self._tenant) as connection:
-            earlier: str | None = await connection.fetchval(
+            row = await connection.fetchrow(
                 """
-                select id from (
-                    select id, read_hash from orchestrator.enhancements
-                    where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
-                        and state = 'succeeded' and deliver
-                    order by id desc limit 1
-                ) as latest where read_hash = $5
+                select id, read_hash, state from orchestrator.enhancements
+                where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
+                    and state in ('queued', 'running', 'succeeded') and deliver
+                order by id desc limit 1
                 """,
                 self._tenant,
                 enhancement.ticket.id,
                 enhancement.ticket.tool,
                 enhancement.run.id,
-                content_hash,
             )
-        return earlier
+        if row is None:
+            return None
+        return Earlier(row["id"], row["read_hash"], State(row["state"]))
 
     async def version(self, enhancement_id: str) -> int:
         """Grows with every change; cheap to ask for."""

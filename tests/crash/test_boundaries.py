@@ -159,7 +159,7 @@ async def test_killed_at_a_boundary_another_finishes_it_with_one_note_and_one_pu
     [note] = world.desk.requests[ticket].notes
     assert ended.note.id == note.id
     assert enhancement_id in note.description
-    assert world.peers.synthesis.bought[f"{enhancement_id}:synthesize"] == 1
+    assert world.peers.synthesis.bought_for()[enhancement_id] == 1
     assert 1 <= asked <= boundary.most_gathers
 
 

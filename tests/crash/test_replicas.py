@@ -31,7 +31,7 @@ def each_noted_and_bought_once(ids: Sequence[str], world: World) -> None:
     """As the stand-ins have it; tickets are numbered from 1."""
     notes = [len(world.desk.requests[str(number)].notes) for number in range(1, len(ids) + 1)]
     assert notes == [1] * len(ids)
-    assert world.peers.synthesis.bought == {f"{each}:synthesize": 1 for each in ids}
+    assert world.peers.synthesis.bought_for() == dict.fromkeys(ids, 1)
 
 
 async def asked_for_briefs(world: World, calls: int) -> None:

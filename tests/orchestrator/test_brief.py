@@ -55,7 +55,7 @@ async def test_the_brief_is_written_from_the_ticket_as_it_is_at_the_tool(acme: C
     ((tenant, request),) = peers.synthesis.does.calls
     assert isinstance(request, WriteBriefRequest)
     assert tenant == "acme"
-    assert request.request_id == f"{enhancement.id}:synthesize"
+    assert request.request_id.startswith(f"{enhancement.id}:synthesize:")
     assert request.ticket.subject == enhancement.ticket.subject == "VPN drops (2)"
     assert request.options.language == "nl"
 

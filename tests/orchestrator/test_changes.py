@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cli.standins.servicedesk_plus import ServiceDesk
+from cli.standins.servicedesk_plus import Fault, ServiceDesk
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as service_pb
@@ -179,6 +179,78 @@ async def test_a_hint_during_a_run_at_what_is_read_the_same_buys_nothing_again(
     assert len(peers.synthesis.does.calls) == len(peers.history.does.calls) == 1
     assert desk.calls.count("GET", "/requests/1") == 2
     assert len(desk.requests["1"].notes) == 1
+
+
+async def test_a_hint_after_an_answer_that_got_lost_buys_nothing_again(acme: Client, peers: Peers) -> None:
+    # Recorded there, and not heard of here.
+    peers.synthesis.does.failures = 1
+    enhancement_id = await acme.submit_one("1")
+    async for seen in acme.watch(enhancement_id):
+        if seen.HasField("next_attempt_time"):
+            break
+
+    (taken_in,) = await acme.submit(hint())
+    ended = await acme.ended(enhancement_id)
+
+    assert taken_in.enhancement_id == enhancement_id
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert peers.synthesis.bought_for() == {enhancement_id: 1}
+
+
+async def test_a_hint_at_our_note_whose_reply_is_long_in_coming_posts_no_other(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    desk.faults.inject(Fault(kind="slow", count=1, seconds=2, method="POST", path="/notes"))
+    first = await acme.submit_one("1")
+    await acme.reached(first, "deliver")
+
+    (about_it,) = await acme.submit(hint())
+    ended = await acme.ended(about_it.enhancement_id)
+    await acme.ended(first)
+
+    assert about_it.enhancement_id != first
+    assert [step.detail for step in ended.steps] == [f"nothing has changed since enhancement {first}"]
+    assert len(desk.requests["1"].notes) == 1
+    assert peers.synthesis.bought_for() == {first: 1}
+
+
+def hint() -> service_pb.Submission:
+    return submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
+
+
+@pytest.mark.parametrize("order", ["in one batch", "slowly, in one batch", "the update first"])
+async def test_a_ticket_that_a_rule_changes_at_its_creation_has_one_note(
+    order: str, acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    created = submission("1")
+    updated = change("VPN at fw-01")
+    match order:
+        case "in one batch":
+            results = await acme.submit(created, updated)
+        case "slowly, in one batch":
+            peers.history.does.seconds = 1.5
+            results = await acme.submit(created, updated)
+        case _:
+            results = await acme.submit(updated)
+            await acme.ended(results[0].enhancement_id)
+            results += await acme.submit(created)
+    ended = [await acme.ended(each.enhancement_id) for each in results]
+
+    assert {each.state for each in ended} == {pb.ENHANCEMENT_STATE_SUCCEEDED}
+    assert len(desk.requests["1"].notes) == 1
+    assert sum(peers.synthesis.bought.values()) == 1
+
+
+async def test_the_third_hint_at_nothing_new_makes_nothing_either(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    await acme.ended(await acme.submit_one("1"))
+    for _ in range(2):
+        (result,) = await acme.submit(hint())
+        await acme.ended(result.enhancement_id)
+
+    assert len(desk.requests["1"].notes) == 1
+    assert sum(peers.synthesis.bought.values()) == 1
 
 
 @pytest.mark.usefixtures("unread")
