@@ -2,7 +2,7 @@
 
 What is waiting goes as one call while the one before is under way: no timer, no delay when it is quiet, few
 calls when it is not. A call costs both processes as much CPU as a dozen webhooks; a further one at the same
-time goes only with as many webhooks as are under way already.
+time goes only with as many webhooks as are under way already, or where the one before is long in coming back.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from grpc import StatusCode
@@ -29,6 +30,8 @@ Submit = Callable[[SubmitEnhancementsRequest, float], Awaitable[SubmitEnhancemen
 
 # The batch as a whole was not taken; sending its halves would not help.
 _NOT_TAKEN = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.CANCELLED})
+# A call takes a few milliseconds; one that hangs must not hold up those who come.
+_LATE_SECONDS: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +76,14 @@ class _Waiting:
     """The batch goes out under the trace and the request id of its first webhook."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A call under way."""
+
+    items: int
+    since: float
+
+
 class Intake:
     def __init__(
         self, submit: Submit, limits: IntakeLimits, *, clock: Callable[[], float] = time.monotonic
@@ -82,8 +93,7 @@ class Intake:
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._held: Counter[str] = Counter()
-        self._in_flight: dict[asyncio.Task[None], int] = {}
-        """The calls under way, and how many webhooks each carries."""
+        self._in_flight: dict[asyncio.Task[None], _Flight] = {}
         self._called = False
 
     async def submit(self, submission: Submission) -> SubmitResult:
@@ -123,12 +133,15 @@ class Intake:
             batch = self._next_batch()
             if batch:
                 task = asyncio.create_task(self._deliver(batch), context=batch[0].context)
-                self._in_flight[task] = len(batch)
+                self._in_flight[task] = _Flight(len(batch), self._clock())
                 task.add_done_callback(self._delivered)
 
     def _may_call(self) -> bool:
-        enough = len(self._waiting) >= sum(self._in_flight.values())
-        return enough and len(self._in_flight) < self._limits.batches_in_flight
+        if len(self._in_flight) >= self._limits.batches_in_flight:
+            return False
+        late = self._clock() - _LATE_SECONDS
+        in_time = sum(flight.items for flight in self._in_flight.values() if flight.since > late)
+        return len(self._waiting) >= in_time
 
     def _delivered(self, task: "asyncio.Task[None]") -> None:
         del self._in_flight[task]

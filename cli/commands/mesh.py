@@ -37,7 +37,7 @@ GatewaysOption = Annotated[
         min=1,
         max=16,
         envvar="DOSSIER_GATEWAYS",
-        help="How many gateways share the port, one a core at most; each takes some 1,500 webhooks a second."
+        help="How many gateways share the port, one a core at most; each takes some 1,700 webhooks a second."
         " Without it one.",
     ),
 ]

@@ -52,16 +52,17 @@ class Acceptance:
 
     @property
     def pressed(self) -> bool:
-        """True while senders keep this process accepting nearly all the time."""
-        self._look()
-        return self._busy_share > _PRESSED_SHARE
+        """True while senders keep this process accepting nearly all the time. Any thread may ask."""
+        return self._weighed(time.monotonic()) > _PRESSED_SHARE
 
     def _look(self) -> None:
-        """Weigh the time since the last look, busy or not, into the share; what is long ago fades."""
         now = time.monotonic()
-        faded = math.exp((self._looked - now) / _REMEMBERED_SECONDS)
-        self._busy_share = self._busy_share * faded + (1 - faded) * (self._under_way > 0)
-        self._looked = now
+        self._busy_share, self._looked = self._weighed(now), now
+
+    def _weighed(self, now: float) -> float:
+        """The share with the time since the last look, busy or not, weighed in; what is long ago fades."""
+        faded = math.exp(min(0.0, self._looked - now) / _REMEMBERED_SECONDS)
+        return self._busy_share * faded + (1 - faded) * (self._under_way > 0)
 
 
 async def accept(

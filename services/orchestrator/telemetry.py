@@ -26,7 +26,7 @@ WAITING: Final = Gauge("dossier_orchestrator_queue_depth", "Runs that wait for a
 DELAYED: Final = Gauge(
     "dossier_orchestrator_queue_delayed", "Runs that wait for the time of another try, of all replicas."
 )
-SLOTS: Final = Gauge("dossier_orchestrator_slots", "Runs that this replica may be at.")
+SLOTS: Final = Gauge("dossier_orchestrator_slots", "Runs that this replica may be at now.")
 SLOTS_BUSY: Final = Gauge("dossier_orchestrator_slots_busy", "Runs that this replica is at.")
 RECOVERED: Final = Counter(
     "dossier_orchestrator_recovered_total", "Runs of replicas without a live lease that were given back."

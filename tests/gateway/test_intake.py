@@ -168,6 +168,17 @@ async def test_a_further_call_goes_with_as_many_webhooks_as_are_under_way() -> N
     await asyncio.gather(*tasks)
 
 
+async def test_a_call_that_hangs_holds_up_nobody() -> None:
+    slow, now = Slow(), 100.0
+    intake = Intake(slow, limits(batches_in_flight=2), clock=lambda: now)
+    tasks = await _in_flight(intake, range(3))
+    now += 0.3
+    tasks += await _in_flight(intake, range(3, 4))
+    assert slow.batches == [3, 1]
+    slow.go.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_past_the_bound_nobody_waits_any_more() -> None:
     slow = Slow()
     intake = Intake(slow, limits(waiting_max=6, batch_items=1))

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -254,6 +255,37 @@ async def pages_of_a_claim(backlog: Backlog, *, tenants: int) -> int:
     assert plan["Actual Rows"] == 4
     pages: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     return pages
+
+
+async def test_of_many_that_are_paused_a_poll_passes_some_and_the_next_goes_on_from_there(
+    backlog: Backlog, database: TestDatabase
+) -> None:
+    await backlog.accept(*(offer(f"paused-{number:03}") for number in range(450)), offer("willing"))
+    await backlog.admin(
+        "insert into orchestrator.queue_policies (tenant_id, pause_time)"
+        " select 'paused-' || lpad(n::text, 3, '0'), now() from generate_series(0, 449) as n"
+    )
+
+    with claimer(database) as claiming:
+        polls = [await claimed(claiming, backlog) for _ in range(3)]
+
+    assert polls == [[], [], ["willing"]]
+
+
+async def test_what_becomes_urgent_while_it_waits_gets_its_place(
+    backlog: Backlog, database: TestDatabase
+) -> None:
+    waiting = [offer("acme", priority=3) for _ in range(3)]
+    await backlog.accept(*waiting)
+    last = waiting[-1]
+    urgent = replace(last, priority=1, revision="later", is_update=True)
+    (accepted,) = await backlog.accept(urgent)
+
+    with claimer(database, slots=1) as claiming:
+        taken = claiming.claim(owner="one", running=0)
+
+    assert accepted.id == last.run.id
+    assert taken == [last.run.id]
 
 
 async def finish_all(backlog: Backlog) -> None:

@@ -10,7 +10,7 @@ from cli.ports import Ports
 def free_mesh_port() -> int:
     """Find a gateway port whose whole range is free, below what the system hands out by itself."""
     for port in itertools.islice(iter(lambda: secrets.randbelow(18_000) + 12_000, None), 200):
-        if all(_free(number) for _, number in Ports.starting_at(port).all()):
+        if all(_free(number) for _, number in Ports.starting_at(port, gateways=2).all()):
             return port
     raise AssertionError("no free range of ports")
 

@@ -6,7 +6,8 @@ rows: a weighted round robin over the tenants that have work.
 
 1. The tenants stand in a circle, in the order of the engine's index; each poll goes on after the tenant at
    which the one before ended. Finding the next is one seek in that index, so a poll costs as much as the runs
-   that it takes, however many tenants wait and however much has ended.
+   that it takes, however many tenants wait and however much has ended. Of tenants that may have nothing now
+   (paused, at their caps) it passes 200 at most.
 2. At its turn a tenant gets as many runs as its weight says (1, 2 or 4), but no more than its cap leaves,
    counted over all replicas under a lock of the tenant's, and none while it is paused.
 3. Its own runs come by priority, then by age.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy
 from dbos._sys_db import SystemDatabase
 
+from services.orchestrator import telemetry
 from services.orchestrator.engine.workflow import APPLICATION, QUEUE
 
 if TYPE_CHECKING:
@@ -86,7 +88,9 @@ class Claiming:
     def claim(self, *, owner: str, running: int) -> list[str]:
         """The ids of the runs taken up."""
         pressed = self._pressed()
-        slots = (max(1, self._slots // _PRESSED_PART) if pressed else self._slots) - running
+        allowed = max(1, self._slots // _PRESSED_PART) if pressed else self._slots
+        telemetry.SLOTS.set(allowed)
+        slots = allowed - running
         # Without a lease what is taken up is anybody's, and goes to the others at once.
         if slots <= 0 or not self._leased():
             return []
@@ -105,4 +109,4 @@ class Claiming:
             claimed = connection.execute(_CLAIM, asked).all()
         if claimed:
             self._after = claimed[-1].tenant
-        return [row.run for row in claimed]
+        return [row.run for row in claimed if row.run is not None]

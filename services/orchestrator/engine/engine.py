@@ -85,7 +85,6 @@ class Engine:
             pressed=pressed,
             leased=lambda: self._lease.left_seconds > 0,
         )
-        telemetry.SLOTS.set(settings.worker_concurrency)
 
     async def check(self) -> None:
         if self._engine is None:

@@ -115,7 +115,8 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 return (extract(epoch from clock_timestamp()) * 1000)::bigint;
 
--- Takes up to `slots` runs for one executor, fairly between tenants; `engine/claiming.py` explains how.
+-- Takes up to `slots` runs for one executor, fairly between tenants; `engine/claiming.py` explains how. The last
+-- row may have no run: it only says at which tenant the round ended.
 -- Everything that says a run is being worked at is in this one commit: the engine's row, the run's state, and
 -- the attempt at its next step.
 create function orchestrator.claim(
@@ -142,11 +143,19 @@ declare
     running integer;
     quantum integer;
     ids text[];
+    barren integer := 0;
 begin
     if exists (select from orchestrator.pauses) then
         return;
     end if;
     while slots > 0 loop
+        if barren = 200 then
+            -- Of a thousand that are paused or at their caps a poll passes some, the next goes on from there.
+            run := null;
+            tenant := turn;
+            return next;
+            exit;
+        end if;
         -- The next tenant with work, in the order of the index: one seek, however many tenants there are.
         select w.queue_partition_key into found_tenant
         from dbos.workflow_status w
@@ -161,6 +170,7 @@ begin
             continue;
         end if;
         turn := found_tenant;
+        barren := barren + 1;
 
         select p.weight, p.max_in_progress, p.pause_time is not null into weight, cap, paused
         from orchestrator.queue_policies p where p.tenant_id = turn;
@@ -213,6 +223,7 @@ begin
             uncertain_time = case when s.state = 'running' then now() else s.uncertain_time end;
 
         slots := slots - cardinality(ids);
+        barren := barren - 1;
         return query select unnest(ids), turn;
     end loop;
 end

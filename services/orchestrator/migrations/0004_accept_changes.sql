@@ -60,8 +60,8 @@ $$;
 -- Gives a change of a ticket to work that is under way for it, or that already has this content; null when there
 -- is none. Under the ticket's lock, so that two changes at once do not both begin something.
 create function orchestrator.take_in(
-    tenant text, tool text, ticket text, revision text, delivery text, hint boolean, content bytea, hash bytea,
-    settle_ms bigint
+    tenant text, tool text, ticket text, revision text, delivery text, hint boolean, priority integer,
+    content bytea, hash bytea, settle_ms bigint
 ) returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -100,6 +100,14 @@ begin
         where w.workflow_uuid = target and w.status = 'DELAYED' and latest.state = 'queued';
     end if;
     if target is not null then
+        if not hint then
+            -- What has become urgent does not keep its old place.
+            update dbos.workflow_status w set priority = take_in.priority
+            where w.workflow_uuid = target and w.status in ('ENQUEUED', 'DELAYED')
+                and w.priority <> take_in.priority;
+            update orchestrator.enhancements e set priority = take_in.priority
+            where e.id = target and e.state = 'queued' and e.priority <> take_in.priority;
+        end if;
         insert into orchestrator.changes (tenant_id, tool, ticket_id, revision, delivery_id, enhancement_id)
         values (take_in.tenant, take_in.tool, take_in.ticket, take_in.revision, delivery, target)
         on conflict do nothing;
@@ -157,7 +165,7 @@ begin
                     deliveries[place], requests[place]),
                 orchestrator.take_in(
                     tenants[place], tools[place], tickets[place], revisions[place], deliveries[place],
-                    hints[place], contents[place], hashes[place], settle_ms));
+                    hints[place], priorities[place], contents[place], hashes[place], settle_ms));
             if answer is null then
                 insert into orchestrator.enhancements (
                     id, tenant_id, purpose, tool, ticket_id, revision, delivery_id, request_id, is_hint, deliver,
