@@ -12,7 +12,7 @@ class Backlog:
     delayed: int
     in_progress: int
     oldest_seconds: float
-    """Age of what has waited longest; 0 when nothing waits."""
+    """How long what has waited longest does so since it was last ready for a worker; 0 when nothing waits."""
 
 
 async def backlog(database: Database, *, tenant: str | None = None) -> Backlog:
@@ -28,7 +28,8 @@ async def backlog(database: Database, *, tenant: str | None = None) -> Backlog:
                            and ($2::text is null or queue_partition_key = $2)
                    ) as delayed,
                    extract(epoch from now())
-                       - min(created_at) filter (where status = 'ENQUEUED') / 1000.0 as oldest
+                       - min(greatest(updated_at, delay_until_epoch_ms)) filter (where status = 'ENQUEUED')
+                         / 1000.0 as oldest
             from dbos.workflow_status
             where queue_name = $1 and status in ('ENQUEUED', 'PENDING')
                 and ($2::text is null or queue_partition_key = $2)

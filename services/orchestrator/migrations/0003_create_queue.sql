@@ -100,7 +100,8 @@ grant usage, create on schema orchestrator to dossier_orchestrator_queue;
 grant usage on schema dbos to dossier_orchestrator_queue;
 grant select, update, delete on orchestrator.enhancements to dossier_orchestrator_queue;
 grant select, insert, update on orchestrator.steps to dossier_orchestrator_queue;
-grant select on orchestrator.queue_policies, orchestrator.pauses to dossier_orchestrator_queue;
+grant select on orchestrator.queue_policies, orchestrator.pauses, orchestrator.changes
+    to dossier_orchestrator_queue;
 grant select, delete on orchestrator.executors to dossier_orchestrator_queue;
 grant select, update, delete on dbos.workflow_status to dossier_orchestrator_queue;
 grant select, delete on dbos.workflow_input, dbos.workflow_output, dbos.operation_outputs
@@ -108,6 +109,7 @@ grant select, delete on dbos.workflow_input, dbos.workflow_output, dbos.operatio
 create policy enhancements_queue on orchestrator.enhancements to dossier_orchestrator_queue
     using (true) with check (true);
 create policy steps_queue on orchestrator.steps to dossier_orchestrator_queue using (true) with check (true);
+create policy changes_queue on orchestrator.changes to dossier_orchestrator_queue using (true);
 create policy queue_policies_queue on orchestrator.queue_policies to dossier_orchestrator_queue using (true);
 
 create function orchestrator.now_ms() returns bigint
@@ -429,6 +431,11 @@ begin
         delete from orchestrator.enhancements e where e.id in (
             select o.id from orchestrator.enhancements o
             where o.end_time < now() - make_interval(secs => retention_seconds)
+                -- With it would go the keys of changes that a sender may deliver again for days.
+                and not exists (
+                    select from orchestrator.changes c
+                    where c.enhancement_id = o.id and c.create_time > now() - interval '4 days'
+                )
             order by o.end_time
             limit most
             for update skip locked

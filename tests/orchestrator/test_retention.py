@@ -1,0 +1,83 @@
+"""What is removed when it has ended long ago, and what is kept for longer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from services.orchestrator.engine.backlog import backlog as counted
+from services.orchestrator.engine.retention import sweep
+from tests.orchestrator.backlogs import Backlog, claimer, offer
+from tests.support.databases import TestDatabase
+
+
+@pytest.fixture
+async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
+    backlog = Backlog(database)
+    yield backlog
+    await backlog.database.close()
+
+
+async def ended(backlog: Backlog, run: str, *, days_ago: int) -> None:
+    await backlog.admin(
+        "update orchestrator.enhancements"
+        " set state = 'succeeded', end_time = now() - make_interval(days => $2) where id = $1",
+        run,
+        days_ago,
+    )
+    await backlog.admin(
+        "update dbos.workflow_status"
+        " set status = 'SUCCESS', completed_at = orchestrator.now_ms() - $2::bigint * 86400000"
+        " where workflow_uuid = $1",
+        run,
+        days_ago,
+    )
+
+
+async def swept(backlog: Backlog) -> tuple[set[str], set[str]]:
+    """The enhancements and the engine's rows that a sweep leaves."""
+    await sweep(backlog.database, retention=timedelta(days=90), engine_rows=timedelta(hours=1))
+    kept = await backlog.admin("select id from orchestrator.enhancements")
+    engine = await backlog.admin("select workflow_uuid from dbos.workflow_status")
+    return {row["id"] for row in kept}, {row["workflow_uuid"] for row in engine}
+
+
+async def test_what_ended_long_ago_goes_and_what_ended_lately_or_waits_stays(backlog: Backlog) -> None:
+    old, late, waiting = offer("acme"), offer("acme"), offer("globex")
+    await backlog.accept(old, late, waiting)
+    await ended(backlog, old.run.id, days_ago=91)
+    await ended(backlog, late.run.id, days_ago=89)
+
+    assert await swept(backlog) == ({late.run.id, waiting.run.id}, {waiting.run.id})
+
+
+async def test_the_keys_of_a_change_are_kept_for_as_long_as_its_sender_may_deliver_it_again(
+    backlog: Backlog,
+) -> None:
+    first = offer("acme")
+    await backlog.accept(first)
+    await ended(backlog, first.run.id, days_ago=91)
+    unchanged = replace(first, run=offer("acme").run, revision="the same again", is_update=True)
+    (taken_in,) = await backlog.accept(unchanged)
+    assert taken_in.id == first.run.id
+
+    assert (await swept(backlog))[0] == {first.run.id}
+    await backlog.admin("update orchestrator.changes set create_time = now() - interval '97 hours'")
+    assert (await swept(backlog))[0] == set()
+
+
+async def test_what_comes_back_to_the_queue_has_waited_since_then(
+    backlog: Backlog, database: TestDatabase
+) -> None:
+    await backlog.accept(offer("acme"))
+    await backlog.admin(
+        "update dbos.workflow_status set created_at = created_at - 600000, updated_at = updated_at - 600000"
+    )
+    assert (await counted(backlog.database)).oldest_seconds > 590
+
+    with claimer(database) as claiming:
+        (run,) = claiming.claim(owner="one", running=0)
+    await backlog.admin("select orchestrator.hand_back($1, 'one', 0)", run)
+
+    assert (await counted(backlog.database)).oldest_seconds < 60
