@@ -1,8 +1,9 @@
 """What the command prints: words for people, or with --json one object and nothing else."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NoReturn, TypeAlias
+from typing import Annotated, Final, NoReturn, TypeAlias
 
 import orjson
 import typer
@@ -18,6 +19,8 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")
 ]
 
+_PIPE_WIDTH: Final = 160
+
 
 class Output:
     """Where one verb's words go."""
@@ -25,6 +28,9 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(quiet=as_json)
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            # A file or a pipe has no edge at which to cut.
+            self.console.width = _PIPE_WIDTH
         """Silent under --json, so progress and tables need no condition around them."""
 
     @property

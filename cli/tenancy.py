@@ -6,24 +6,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.rpc import calling
-from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR, ListTenantsRequest
+from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR, GetTenantRequest, ListTenantsRequest
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 
 TENANT_VARIABLE = "DOSSIER_TENANT"
 TENANT_SERVICE = [DESCRIPTOR.services_by_name["TenantService"]]
 
 _COMPLETION_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
 _SHOWN = 20
 
 
 async def tenant_or_only(instance: Instance, given: str | None) -> str:
     named = given or os.environ.get(TENANT_VARIABLE)
     if named:
+        await _require_known(instance, named)
         return named
     known = await tenant_ids(instance, limit=_SHOWN + 1)
     match known:
@@ -39,6 +42,21 @@ async def tenant_or_only(instance: Instance, given: str | None) -> str:
                 "There is more than one client.",
                 hint=f"Say which with --tenant or {TENANT_VARIABLE}: {names}.",
             )
+
+
+async def _require_known(instance: Instance, named: str) -> None:
+    """A mistyped name must not be paused, or filled with somebody's inventory."""
+    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+        try:
+            await TenantServiceStub(channel).GetTenant(
+                GetTenantRequest(tenant_id=named), timeout=_LOOK_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            # Only a no ends it here: what is asked of others must not fail because tenants is away.
+            if error.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT}:
+                raise DossierError(
+                    f"There is no client {named}.", hint="`dossier tenant list` shows those there are."
+                ) from error
 
 
 async def tenant_ids(instance: Instance, *, limit: int) -> list[str]:

@@ -26,6 +26,8 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import ListEnhancementsReq
 enhancements = typer.Typer(help="The briefs that were asked for.", no_args_is_help=True)
 
 _ID_CHARACTERS = 36
+# Where the terminal is narrow, the ticket's text gives way.
+_LEAST_WIDTHS = {"state": 9, "accepted": 19}
 _STATE = pb.EnhancementState.DESCRIPTOR
 
 
@@ -128,7 +130,7 @@ def _table(page: ListEnhancementsResponse, *, with_reason: bool) -> Table | str:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("id", no_wrap=True, min_width=_ID_CHARACTERS)
     for heading in ("state", *(["reason"] if with_reason else []), "ticket", "accepted", "cost"):
-        table.add_column(heading, no_wrap=heading != "ticket")
+        table.add_column(heading, no_wrap=heading != "ticket", min_width=_LEAST_WIDTHS.get(heading))
     for each in page.enhancements:
         failure = each.failure
         reason = [Text(f"{failure.reason} at {failure.step}", style="red")] if with_reason else []

@@ -39,7 +39,11 @@ def enhancement_view(enhancement: Enhancement) -> RenderableType:
         parts += _brief(enhancement.brief)
     if enhancement.HasField("failure"):
         parts.append(
-            Text(f"Failed at {enhancement.failure.step}: {enhancement.failure.message}", style="red")
+            Text(
+                f"Failed at {enhancement.failure.step} ({enhancement.failure.reason}):"
+                f" {enhancement.failure.message}",
+                style="red",
+            )
         )
         parts.append(Text(f"`dossier enhancements retry {enhancement.id}` tries it again.", style="dim"))
     if enhancement.state == ENHANCEMENT_STATE_CANCELLED:

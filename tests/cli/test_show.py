@@ -87,7 +87,7 @@ def test_a_missing_source_and_the_reason_for_the_built_in_writer_are_told() -> N
 def test_a_failure_is_told_with_what_to_do() -> None:
     failure = pb.Failure(step="deliver", reason="TOOL_REJECTED", message="Allow the key to add notes.")
 
-    assert "Failed at deliver: Allow the key to add notes." in rendered(
+    assert "Failed at deliver (TOOL_REJECTED): Allow the key to add notes." in rendered(
         enhancement_view(enhancement(failure=failure))
     )
 

@@ -128,6 +128,17 @@ def test_an_operator_names_the_client_whose_share_is_changed(mesh: Mesh) -> None
     assert named.status_code == 200, named.text
 
 
+def test_a_client_that_does_not_exist_is_neither_paused_nor_given_an_inventory(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    assets = tmp_path / "assets.csv"
+    assets.write_text("hostname,ip\nfw-01,10.0.0.1\n")
+    for words in (("queue", "pause"), ("queue", "show"), ("import", "assets", str(assets))):
+        refused = mesh.dossier(*words, "--tenant", "nope", "--json")
+        assert refused.returncode == 1
+        assert json.loads(refused.stderr)["error"]["message"] == "There is no client nope."
+
+
 def test_a_client_reads_its_queue_and_does_not_steer_it(mesh: Mesh) -> None:
     with mesh.http() as http:
         shown = http.get("/v1/queue")
