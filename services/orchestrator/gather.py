@@ -27,18 +27,17 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement, Standing] | None:
     """None where there turns out to be nothing to do, and the run has ended with that."""
     run, this = work.enhancement.run, work.attempt
+    earlier = work.enhancement.earlier
+    if earlier is not None and earlier.is_about_to_read:
+        raise _NotYet(earlier.id)
     tenant, ticket, refreshed = await refresh(work, tools)
     read_hash = content_hash(ticket)
-    if work.enhancement.revision is not None and work.enhancement.deliver:
+    if earlier is not None and earlier.read_hash == read_hash:
         # Several webhooks may tell of one state of the ticket; only now is it known which.
-        earlier = await work.enhancements.earlier(work.enhancement)
-        if earlier is not None and earlier.read_hash == read_hash:
-            end = replace(refreshed, detail=f"nothing has changed since enhancement {earlier.id}")
-            if await work.journal.nothing_new(this.begun, end, ticket, read_hash=read_hash):
-                return None
-            raise Transient("the ticket has changed meanwhile")
-        if earlier is not None and earlier.is_about_to_read:
-            raise _NotYet(earlier.id)
+        end = replace(refreshed, detail=f"nothing has changed since enhancement {earlier.id}")
+        if await work.journal.nothing_new(this.begun, end, ticket, read_hash=read_hash):
+            return None
+        raise Transient("the ticket has changed meanwhile")
     before, answer = work.enhancement.inputs, work.enhancement.answer
     if before is not None and answer is not None and content_hash(before.ticket) == read_hash:
         # What has changed since is not what the brief is about.

@@ -132,6 +132,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The latest enhancement of the same ticket before this one whose note is, or will be, posted."""
+
+    id: str
+    read_hash: bytes | None
+    """Of the ticket as it was read; None until then, and again from when a change has come."""
+    state: State
+
+    @property
+    def is_about_to_read(self) -> bool:
+        return self.read_hash is None and self.state is not State.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
 class Enhancement:
     """Everything known of one piece of work; the parts that are not there yet are None.
 
@@ -165,6 +179,8 @@ class Enhancement:
     start_time: datetime | None
     next_attempt_time: datetime | None
     end_time: datetime | None
+    earlier: Earlier | None = None
+    """Asked for only when a worker takes up what a webhook brought."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,6 @@ class Runs:
                 while True:
                     work = Work(
                         replace(enhancement, next_step=standing.step),
-                        enhancements,
                         Journal(self.database, claim),
                         Attempt(standing.step, standing.attempt, uncertain_time=standing.uncertain_time),
                     )

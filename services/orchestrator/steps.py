@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from services.orchestrator.journal import Journal
 from services.orchestrator.model import Enhancement, StepEnd, StepState
-from services.orchestrator.store import TenantEnhancements
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,6 @@ class Work:
     """A run that a worker is at, at one of its steps."""
 
     enhancement: Enhancement
-    enhancements: TenantEnhancements
     journal: Journal
     attempt: Attempt
     """At the step `enhancement.next_step`."""

@@ -1,7 +1,7 @@
 """One tenant's enhancements: reading them, and keeping what becomes of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import asyncpg
 
@@ -12,6 +12,7 @@ from dossier.synthesis.v1.brief_pb2 import Usage
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
 from services.orchestrator.errors import EnhancementNotFound
 from services.orchestrator.model import (
+    Earlier,
     Enhancement,
     EnhancementId,
     Failure,
@@ -32,20 +33,6 @@ _COLUMNS = (
     " idle_deliveries, revision, replay_of, trace_context, usage, note, failure_step, failure_reason,"
     " failure_message, create_time, start_time, next_attempt_time, end_time"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What is known of the enhancement before."""
-
-    id: str
-    read_hash: bytes | None
-    """Of the ticket as it was read; None until then, and again from when a change has come."""
-    state: State
-
-    @property
-    def is_about_to_read(self) -> bool:
-        return self.read_hash is None and self.state is not State.SUCCEEDED
 
 
 class TenantEnhancements:
@@ -72,12 +59,21 @@ class TenantEnhancements:
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
                 f"""
-                select {_COLUMNS}, inputs, answer, step.attempt, step.uncertain_time
+                select {_COLUMNS}, inputs, answer, step.attempt, step.uncertain_time,
+                    earlier.earlier_id, earlier.earlier_hash, earlier.earlier_state
                 from orchestrator.enhancements e
                 left join lateral (
                     select s.attempt, s.uncertain_time from orchestrator.steps s
                     where s.enhancement_id = e.id and s.name = e.next_step
                 ) step on true
+                left join lateral (
+                    select o.id as earlier_id, o.read_hash as earlier_hash, o.state as earlier_state
+                    from orchestrator.enhancements o
+                    where o.tenant_id = e.tenant_id and o.ticket_id = e.ticket_id and o.tool = e.tool
+                        and o.id < e.id and o.purpose = 'enhance' and o.deliver
+                        and o.state in ('queued', 'running', 'succeeded')
+                    order by o.id desc limit 1
+                ) earlier on e.revision is not null and e.deliver
                 where id = $1
                 """,  # noqa: S608 - the columns are ours
                 enhancement_id,
@@ -85,26 +81,11 @@ class TenantEnhancements:
         if row is None:
             raise EnhancementNotFound(enhancement_id)
         standing = Standing(Step(row["next_step"]), row["attempt"] or 1, row["uncertain_time"])
-        return _enhancement(row, (), inputs=row["inputs"], answer=row["answer"]), standing
-
-    async def earlier(self, enhancement: Enhancement) -> Earlier | None:
-        """The latest one of the same ticket before this one whose note is, or will be, posted."""
-        async with self._database.tenant(self._tenant) as connection:
-            row = await connection.fetchrow(
-                """
-                select id, read_hash, state from orchestrator.enhancements
-                where tenant_id = $1 and ticket_id = $2 and tool = $3 and id < $4 and purpose = 'enhance'
-                    and state in ('queued', 'running', 'succeeded') and deliver
-                order by id desc limit 1
-                """,
-                self._tenant,
-                enhancement.ticket.id,
-                enhancement.ticket.tool,
-                enhancement.run.id,
-            )
-        if row is None:
-            return None
-        return Earlier(row["id"], row["read_hash"], State(row["state"]))
+        found = _enhancement(row, (), inputs=row["inputs"], answer=row["answer"])
+        if row["earlier_id"] is not None:
+            earlier = Earlier(row["earlier_id"], row["earlier_hash"], State(row["earlier_state"]))
+            found = replace(found, earlier=earlier)
+        return found, standing
 
     async def version(self, enhancement_id: str) -> int:
         """Grows with every change; cheap to ask for."""
