@@ -28,10 +28,10 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(quiet=as_json)
+        """Silent under --json, so progress and tables need no condition around them."""
         if not self.console.is_terminal and "COLUMNS" not in os.environ:
             # A file or a pipe has no edge at which to cut.
             self.console.width = _PIPE_WIDTH
-        """Silent under --json, so progress and tables need no condition around them."""
 
     @property
     def live(self) -> bool:

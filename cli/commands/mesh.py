@@ -123,10 +123,7 @@ def _complete(
     gateways: int | None,
     output: Output,
 ) -> None:
-    if (port or running.gateway_port, gateways or running.gateways) != (
-        running.gateway_port,
-        running.gateways,
-    ):
+    if port not in {None, running.gateway_port} or gateways not in {None, running.gateways}:
         raise DossierError(
             f"{instance.home} already runs, on port {running.gateway_port}, gateways: {running.gateways}.",
             hint="Stop it first with `dossier down`, or give the other one a --data-dir of its own.",

@@ -48,13 +48,14 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
     inputs = WriteBriefRequest(
         ticket=ticket,
         evidence=distinct(each for name in names for each in answers[name].evidence)[:_MOST_EVIDENCE],
-        sources=[answers[name].report for name in names],
         options=BriefOptions(
             language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
         ),
     )
-    # Another content is another request; the same is the same, so that it is not bought again.
+    # Another content is another request; the same is the same, so that it is not bought again. How the
+    # sources fared is not part of it: that differs each time.
     inputs.request_id = f"{run.id}:synthesize:{_digest(inputs)}"
+    inputs.sources.extend(answers[name].report for name in names)
     standing = await work.journal.gathered(this.begun, unkept, ticket, inputs, read_hash=read_hash)
     return replace(work.enhancement, ticket=ticket, inputs=inputs), standing
 
@@ -71,11 +72,7 @@ class _NotYet(Transient):
 
 
 def _digest(inputs: WriteBriefRequest) -> str:
-    """Of what is asked, without how the sources fared, which differs each time; before it has a name."""
-    content = WriteBriefRequest()
-    content.CopyFrom(inputs)
-    content.ClearField("sources")
-    return sha256(content.SerializeToString(deterministic=True)).hexdigest()[:16]
+    return sha256(inputs.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
 async def refresh(work: Work, tools: Tools) -> tuple[Tenant, Ticket, StepEnd]:

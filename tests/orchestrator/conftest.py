@@ -7,6 +7,7 @@ import pytest
 from cli.standins.servicedesk_plus import NewRequest, ServiceDesk
 from cli.standins.servicedesk_plus import running as tool_running
 from services.orchestrator.settings import OrchestratorSettings
+from tests.orchestrator.backlogs import Backlog
 from tests.orchestrator.client import Client
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.world import Orchestrator, orchestrating, settings_for
@@ -40,6 +41,14 @@ def settings(database: TestDatabase, peers: Peers, keys: Keys) -> OrchestratorSe
 async def orchestrator(settings: OrchestratorSettings, keys: Keys) -> AsyncIterator[Orchestrator]:
     async with orchestrating(settings, keys) as running:
         yield running
+
+
+@pytest.fixture
+async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
+    """Accepted work that nobody takes up."""
+    backlog = Backlog(database)
+    yield backlog
+    await backlog.database.close()
 
 
 @pytest.fixture

@@ -27,6 +27,10 @@ def change(
     return submission(ticket_id, tenant=tenant, ticket=ticket, is_update=True, **fields)
 
 
+def hint() -> service_pb.Submission:
+    return submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
+
+
 def written_about(peers: Peers) -> list[str]:
     """The descriptions of which briefs were asked for, in order."""
     requests = [request for _, request in peers.synthesis.does.calls]
@@ -150,10 +154,8 @@ async def test_a_hint_at_nothing_new_ends_without_a_brief(
 ) -> None:
     first = await acme.ended(await acme.submit_one("1"))
 
-    (hint,) = await acme.submit(
-        submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
-    )
-    ended = await acme.ended(hint.enhancement_id)
+    (hinted,) = await acme.submit(hint())
+    ended = await acme.ended(hinted.enhancement_id)
 
     assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
     assert [step.detail for step in ended.steps] == [f"nothing has changed since enhancement {first.id}"]
@@ -168,13 +170,11 @@ async def test_a_hint_during_a_run_at_what_is_read_the_same_buys_nothing_again(
     enhancement_id = await acme.submit_one("1")
     await acme.reached(enhancement_id, "synthesize")
 
-    (hint,) = await acme.submit(
-        submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
-    )
+    (hinted,) = await acme.submit(hint())
     peers.synthesis.does.hold.set()
     ended = await acme.ended(enhancement_id)
 
-    assert hint.enhancement_id == enhancement_id
+    assert hinted.enhancement_id == enhancement_id
     assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
     assert len(peers.synthesis.does.calls) == len(peers.history.does.calls) == 1
     assert desk.calls.count("GET", "/requests/1") == 2
@@ -212,10 +212,6 @@ async def test_a_hint_at_our_note_whose_reply_is_long_in_coming_posts_no_other(
     assert [step.detail for step in ended.steps] == [f"nothing has changed since enhancement {first}"]
     assert len(desk.requests["1"].notes) == 1
     assert peers.synthesis.bought_for() == {first: 1}
-
-
-def hint() -> service_pb.Submission:
-    return submission("1", ticket=Ticket(id="1", tool="servicedesk_plus"), is_update=True, is_hint=True)
 
 
 @pytest.mark.parametrize("order", ["in one batch", "slowly, in one batch", "the update first"])

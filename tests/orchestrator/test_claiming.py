@@ -3,11 +3,8 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from services.orchestrator.acceptance import Acceptance
 from services.orchestrator.engine.claiming import Claiming
@@ -16,13 +13,6 @@ from services.orchestrator.queue import Queue
 from tests.orchestrator.backlogs import Backlog, claimer, offer
 from tests.orchestrator.client import SECONDS
 from tests.support.databases import TestDatabase
-
-
-@pytest.fixture
-async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
-    backlog = Backlog(database)
-    yield backlog
-    await backlog.database.close()
 
 
 async def claimed(claiming: Claiming, backlog: Backlog, *, running: int = 0) -> list[str]:

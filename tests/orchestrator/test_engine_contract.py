@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,13 +22,6 @@ from tests.support.keys import Keys
 
 # Set anew for every row, by both.
 OWN = {"workflow_uuid", "created_at", "updated_at", "owner_xid", "retention_timestamp", "inputs"}
-
-
-@pytest.fixture
-async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
-    backlog = Backlog(database)
-    yield backlog
-    await backlog.database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Whose runs are taken over, and whose are not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 
 import pytest
 
@@ -15,13 +15,6 @@ from tests.orchestrator.client import SECONDS
 from tests.support.databases import TestDatabase
 
 TENANT = TenantId("acme")
-
-
-@pytest.fixture
-async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
-    backlog = Backlog(database)
-    yield backlog
-    await backlog.database.close()
 
 
 def lease(

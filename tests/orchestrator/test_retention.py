@@ -1,22 +1,12 @@
 """What is removed when it has ended long ago, and what is kept for longer."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-
-import pytest
 
 from services.orchestrator.engine.backlog import backlog as counted
 from services.orchestrator.engine.retention import sweep
 from tests.orchestrator.backlogs import Backlog, claimer, offer
 from tests.support.databases import TestDatabase
-
-
-@pytest.fixture
-async def backlog(database: TestDatabase) -> AsyncIterator[Backlog]:
-    backlog = Backlog(database)
-    yield backlog
-    await backlog.database.close()
 
 
 async def ended(backlog: Backlog, run: str, *, days_ago: int) -> None:
