@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol
 
-import httpx
+from aiohttp import ClientSession
 
 from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
 
@@ -14,8 +14,8 @@ NoteFormat = Literal["html", "text"]
 class TicketingTool(Protocol):
     """An adapter keeps no state: everything about a tenant comes with the call.
 
-    Methods that reach the tool raise `ToolError`s only, make one attempt (retrying is the caller's) and
-    follow no redirects.
+    Methods that reach the tool do so in the session given (`ticketing.session`), raise `ToolError`s only,
+    make one attempt (retrying is the caller's) and follow no redirects.
     """
 
     name: ClassVar[str]
@@ -30,11 +30,11 @@ class TicketingTool(Protocol):
     def parse(self, request: WebhookRequest) -> WebhookEvent:
         """Read a verified webhook; raises `MalformedWebhook`."""
 
-    async def read_ticket(self, http: httpx.AsyncClient, connection: Connection, ticket_id: str) -> Ticket:
+    async def read_ticket(self, http: ClientSession, connection: Connection, ticket_id: str) -> Ticket:
         """Read the whole ticket, its resolution included."""
 
     async def post_note(
-        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, body: str, marker: str
+        self, http: ClientSession, connection: Connection, ticket_id: str, *, body: str, marker: str
     ) -> PostedNote:
         """Add a private note: `body` in the tool's `note_format`, then `marker` as text, which is added here.
 
@@ -42,11 +42,11 @@ class TicketingTool(Protocol):
         """
 
     async def find_note(
-        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, marker: str
+        self, http: ClientSession, connection: Connection, ticket_id: str, *, marker: str
     ) -> PostedNote | None:
         """Find the note that carries `marker`."""
 
     def list_resolved(
-        self, http: httpx.AsyncClient, connection: Connection, *, since: datetime
+        self, http: ClientSession, connection: Connection, *, since: datetime
     ) -> AsyncIterator[Ticket]:
         """Yield the whole of each ticket that is resolved and has changed since then, oldest change first."""

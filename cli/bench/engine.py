@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import asyncpg
 
@@ -29,13 +29,29 @@ class EngineResult:
 
     steps: int
     free_per_second: float
-    """On a queue without fairness between clients."""
+    """On a queue without fairness between clients; the mean of the two times."""
+    times: tuple[float, float]
+    """Before the briefs and after them: a machine's speed changes within a minute."""
 
 
-async def measure_engine(mesh: BenchMesh, *, count: int) -> EngineResult:
-    """After some briefs were made: how many steps they have is read from what the engine kept of them."""
-    steps = await _steps(mesh)
-    return EngineResult(steps, free_per_second=await _bare(mesh, count=count, steps=steps, queue=_FREE))
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The bare engine on the instance's PostgreSQL, measured around what stands beside it."""
+
+    mesh: BenchMesh
+    count: int
+    steps: int
+    before: float
+
+    @classmethod
+    async def first(cls, mesh: BenchMesh, *, count: int) -> Self:
+        """After some briefs were made: how many steps they have is read from what the engine kept of them."""
+        steps = await _steps(mesh)
+        return cls(mesh, count, steps, await _bare(mesh, count=count, steps=steps, queue=_FREE))
+
+    async def again(self) -> EngineResult:
+        after = await _bare(self.mesh, count=self.count, steps=self.steps, queue=_FREE)
+        return EngineResult(self.steps, round((self.before + after) / 2, 2), (self.before, after))
 
 
 async def _steps(mesh: BenchMesh) -> int:

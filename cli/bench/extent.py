@@ -27,4 +27,4 @@ class Extent:
     def chosen(cls, *, seconds: float | None, quick: bool) -> Self:
         if quick:
             return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8, 12, 1_000)
-        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 400, 30, 40, 120, 5_000)
+        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 1_200, 60, 40, 120, 5_000)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from cli.bench.clients import Client, create_client, import_tickets, orchestrating
-from cli.bench.engine import EngineResult, measure_engine
+from cli.bench.engine import Engine, EngineResult
 from cli.bench.extent import Extent
 from cli.bench.k6 import run_script
 from cli.bench.mesh import BenchMesh
@@ -72,8 +72,9 @@ async def measure_pipeline(mesh: BenchMesh, extent: Extent) -> PipelineResult:
     await asyncio.gather(*(import_tickets(mesh, client.tenant, tickets) for client in clients))
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
         light, noted = await _one_by_one(mesh, desk, clients[0], extent)
+        bare = await Engine.first(mesh, count=extent.backlog)
         backlog, per_second = await _all_at_once(mesh, desk, clients, extent)
-    engine = await measure_engine(mesh, count=extent.backlog)
+        engine = await bare.again()
     overhead = [milliseconds(each, "create_time", "end_time") for each in light]
     return PipelineResult(
         briefs_per_second=round(per_second, 2),

@@ -28,6 +28,9 @@ from ticketing.errors import ToolRateLimited
 _WINDOW_MS: Final = 60_000
 _LONGEST_WAIT_MS: Final = 300_000
 _REDIS_AGAIN_SECONDS: Final = 1.0
+# How long a tool without a limit of its own is believed to be free: so much later than the one that was told
+# another replica learns of a 429.
+_FREE_SECONDS: Final = 0.5
 _REDIS_CONNECTIONS: Final = 8
 _TURNS: Final = 10
 
@@ -86,6 +89,7 @@ class Pace:
             self._take = redis.register_script(_TAKE)
             self._block = redis.register_script(_BLOCK)
         self._blocked: dict[tuple[str, str], float] = {}
+        self._free: dict[tuple[str, str], float] = {}
         self._away = False
         self._ask_again = 0.0
 
@@ -113,10 +117,12 @@ class Pace:
 
     async def take(self, this: PacedTool) -> None:
         """Take the permit for one request, or raise `OutOfPermits` with the time to come back."""
-        known = self._blocked.get((this.tenant, this.tool), 0.0) - time.monotonic()
-        if known > 0:
-            _refuse(this, "blocked", known)
-        if self._redis is None:
+        now, known = time.monotonic(), (this.tenant, this.tool)
+        blocked_seconds = self._blocked.get(known, 0.0) - now
+        if blocked_seconds > 0:
+            _refuse(this, "blocked", blocked_seconds)
+        unlimited = this.requests_per_minute is None
+        if self._redis is None or (unlimited and self._free.get(known, 0.0) > now):
             return
         keys = [this.key("blocked"), this.key("permits"), this.key("told")]
         answer = await self._ask(
@@ -130,6 +136,9 @@ class Pace:
             self._remember(this, milliseconds / 1000)
         if verdict != "granted":
             _refuse(this, verdict, milliseconds / 1000)
+        if unlimited:
+            self._free = {key: until for key, until in self._free.items() if until > now}
+            self._free[known] = now + _FREE_SECONDS
 
     async def block(self, this: PacedTool, seconds: float) -> None:
         """The tool said 429: nobody asks it until then. A block is never made shorter."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
-import httpx
+from aiohttp import ClientSession
 from async_lru import alru_cache
 
 from dossier.context.v1.ticket_pb2 import Ticket
@@ -20,6 +20,7 @@ from ticketing.discovery import tool_named
 from ticketing.errors import TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable, UnknownTool
 from ticketing.model import Connection, PostedNote
 from ticketing.options import requests_per_minute
+from ticketing.session import tool_session
 
 T = TypeVar("T")
 
@@ -27,38 +28,24 @@ _NOT_SERVED: Final = frozenset({"TENANT_NOT_FOUND", "TENANT_SUSPENDED"})
 # What a tenant changes is effective everywhere within this time.
 _BELIEVED_SECONDS: Final = 2.0
 _MOST_TENANTS: Final = 4096
-# Shorter than Tomcat's, which serves several tools: who closes first is never surprised by a cut connection.
-_KEEP_ALIVE_SECONDS: Final = 15.0
-_KEPT_CONNECTIONS: Final = 100
 
 _permit: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("dossier_tool_permit")
 
 
-def tool_http(timeout_seconds: float) -> httpx.AsyncClient:
-    """The client that all tenants' tools share. An adapter may make several requests: each takes a permit."""
+def permitted_session(timeout_seconds: float) -> ClientSession:
+    """What all tenants' tools share. An adapter may make several requests: each takes a permit."""
 
-    async def take_permit(_: httpx.Request) -> None:
+    async def take_permit() -> None:
         await _permit.get()()
 
-    # As many connections as there are workers: one tenant's slow tool must not use up those of the others.
-    limits = httpx.Limits(
-        max_connections=None,
-        max_keepalive_connections=_KEPT_CONNECTIONS,
-        keepalive_expiry=_KEEP_ALIVE_SECONDS,
-    )
-    return httpx.AsyncClient(
-        timeout=timeout_seconds,
-        follow_redirects=False,
-        limits=limits,
-        event_hooks={"request": [take_permit]},
-    )
+    return tool_session(timeout_seconds, before_each=take_permit)
 
 
 class Tools:
-    """The installed adapters, the one HTTP client they share, and the pace at which tools are asked."""
+    """The installed adapters, the one HTTP session they share, and the pace at which tools are asked."""
 
     def __init__(
-        self, installed: Mapping[str, TicketingTool], http: httpx.AsyncClient, peers: Peers, pace: Pace
+        self, installed: Mapping[str, TicketingTool], http: ClientSession, peers: Peers, pace: Pace
     ) -> None:
         self.installed = installed
         self.http = http

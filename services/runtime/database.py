@@ -135,11 +135,13 @@ class Database:
             await connection.execute("select 1")
 
     async def _acquire(self) -> Connection:
-        # With min_size 0 this opens nothing; it has to happen on the loop that will use the pool.
-        async with self._ready:
-            await self._pool
         try:
-            return await self._pool.acquire(timeout=self._acquire_seconds)
+            # Not by the pool's own timeout, which makes a task of every acquisition.
+            async with asyncio.timeout(self._acquire_seconds):
+                # With min_size 0 this opens nothing; it happens on the loop that will use the pool.
+                async with self._ready:
+                    await self._pool
+                return await self._pool.acquire()
         except TimeoutError as error:
             raise DependencyUnavailable(
                 _NAME, f"gave no connection within {self._acquire_seconds:g} s"
@@ -149,7 +151,7 @@ class Database:
 
     async def _release(self, connection: Connection) -> None:
         try:
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=self._acquire_seconds)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
             return

@@ -55,7 +55,7 @@ def configure(*, format: Literal["auto", "json", "console"], level: str, service
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # These two announce every request they make.
-    for chatty in ("httpx", "httpcore", "httpx2", "httpcore2"):
+    for chatty in ("httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

@@ -128,12 +128,33 @@ async def test_a_smaller_limit_counts_what_was_taken_before(another: NewPace) ->
 
 async def test_a_block_is_seen_by_every_replica_also_without_a_limit(another: NewPace) -> None:
     one, other = another(), another()
-    await other.take(UNLIMITED)
 
     await one.block(UNLIMITED, 30)
 
     for pace in (one, other):
         assert 29 < await refused(pace, UNLIMITED) <= 33
+
+
+async def test_a_replica_that_found_the_tool_free_learns_of_a_block_a_moment_later(another: NewPace) -> None:
+    one, other = another(), another()
+    await other.take(UNLIMITED)
+
+    await one.block(UNLIMITED, 30)
+
+    # Twice what it is believed for: no longer is it believed, however slow this machine is.
+    await asyncio.sleep(1.0)
+    assert 20 < await refused(other, UNLIMITED) <= 33
+
+
+async def test_a_tool_without_a_limit_is_not_asked_about_at_each_request(
+    another: NewPace, redis_url: str
+) -> None:
+    pace = another()
+    await pace.take(UNLIMITED)
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_resetstat()
+        await pace.take(UNLIMITED)
+        assert "cmdstat_evalsha" not in client.info("commandstats")
 
 
 async def test_a_shorter_block_does_not_end_a_longer_one(another: NewPace) -> None:

@@ -1,10 +1,11 @@
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
+from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import NewRequest, ServiceDesk, running
 from ticketing.model import Connection
+from ticketing.session import tool_session
 
 REQUEST = NewRequest(
     id="10501",
@@ -31,6 +32,6 @@ async def connection(desk: ServiceDesk) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield client
+async def http() -> AsyncIterator[ClientSession]:
+    async with tool_session(20) as session:
+        yield session

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import httpx
 import pytest
+from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import Fault, NewRequest, ServiceDesk
 from ticketing.errors import TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable
@@ -18,11 +18,11 @@ MARKER = "Dossier 019abc"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def post(http: httpx.AsyncClient, connection: Connection, *, marker: str = MARKER) -> str:
+async def post(http: ClientSession, connection: Connection, *, marker: str = MARKER) -> str:
     return (await TOOL.post_note(http, connection, "10501", body="<h3>Brief</h3>", marker=marker)).id
 
 
-async def listed(http: httpx.AsyncClient, connection: Connection, since: datetime = START) -> list[str]:
+async def listed(http: ClientSession, connection: Connection, since: datetime = START) -> list[str]:
     return [ticket.id async for ticket in TOOL.list_resolved(http, connection, since=since)]
 
 
@@ -38,7 +38,7 @@ def resolved(number: int, *, at: datetime) -> NewRequest:
     )
 
 
-async def test_a_ticket_is_read_in_neutral_terms(http: httpx.AsyncClient, connection: Connection) -> None:
+async def test_a_ticket_is_read_in_neutral_terms(http: ClientSession, connection: Connection) -> None:
     ticket = await TOOL.read_ticket(http, connection, "10501")
     assert (ticket.id, ticket.display_id, ticket.subject) == ("10501", "10501", "Empty stickers")
     assert ticket.description == "The printer\nfeeds twice"
@@ -46,11 +46,11 @@ async def test_a_ticket_is_read_in_neutral_terms(http: httpx.AsyncClient, connec
     assert (ticket.priority, ticket.category, ticket.site) == ("High", "Printing", "Venlo")
     assert (ticket.status, ticket.resolved, ticket.resolution) == ("Open", False, None)
     assert ticket.created == ticket.updated
-    assert (await http.get(ticket.url)).status_code == 200
+    assert (await http.get(ticket.url)).status == 200
 
 
 async def test_a_resolved_ticket_comes_with_its_resolution(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     desk.create(resolved(7, at=START))
     ticket = await TOOL.read_ticket(http, connection, "7")
@@ -58,7 +58,7 @@ async def test_a_resolved_ticket_comes_with_its_resolution(
 
 
 async def test_a_note_is_private_and_carries_its_marker(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     posted = await TOOL.post_note(http, connection, "10501", body="<h3>Brief</h3>", marker="Dossier <&1>")
     (note,) = desk.requests["10501"].notes
@@ -66,10 +66,10 @@ async def test_a_note_is_private_and_carries_its_marker(
     assert note.description == "<h3>Brief</h3><p><small>Dossier &lt;&amp;1&gt;</small></p>"
     assert {note.show_to_requester, note.notify_technician, note.mark_first_response} == {False}
     page = await http.get(posted.url)
-    assert "<h3>Brief</h3>" in page.text
+    assert "<h3>Brief</h3>" in await page.text()
 
 
-async def test_a_note_is_found_by_its_marker(http: httpx.AsyncClient, connection: Connection) -> None:
+async def test_a_note_is_found_by_its_marker(http: ClientSession, connection: Connection) -> None:
     note = await post(http, connection)
     found = await TOOL.find_note(http, connection, "10501", marker=MARKER)
     assert found is not None
@@ -77,7 +77,7 @@ async def test_a_note_is_found_by_its_marker(http: httpx.AsyncClient, connection
 
 
 async def test_a_marker_that_only_begins_alike_is_another(
-    http: httpx.AsyncClient, connection: Connection
+    http: ClientSession, connection: Connection
 ) -> None:
     await post(http, connection, marker=f"{MARKER}-2")
     await post(http, connection, marker=f"{MARKER}3")
@@ -85,7 +85,7 @@ async def test_a_marker_that_only_begins_alike_is_another(
 
 
 async def test_a_note_beyond_the_first_page_is_found(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     for number in range(230):
         desk.add_note(desk.requests["10501"], description=f"note {number}")
@@ -97,7 +97,7 @@ async def test_a_note_beyond_the_first_page_is_found(
 
 
 async def test_after_a_lost_reply_the_note_is_found_rather_than_posted_twice(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     desk.faults.inject(Fault(kind="lost_reply", method="POST"))
     with pytest.raises(ToolUnavailable):
@@ -107,7 +107,7 @@ async def test_after_a_lost_reply_the_note_is_found_rather_than_posted_twice(
 
 
 async def test_resolved_tickets_are_listed_whole_and_oldest_first(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     for number in range(1, 251):
         desk.create(resolved(number, at=START + timedelta(minutes=number)))
@@ -119,7 +119,7 @@ async def test_resolved_tickets_are_listed_whole_and_oldest_first(
 
 
 async def test_more_tickets_in_one_instant_than_a_page_holds_are_all_listed_once(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     for number in range(1, 131):
         desk.create(resolved(number, at=START))
@@ -129,7 +129,7 @@ async def test_more_tickets_in_one_instant_than_a_page_holds_are_all_listed_once
 
 
 async def test_open_and_older_tickets_are_not_listed(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     desk.create(resolved(1, at=START))
     desk.create(resolved(2, at=START + timedelta(days=2)))
@@ -137,7 +137,7 @@ async def test_open_and_older_tickets_are_not_listed(
 
 
 async def test_a_ticket_deleted_while_listing_is_left_out(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     for number in (1, 2, 3):
         desk.create(resolved(number, at=START + timedelta(minutes=number)))
@@ -148,7 +148,7 @@ async def test_a_ticket_deleted_while_listing_is_left_out(
     assert found == ["1", "3"]
 
 
-async def test_an_unknown_ticket_is_missing(http: httpx.AsyncClient, connection: Connection) -> None:
+async def test_an_unknown_ticket_is_missing(http: ClientSession, connection: Connection) -> None:
     with pytest.raises(TicketMissing, match="999"):
         await TOOL.read_ticket(http, connection, "999")
     with pytest.raises(TicketMissing):
@@ -166,7 +166,7 @@ async def test_an_unknown_ticket_is_missing(http: httpx.AsyncClient, connection:
     ],
 )
 async def test_a_rate_limit_says_when_to_come_back(
-    http: httpx.AsyncClient,
+    http: ClientSession,
     connection: Connection,
     desk: ServiceDesk,
     *,
@@ -182,7 +182,7 @@ async def test_a_rate_limit_says_when_to_come_back(
 
 
 async def test_a_rate_limit_may_name_the_moment(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     moment = datetime.now(UTC) + timedelta(minutes=30)
     desk.faults.inject(Fault(kind="rate_limited", retry_after=format_datetime(moment, usegmt=True)))
@@ -206,7 +206,7 @@ async def test_a_rate_limit_may_name_the_moment(
     ],
 )
 async def test_a_failure_says_whether_to_try_again_and_what_to_check(
-    http: httpx.AsyncClient,
+    http: ClientSession,
     connection: Connection,
     desk: ServiceDesk,
     *,
@@ -222,7 +222,7 @@ async def test_a_failure_says_whether_to_try_again_and_what_to_check(
 
 
 async def test_a_failure_within_a_list_is_seen(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     desk.faults.inject(Fault(kind="failed_with_200"))
     with pytest.raises(ToolRejected, match="4001"):
@@ -230,7 +230,7 @@ async def test_a_failure_within_a_list_is_seen(
 
 
 async def test_a_slow_tool_is_given_up(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     hasty = replace(connection, options={**connection.options, "timeout_seconds": "0.2"})
     desk.faults.inject(Fault(kind="slow", seconds=30))
@@ -238,7 +238,7 @@ async def test_a_slow_tool_is_given_up(
         await TOOL.read_ticket(http, hasty, "10501")
 
 
-async def test_a_refused_key_is_told_without_the_key(http: httpx.AsyncClient, connection: Connection) -> None:
+async def test_a_refused_key_is_told_without_the_key(http: ClientSession, connection: Connection) -> None:
     wrong = replace(connection, credentials={"authtoken": "hunter2"})
     with pytest.raises(ToolRejected, match="authtoken") as refused:
         await TOOL.read_ticket(http, wrong, "10501")
@@ -246,7 +246,7 @@ async def test_a_refused_key_is_told_without_the_key(http: httpx.AsyncClient, co
 
 
 async def test_the_other_editions_address_has_no_api(
-    http: httpx.AsyncClient, connection: Connection, desk: ServiceDesk
+    http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
     other = "cloud" if desk.edition == "onprem" else "onprem"
     astray = replace(connection, options={**connection.options, "edition": other})
@@ -254,9 +254,9 @@ async def test_the_other_editions_address_has_no_api(
         await TOOL.read_ticket(http, astray, "10501")
 
 
-async def test_a_tool_that_is_down_is_unavailable(http: httpx.AsyncClient) -> None:
+async def test_a_tool_that_is_down_is_unavailable(http: ClientSession) -> None:
     down = Connection("http://127.0.0.1:9", {"authtoken": "k"})
-    with pytest.raises(ToolUnavailable, match="ConnectError"):
+    with pytest.raises(ToolUnavailable, match="no connection to base_url"):
         await TOOL.read_ticket(http, down, "1")
 
 
@@ -276,7 +276,7 @@ async def test_a_tool_that_is_down_is_unavailable(http: httpx.AsyncClient) -> No
     ],
 )
 async def test_a_wrong_setting_is_named_before_anything_is_sent(
-    http: httpx.AsyncClient, connection: Connection, says: str
+    http: ClientSession, connection: Connection, says: str
 ) -> None:
     with pytest.raises(ToolRejected, match=says) as refused:
         await TOOL.read_ticket(http, connection, "1")
@@ -284,7 +284,7 @@ async def test_a_wrong_setting_is_named_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("ticket_id", ["", "..", "1/notes", "1?x", "a b", "1\n"])
-async def test_an_id_cannot_lead_to_another_address(http: httpx.AsyncClient, ticket_id: str) -> None:
+async def test_an_id_cannot_lead_to_another_address(http: ClientSession, ticket_id: str) -> None:
     connection = Connection("http://127.0.0.1:9", {"authtoken": "k"})
     with pytest.raises(ToolRejected, match="ticket id"):
         await TOOL.read_ticket(http, connection, ticket_id)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-import httpx
+from aiohttp import ClientSession
 
 from ticketing.contract import NoteFormat
 from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
@@ -24,20 +24,20 @@ class ServiceDeskPlus:
     def parse(self, request: WebhookRequest) -> WebhookEvent:
         return parse_webhook(request)
 
-    async def read_ticket(self, http: httpx.AsyncClient, connection: Connection, ticket_id: str) -> Ticket:
+    async def read_ticket(self, http: ClientSession, connection: Connection, ticket_id: str) -> Ticket:
         return await read_ticket(http, connection, ticket_id)
 
     async def post_note(
-        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, body: str, marker: str
+        self, http: ClientSession, connection: Connection, ticket_id: str, *, body: str, marker: str
     ) -> PostedNote:
         return await post_note(http, connection, ticket_id, body=body, marker=marker)
 
     async def find_note(
-        self, http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, marker: str
+        self, http: ClientSession, connection: Connection, ticket_id: str, *, marker: str
     ) -> PostedNote | None:
         return await find_note(http, connection, ticket_id, marker=marker)
 
     def list_resolved(
-        self, http: httpx.AsyncClient, connection: Connection, *, since: datetime
+        self, http: ClientSession, connection: Connection, *, since: datetime
     ) -> AsyncIterator[Ticket]:
         return list_resolved(http, connection, since=since)

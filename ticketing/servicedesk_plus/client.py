@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeVar
 
-import httpx
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+    ClientSession,
+    InvalidURL,
+    ServerDisconnectedError,
+)
 from pydantic import ValidationError
 
 from ticketing.errors import TicketMissing, ToolError, ToolRateLimited, ToolRejected, ToolUnavailable
@@ -38,7 +48,7 @@ class Call:
     """The one parameter of the API: JSON, in the query of a GET and in the form of a POST."""
 
 
-async def call(http: httpx.AsyncClient, site: Site, this: Call, reply_type: type[R]) -> R:
+async def call(http: ClientSession, site: Site, this: Call, reply_type: type[R]) -> R:
     status, headers, body = await _exchange(http, site, this)
     if 300 <= status < 400:
         raise ToolRejected(f"cannot {this.doing}: redirected ({status}); set base_url to the final address")
@@ -56,35 +66,48 @@ async def call(http: httpx.AsyncClient, site: Site, this: Call, reply_type: type
     return reply
 
 
-async def _exchange(http: httpx.AsyncClient, site: Site, this: Call) -> tuple[int, httpx.Headers, bytes]:
+async def _exchange(http: ClientSession, site: Site, this: Call) -> tuple[int, Mapping[str, str], bytes]:
     parameters = None if this.input_data is None else {"input_data": this.input_data}
     try:
-        request = http.build_request(
-            this.method,
-            this.url,
-            headers=site.headers,
-            params=parameters if this.method == "GET" else None,
-            data=parameters if this.method == "POST" else None,
-        )
-        # The client is shared: a session that the tool opened for one tenant must not serve another.
-        request.headers.pop("cookie", None)
-        async with asyncio.timeout(site.timeout_seconds):
-            response = await http.send(request, stream=True, follow_redirects=False)
-            try:
-                return response.status_code, response.headers, await _body(response, this)
-            finally:
-                await response.aclose()
-    except (TimeoutError, httpx.TimeoutException):
+        async with (
+            asyncio.timeout(site.timeout_seconds),
+            http.request(
+                this.method,
+                this.url,
+                headers=site.headers,
+                params=parameters if this.method == "GET" else None,
+                data=parameters if this.method == "POST" else None,
+                allow_redirects=False,
+            ) as response,
+        ):
+            return response.status, response.headers, await _body(response, this)
+    except TimeoutError:
         raise ToolUnavailable(f"cannot {this.doing}: no answer within {site.timeout_seconds:g} s") from None
-    except httpx.RequestError as error:
-        raise ToolUnavailable(f"cannot {this.doing}: {type(error).__name__}") from error
-    except httpx.InvalidURL:
+    except InvalidURL:
         raise ToolRejected("base_url is not an address") from None
+    except ClientError as error:
+        raise ToolUnavailable(f"cannot {this.doing}: {_what_broke(error)}") from error
 
 
-async def _body(response: httpx.Response, this: Call) -> bytes:
+def _what_broke(error: ClientError) -> str:
+    match error:
+        case ClientConnectorCertificateError():
+            return "the tool's certificate is not trusted"
+        case ClientConnectorDNSError():
+            return "the name in base_url is not known"
+        case ClientConnectorError():
+            return "no connection to base_url"
+        case ServerDisconnectedError():
+            return "the connection was cut before the answer"
+        case ClientPayloadError():
+            return "the answer is cut short or wrongly encoded"
+        case _:
+            return type(error).__name__
+
+
+async def _body(response: ClientResponse, this: Call) -> bytes:
     body = bytearray()
-    async for part in response.aiter_bytes():
+    async for part in response.content.iter_any():
         body += part
         if len(body) > LARGEST_REPLY_BYTES:
             raise ToolRejected(f"cannot {this.doing}: the answer is larger than {LARGEST_REPLY_BYTES} bytes")
@@ -99,7 +122,7 @@ def _outcome(body: bytes) -> ResponseStatus | None:
 
 
 def _failure(  # noqa: PLR0911 - a table: one row per meaning
-    this: Call, site: Site, *, status: int, headers: httpx.Headers, outcome: ResponseStatus | None
+    this: Call, site: Site, *, status: int, headers: Mapping[str, str], outcome: ResponseStatus | None
 ) -> ToolError:
     code = outcome.code if outcome is not None else None
     match code, status:

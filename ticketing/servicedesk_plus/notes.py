@@ -5,7 +5,7 @@ import json
 import re
 from typing import Final
 
-import httpx
+from aiohttp import ClientSession
 
 from ticketing.errors import ToolRejected
 from ticketing.model import Connection, PostedNote
@@ -20,7 +20,7 @@ _WRAPPER: Final = {"onprem": "note", "cloud": "request_note"}
 
 
 async def post_note(
-    http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, body: str, marker: str
+    http: ClientSession, connection: Connection, ticket_id: str, *, body: str, marker: str
 ) -> PostedNote:
     site = Site.of(connection)
     note = {
@@ -44,7 +44,7 @@ async def post_note(
 
 
 async def find_note(
-    http: httpx.AsyncClient, connection: Connection, ticket_id: str, *, marker: str
+    http: ClientSession, connection: Connection, ticket_id: str, *, marker: str
 ) -> PostedNote | None:
     site = Site.of(connection)
     # Whole, so that the marker of id 12 is not found in a note of id 123.
@@ -68,7 +68,7 @@ async def find_note(
     raise ToolRejected(f"cannot look for a note: request {ticket_id} has more than {_MOST_NOTES} notes")
 
 
-async def _description(http: httpx.AsyncClient, site: Site, ticket_id: str, note: Note) -> str:
+async def _description(http: ClientSession, site: Site, ticket_id: str, note: Note) -> str:
     if note.description is not None:
         return note.description
     this = Call("GET", site.request(ticket_id, "notes", note.id), "read a note", ticket_id)

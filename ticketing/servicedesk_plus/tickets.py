@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
-import httpx
+from aiohttp import ClientSession
 
 from ticketing.errors import TicketMissing
 from ticketing.model import Connection, Ticket
@@ -40,7 +40,7 @@ def ticket_of(request: Request, *, url: str) -> Ticket:
     )
 
 
-async def read_ticket(http: httpx.AsyncClient, connection: Connection, ticket_id: str) -> Ticket:
+async def read_ticket(http: ClientSession, connection: Connection, ticket_id: str) -> Ticket:
     site = Site.of(connection)
     this = Call("GET", site.request(ticket_id), "read the request", ticket_id)
     request = (await call(http, site, this, RequestReply)).request
@@ -53,7 +53,7 @@ async def read_ticket(http: httpx.AsyncClient, connection: Connection, ticket_id
 
 
 async def list_resolved(
-    http: httpx.AsyncClient, connection: Connection, *, since: datetime
+    http: ClientSession, connection: Connection, *, since: datetime
 ) -> AsyncIterator[Ticket]:
     """Page by the time of the last change rather than by a deep offset, which drifts as tickets change.
 
@@ -85,7 +85,7 @@ async def list_resolved(
 
 
 async def _page(
-    http: httpx.AsyncClient, site: Site, *, low: datetime, until: datetime, start_index: int
+    http: ClientSession, site: Site, *, low: datetime, until: datetime, start_index: int
 ) -> RequestList:
     window = [str(int(moment.timestamp() * 1000)) for moment in (low, until)]
     list_info = {
