@@ -1,5 +1,6 @@
 """Who calls the REST API: an API key, or a service token meant for the gateway."""
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -7,7 +8,7 @@ import grpc
 from grpc import StatusCode
 from starlette.types import Scope
 
-from dossier.tenants.v1 import tenant_service_pb2, tenant_service_pb2_grpc
+from dossier.tenants.v1 import api_key_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 from gateway.asgi import header
 from gateway.cache import BriefCache
 from gateway.errors import ServiceFailed
@@ -22,10 +23,10 @@ _KEY_MOST: Final = 256
 _SECONDS: Final = 5.0
 
 _ROLES: Final = {
-    tenant_service_pb2.ROLE_ADMIN: "admin",
-    tenant_service_pb2.ROLE_OPERATOR: "operator",
-    tenant_service_pb2.ROLE_TECHNICIAN: "technician",
-    tenant_service_pb2.ROLE_VIEWER: "viewer",
+    api_key_pb2.ROLE_ADMIN: "admin",
+    api_key_pb2.ROLE_OPERATOR: "operator",
+    api_key_pb2.ROLE_TECHNICIAN: "technician",
+    api_key_pb2.ROLE_VIEWER: "viewer",
 }
 
 
@@ -107,4 +108,4 @@ def _for_tenant(caller: Caller, wanted: str | None) -> Caller:
         return caller
     if caller.tenant is not None or caller.role not in {"operator", "service"}:
         raise TenantForeign("the credentials are for another client", metadata={"tenant": wanted})
-    return Caller(subject=caller.subject, tenant=wanted, role=caller.role)
+    return replace(caller, tenant=wanted)

@@ -36,6 +36,12 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
         "dossier.network.v1.NetworkService.LookupMentions": "technician",
         "dossier.tenants.v1.TenantService.CreateTenant": "operator",
         "dossier.tenants.v1.TenantService.ListTenants": "operator",
+        "dossier.tenants.v1.TenantService.SuspendTenant": "operator",
+        "dossier.tenants.v1.TenantService.ResumeTenant": "operator",
+        # Reads, but of what only those who may change it need to know.
+        "dossier.tenants.v1.TenantService.ListApiKeys": "admin",
+        "dossier.tenants.v1.TenantService.ListAuditEvents": "admin",
+        "dossier.tenants.v1.TenantService.VerifyAuditLog": "admin",
     }
 )
 

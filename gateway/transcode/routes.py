@@ -67,7 +67,7 @@ class RpcRoute(BaseRoute):
         require(self._role, caller)
         body = await read_body(scope, receive, limit=self._limits.body_bytes)
         request = self._request(scope, body)
-        with acting_for(caller.tenant, subject=SUBJECT, role=caller.role):
+        with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             response = await unless_gone(receive, self._ask(request, self._limits.seconds))
         await send_json(send, 200, to_json(response))
 

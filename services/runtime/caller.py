@@ -19,6 +19,12 @@ class Caller:
     subject: str
     tenant: str | None
     role: str
+    on_behalf_of: str = ""
+    """Who set the work off at the edge, where that was not the process itself: an API key's id, a user."""
+
+    @property
+    def principal(self) -> str:
+        return self.on_behalf_of or self.subject
 
 
 _current: ContextVar[Caller | None] = ContextVar("dossier_caller", default=None)
@@ -48,13 +54,15 @@ def enter_call(caller: Caller) -> None:
 
 
 @contextmanager
-def acting_for(tenant: str | None, *, subject: str, role: str = "service") -> Iterator[Caller]:
+def acting_for(
+    tenant: str | None, *, subject: str, role: str = "service", on_behalf_of: str = ""
+) -> Iterator[Caller]:
     """Work outside an RPC: outgoing calls carry this tenant and role.
 
     The deadline of an RPC that started the work is lifted: a context is inherited by tasks, and a workflow
     outlives the call that asked for it.
     """
-    caller = Caller(subject=subject, tenant=tenant, role=role)
+    caller = Caller(subject=subject, tenant=tenant, role=role, on_behalf_of=on_behalf_of)
     token = _current.set(caller)
     with deadline.lifted():
         try:

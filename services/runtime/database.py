@@ -12,6 +12,7 @@ from services.runtime.errors import DependencyUnavailable, TransactionAborted
 
 # In quotes: the class is generic for the type checker only.
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Row: TypeAlias = asyncpg.Record
 
 _NAME: Final = "postgresql"
 # No tenant is called so.

@@ -10,7 +10,7 @@ from opentelemetry.propagators.textmap import Setter
 from opentelemetry.trace import Span, SpanKind, Status
 
 from services.runtime import deadline, request_id, telemetry
-from services.runtime.caller import caller_or_none
+from services.runtime.caller import Caller, caller_or_none
 from services.runtime.tokens import TokenSigner
 
 _TOKEN_SECONDS: Final = 300
@@ -23,33 +23,38 @@ Details: TypeAlias = grpc.aio.ClientCallDetails
 
 
 class Tokens:
-    """Tokens for one audience, minted for the tenant and role at hand and kept until nearly expired."""
+    """Tokens for one audience, minted for the caller at hand and kept until nearly expired."""
 
     def __init__(self, signer: TokenSigner, *, audience: str, subject: str) -> None:
         self._signer = signer
         self._audience = audience
         self._subject = subject
-        self._minted: dict[tuple[str | None, str], tuple[float, str]] = {}
+        self._minted: dict[tuple[str | None, str, str], tuple[float, str]] = {}
 
     def current(self) -> str:
         caller = caller_or_none()
-        bearer = (None, "service") if caller is None else (caller.tenant, caller.role)
+        bearer = (None, "service", "") if caller is None else self._bearer(caller)
         now = time.monotonic()
         kept = self._minted.get(bearer)
         if kept is not None and now < kept[0]:
             return kept[1]
-        tenant, role = bearer
+        tenant, role, on_behalf_of = bearer
         token = self._signer.mint(
             audience=self._audience,
             tenant=tenant,
             subject=self._subject,
             role=role,
+            on_behalf_of=on_behalf_of,
             ttl_seconds=_TOKEN_SECONDS,
         )
         if len(self._minted) >= _TOKENS_MAX:
             self._minted.clear()
         self._minted[bearer] = (now + _TOKEN_REUSE_SECONDS, token)
         return token
+
+    def _bearer(self, caller: Caller) -> tuple[str | None, str, str]:
+        principal = "" if caller.principal == self._subject else caller.principal
+        return caller.tenant, caller.role, principal
 
 
 class Outgoing:

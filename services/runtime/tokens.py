@@ -34,7 +34,14 @@ class TokenSigner:
         self._key = self._read()
 
     def mint(
-        self, *, audience: str, tenant: str | None, subject: str, role: str, ttl_seconds: int = 300
+        self,
+        *,
+        audience: str,
+        tenant: str | None,
+        subject: str,
+        role: str,
+        on_behalf_of: str = "",
+        ttl_seconds: int = 300,
     ) -> str:
         """Sign a token that `subject` presents to the service `audience` for work on `tenant`."""
         if self._file.changed():
@@ -46,6 +53,7 @@ class TokenSigner:
             "sub": subject,
             "tenant": tenant,
             "role": role,
+            "on_behalf_of": on_behalf_of,
             "iat": now,
             "exp": now + ttl_seconds,
         }
@@ -100,11 +108,16 @@ class TokenVerifier:
             ) from None
         except (jwt.PyJWTError, KeyError, TypeError):
             raise TokenInvalid("the token is not valid") from None
-        match claims:
-            case {"sub": str(subject), "role": str(role), "tenant": str() | None as tenant} if (
-                role in ROLES and tenant != ""
-            ):
-                return float(claims["exp"]), Caller(subject=subject, tenant=tenant, role=role)
+        match {"on_behalf_of": "", **claims}:
+            case {
+                "sub": str(subject),
+                "role": str(role),
+                "tenant": str() | None as tenant,
+                "on_behalf_of": str(on_behalf_of),
+            } if role in ROLES and tenant != "":
+                return float(claims["exp"]), Caller(
+                    subject=subject, tenant=tenant, role=role, on_behalf_of=on_behalf_of
+                )
         raise TokenInvalid("the token's claims are not ours")
 
     def _reload(self) -> None:

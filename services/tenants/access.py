@@ -18,6 +18,7 @@ class Grant:
 
 
 _OPERATOR: Final = Grant(frozenset({"operator"}))
+_ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
 _GATEWAY: Final = Grant(frozenset({"service"}), subject="gateway")
 _ORCHESTRATOR: Final = Grant(frozenset({"service"}), subject="orchestrator")
@@ -30,6 +31,16 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "ListWebhookSecrets": _GATEWAY,
         "GetTicketingAccess": _ORCHESTRATOR,
         "AuthenticateApiKey": _GATEWAY,
+        "UpdateTenant": _ADMIN,
+        "SuspendTenant": _OPERATOR,
+        "ResumeTenant": _OPERATOR,
+        "RotateWebhookSecret": _ADMIN,
+        "SetTicketingCredentials": _ADMIN,
+        "CreateApiKey": _ADMIN,
+        "ListApiKeys": _ADMIN,
+        "RevokeApiKey": _ADMIN,
+        "ListAuditEvents": _ADMIN,
+        "VerifyAuditLog": _ADMIN,
     }
 )
 

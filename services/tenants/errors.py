@@ -44,6 +44,33 @@ class ToolUnknown(ServiceError):
         )
 
 
+class TenantChanged(ServiceError):
+    code = grpc.StatusCode.ABORTED
+    reason = "TENANT_CHANGED"
+
+    def __init__(self, etag: str) -> None:
+        super().__init__("the tenant has changed since it was read; read it again", metadata={"etag": etag})
+
+
+class ApiKeyNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "API_KEY_NOT_FOUND"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"the tenant has no API key {key_id}", metadata={"key_id": key_id})
+
+
+class TooManyApiKeys(ServiceError):
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_API_KEYS"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the tenant has {most} good API keys, the most it may; revoke one first",
+            metadata={"most": str(most)},
+        )
+
+
 class ApiKeyInvalid(Unauthenticated):
     reason = "API_KEY_INVALID"
 

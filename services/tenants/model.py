@@ -103,6 +103,10 @@ class Tenant(NewTenant):
     """Counts the changes."""
 
     @property
+    def etag(self) -> str:
+        return str(self.version)
+
+    @property
     def served(self) -> bool:
         return self.state is TenantState.ACTIVE
 
@@ -121,6 +125,21 @@ class ApiKey:
     id: str
     hash: bytes
     role: Role
+    display_name: str = ""
+    expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptApiKey:
+    """What is told of a key."""
+
+    id: str
+    role: Role
+    display_name: str
+    create_time: datetime
+    expire_time: datetime | None
+    revoke_time: datetime | None
+    last_used_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

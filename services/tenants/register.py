@@ -7,13 +7,15 @@ import orjson
 import structlog
 from uuid_utils import uuid7
 
-from services.runtime.errors import InvalidArgument
-from services.tenants.errors import TenantExists, ToolUnknown
-from services.tenants.model import ApiKey, ContextSource, NewTenant, Role, Secret, SecretKind, Tenant
+from services.tenants.audit import Actor
+from services.tenants.errors import TenantExists
+from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant
+from services.tenants.rules import check_settings
 from services.tenants.sealing import KeptSecret, KeyEncryptionKey, Place
 from services.tenants.store import Directory
 
 _FIRST_VERSION = 1
+_FIRST_KEY = "made with the client"
 
 _log = structlog.get_logger(__name__)
 
@@ -41,18 +43,17 @@ class Registrar:
         self._tools = tools
 
     async def register(
-        self, new: NewTenant, *, credentials: Mapping[str, str], request_id: str
+        self, new: NewTenant, *, actor: Actor, credentials: Mapping[str, str], request_id: str
     ) -> Registered:
         """Safe to repeat with the same request id for a day; the secrets are not shown again."""
-        if new.ticketing.tool not in self._tools:
-            raise ToolUnknown(new.ticketing.tool, self._tools)
-        _check_distinct(new.sources)
+        check_settings(new, self._tools)
         issued = Issued(Secret.random(), Secret.api_key())
         tenant = await self._directory.add(
             new,
+            actor=actor,
             request_id=request_id,
             secrets=self._sealed(new, issued.webhook_secret, credentials),
-            api_key=ApiKey(str(uuid7()), issued.api_key.digest(), Role.ADMIN),
+            api_key=ApiKey(str(uuid7()), issued.api_key.digest(), Role.ADMIN, _FIRST_KEY),
         )
         if tenant is not None:
             _log.info("tenant_registered", tenant_id=tenant.id, tool=tenant.ticketing.tool)
@@ -71,10 +72,3 @@ class Registrar:
         return [
             self._key.seal(secret, Place(new.id, kind, _FIRST_VERSION)) for kind, secret in secrets.items()
         ]
-
-
-def _check_distinct(sources: Collection[ContextSource]) -> None:
-    names = [source.name for source in sources]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise InvalidArgument(f"names {repeated} twice", field="tenant.sources")

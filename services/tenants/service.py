@@ -13,13 +13,16 @@ from dossier.tenants.v1.tenant_service_pb2_grpc import (
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
 from services.runtime.paging import PageTokens
+from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire
 from services.tenants.access import may_know, require_grant
+from services.tenants.audit import Actor, verified
 from services.tenants.authenticate import holder_of
+from services.tenants.change import Changer
 from services.tenants.disclose import Discloser
 from services.tenants.errors import TenantNotFound
-from services.tenants.model import Secret, TenantId, tenant_id
+from services.tenants.model import Secret, TenantId, TenantState, tenant_id
 from services.tenants.register import Registrar
 from services.tenants.sealing import KeyEncryptionKey
 from services.tenants.settings import TenantsSettings
@@ -39,8 +42,12 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     closers.push_async_callback(database.close)
     directory = Directory(database)
     key = KeyEncryptionKey.read(settings.key_encryption_key_file)
+    tools = tuple(load_tools())
     servicer = TenantServicer(
-        directory, Registrar(directory, key, tools=tuple(load_tools())), Discloser(directory, key)
+        directory,
+        Registrar(directory, key, tools),
+        Changer(directory, key, tools),
+        Discloser(directory, key),
     )
     return Service(
         servicers=[
@@ -54,9 +61,12 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
 
 
 class TenantServicer(TenantServiceServicer):
-    def __init__(self, directory: Directory, registrar: Registrar, discloser: Discloser) -> None:
+    def __init__(
+        self, directory: Directory, registrar: Registrar, changer: Changer, discloser: Discloser
+    ) -> None:
         self._directory = directory
         self._registrar = registrar
+        self._changer = changer
         self._discloser = discloser
 
     async def CreateTenant(
@@ -67,6 +77,7 @@ class TenantServicer(TenantServiceServicer):
         require_grant("CreateTenant", current_caller())
         registered = await self._registrar.register(
             wire.read_new_tenant(request),
+            actor=_actor(),
             credentials=request.ticketing_credentials,
             request_id=request.request_id,
         )
@@ -127,3 +138,140 @@ class TenantServicer(TenantServiceServicer):
         require_grant("AuthenticateApiKey", current_caller())
         holder = await holder_of(Secret(request.api_key.encode()), directory=self._directory)
         return wire.write_holder(holder)
+
+    async def UpdateTenant(
+        self,
+        request: pb.UpdateTenantRequest,
+        context: grpc.aio.ServicerContext[pb.UpdateTenantRequest, pb.UpdateTenantResponse],
+    ) -> pb.UpdateTenantResponse:
+        wanted = wire.read_update(request)
+        updated = await self._changer.update(
+            _named("UpdateTenant", request.tenant_id),
+            wanted,
+            actor=_actor(),
+            etag=request.etag,
+            validate_only=request.validate_only,
+        )
+        return pb.UpdateTenantResponse(
+            tenant=wire.write_tenant(updated.tenant), changes=map(wire.write_change, updated.changes)
+        )
+
+    async def SuspendTenant(
+        self,
+        request: pb.SuspendTenantRequest,
+        context: grpc.aio.ServicerContext[pb.SuspendTenantRequest, pb.SuspendTenantResponse],
+    ) -> pb.SuspendTenantResponse:
+        tenant = await self._changer.set_state(
+            _named("SuspendTenant", request.tenant_id), TenantState.SUSPENDED, actor=_actor()
+        )
+        return pb.SuspendTenantResponse(tenant=wire.write_tenant(tenant))
+
+    async def ResumeTenant(
+        self,
+        request: pb.ResumeTenantRequest,
+        context: grpc.aio.ServicerContext[pb.ResumeTenantRequest, pb.ResumeTenantResponse],
+    ) -> pb.ResumeTenantResponse:
+        tenant = await self._changer.set_state(
+            _named("ResumeTenant", request.tenant_id), TenantState.ACTIVE, actor=_actor()
+        )
+        return pb.ResumeTenantResponse(tenant=wire.write_tenant(tenant))
+
+    async def RotateWebhookSecret(
+        self,
+        request: pb.RotateWebhookSecretRequest,
+        context: grpc.aio.ServicerContext[pb.RotateWebhookSecretRequest, pb.RotateWebhookSecretResponse],
+    ) -> pb.RotateWebhookSecretResponse:
+        rotated = await self._changer.rotate_webhook_secret(
+            _named("RotateWebhookSecret", request.tenant_id),
+            actor=_actor(),
+            overlap=wire.read_overlap(request),
+        )
+        return wire.write_rotated(rotated)
+
+    async def SetTicketingCredentials(
+        self,
+        request: pb.SetTicketingCredentialsRequest,
+        context: grpc.aio.ServicerContext[
+            pb.SetTicketingCredentialsRequest, pb.SetTicketingCredentialsResponse
+        ],
+    ) -> pb.SetTicketingCredentialsResponse:
+        secret_id = await self._changer.set_credentials(
+            _named("SetTicketingCredentials", request.tenant_id), request.credentials, actor=_actor()
+        )
+        return pb.SetTicketingCredentialsResponse(secret_id=secret_id)
+
+    async def CreateApiKey(
+        self,
+        request: pb.CreateApiKeyRequest,
+        context: grpc.aio.ServicerContext[pb.CreateApiKeyRequest, pb.CreateApiKeyResponse],
+    ) -> pb.CreateApiKeyResponse:
+        secret, kept = await self._changer.create_key(
+            _named("CreateApiKey", request.tenant_id),
+            wire.read_role(request.role),
+            actor=_actor(),
+            display_name=wire.read_display_name(request),
+            expire_time=wire.read_expiry(request),
+        )
+        return pb.CreateApiKeyResponse(api_key=secret.reveal().decode(), key=wire.write_key(kept))
+
+    async def ListApiKeys(
+        self,
+        request: pb.ListApiKeysRequest,
+        context: grpc.aio.ServicerContext[pb.ListApiKeysRequest, pb.ListApiKeysResponse],
+    ) -> pb.ListApiKeysResponse:
+        keys = await self._directory.keys(await self._known("ListApiKeys", request.tenant_id))
+        return pb.ListApiKeysResponse(keys=map(wire.write_key, keys))
+
+    async def RevokeApiKey(
+        self,
+        request: pb.RevokeApiKeyRequest,
+        context: grpc.aio.ServicerContext[pb.RevokeApiKeyRequest, pb.RevokeApiKeyResponse],
+    ) -> pb.RevokeApiKeyResponse:
+        key = await self._changer.revoke_key(
+            _named("RevokeApiKey", request.tenant_id), wire.read_key_id(request), actor=_actor()
+        )
+        return pb.RevokeApiKeyResponse(key=wire.write_key(key))
+
+    async def ListAuditEvents(
+        self,
+        request: pb.ListAuditEventsRequest,
+        context: grpc.aio.ServicerContext[pb.ListAuditEventsRequest, pb.ListAuditEventsResponse],
+    ) -> pb.ListAuditEventsResponse:
+        tenant = await self._known("ListAuditEvents", request.tenant_id)
+        tokens = PageTokens("ListAuditEvents", tenant=tenant)
+        size = request.page_size or _PAGE
+        after = wire.sequence_of_page(tokens.decode(request.page_token))
+        found = await self._directory.events_after(tenant, after, size + 1)
+        page = found[:size]
+        return pb.ListAuditEventsResponse(
+            events=map(wire.write_event, page),
+            next_page_token=tokens.encode(page[-1].sequence) if len(found) > size else "",
+        )
+
+    async def VerifyAuditLog(
+        self,
+        request: pb.VerifyAuditLogRequest,
+        context: grpc.aio.ServicerContext[pb.VerifyAuditLogRequest, pb.VerifyAuditLogResponse],
+    ) -> pb.VerifyAuditLogResponse:
+        tenant = await self._known("VerifyAuditLog", request.tenant_id)
+        known = bytes.fromhex(request.known_hash) or None
+        return wire.write_verdict(await verified(self._directory.events(tenant), known=known))
+
+    async def _known(self, rpc: str, tenant: str) -> TenantId:
+        named = _named(rpc, tenant)
+        if await self._directory.tenant(named) is None:
+            raise TenantNotFound(tenant)
+        return named
+
+
+def _named(rpc: str, tenant: str) -> TenantId:
+    """Whom a request is about, once it is clear that the caller may call, and may know of it."""
+    require_grant(rpc, current_caller())
+    if not may_know(current_caller(), tenant):
+        raise TenantNotFound(tenant)
+    return tenant_id(tenant)
+
+
+def _actor() -> Actor:
+    caller = current_caller()
+    return Actor(caller.principal, caller.subject, caller.role, current_request_id() or "")

@@ -4,31 +4,37 @@ Its callers have checked who asks: a tenant's rows are reached in that tenant's 
 across tenants goes through two functions of the database that can do nothing else.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
-import orjson
-
 from services.runtime.database import Connection, Database
+from services.tenants.audit import Action, Actor, AuditEvent
+from services.tenants.changing import Change, add_key, add_secrets, append
+from services.tenants.errors import TenantNotFound
 from services.tenants.model import (
     ApiKey,
-    BriefSettings,
-    ContextSource,
+    KeptApiKey,
     KeyHolder,
     NewTenant,
     Role,
     SecretKind,
     Tenant,
     TenantId,
-    TenantState,
-    Ticketing,
 )
+from services.tenants.rows import SETTINGS, event_of, key_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret, Place, Sealed
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
+_EVENTS_AT_ONCE: Final = 500
+_INSERT: Final = f"""
+    insert into tenants.tenants (tenant_id, request_id, {", ".join(SETTINGS)})
+    values ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(SETTINGS)))})
+    on conflict do nothing
+    returning *
+"""  # noqa: S608 - names of our own
 _LIVE_SECRETS: Final = """
 select tenants.*, live.* from tenants.tenants left join lateral (
     select secret_id, version as secret_version, key_id, wrapped_key, ciphertext, expire_time
@@ -50,42 +56,35 @@ class Directory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @asynccontextmanager
+    async def changing(self, tenant: TenantId, actor: Actor) -> AsyncIterator[Change]:
+        """One transaction in which nobody else changes the tenant; raises `TenantNotFound`."""
+        async with self._database.tenant(tenant) as connection:
+            row = await connection.fetchrow(
+                "select * from tenants.tenants where tenant_id = $1 for update", tenant
+            )
+            if row is None:
+                raise TenantNotFound(tenant)
+            yield Change(connection, tenant_of(row), actor)
+
     async def add(
-        self, new: NewTenant, *, request_id: str, secrets: Sequence[KeptSecret], api_key: ApiKey
+        self,
+        new: NewTenant,
+        *,
+        actor: Actor,
+        request_id: str,
+        secrets: Sequence[KeptSecret],
+        api_key: ApiKey,
     ) -> Tenant | None:
         """None, and nothing written, when there is a tenant of that id."""
         async with self._database.tenant(new.id) as connection:
-            row = await connection.fetchrow(
-                """
-                insert into tenants.tenants
-                    (tenant_id, display_name, tool, base_url, options, language, model, max_words, sources,
-                     request_id)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-                on conflict do nothing
-                returning *
-                """,
-                new.id,
-                new.display_name,
-                new.ticketing.tool,
-                new.ticketing.base_url,
-                orjson.dumps(dict(new.ticketing.options)).decode(),
-                new.brief.language,
-                new.brief.model,
-                new.brief.max_words,
-                orjson.dumps([asdict(source) for source in new.sources]).decode(),
-                request_id,
-            )
+            row = await connection.fetchrow(_INSERT, new.id, request_id, *settings_of(new))
             if row is None:
                 return None
-            await self._add_secrets(connection, secrets)
-            await connection.execute(
-                "insert into tenants.api_keys (key_id, tenant_id, role, hash) values ($1, $2, $3, $4)",
-                api_key.id,
-                new.id,
-                api_key.role.value,
-                api_key.hash,
-            )
-        return _tenant(row)
+            await add_secrets(connection, secrets)
+            await add_key(connection, new.id, api_key)
+            await append(connection, new.id, actor, Action("CreateTenant"))
+        return tenant_of(row)
 
     async def added_by_request(self, tenant: TenantId, request_id: str) -> Tenant | None:
         """The tenant, if that request added it within the last 24 hours."""
@@ -98,7 +97,7 @@ class Directory:
                 tenant,
                 request_id,
             )
-        return _tenant(row) if row is not None else None
+        return tenant_of(row) if row is not None else None
 
     async def tenant(self, tenant: TenantId) -> Tenant | None:
         async with self._database.tenant(tenant) as connection:
@@ -108,7 +107,7 @@ class Directory:
         """By id, from the beginning if none is given."""
         async with self._database.transaction() as connection:
             rows = await connection.fetch("select * from tenants.tenants_after($1, $2)", tenant or "", count)
-        return [_tenant(row) for row in rows]
+        return [tenant_of(row) for row in rows]
 
     async def live_secrets(
         self, tenant: TenantId, kind: SecretKind
@@ -116,7 +115,7 @@ class Directory:
         """The tenant, and its secrets of that kind that count, the newest first."""
         async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(_LIVE_SECRETS, tenant, kind.value, _LIVE_VERSIONS)
-        return _tenant(rows[0]) if rows else None, [
+        return tenant_of(rows[0]) if rows else None, [
             KeptSecret(
                 row["secret_id"],
                 Place(tenant, kind, row["secret_version"]),
@@ -126,6 +125,37 @@ class Directory:
             for row in rows
             if row["secret_id"] is not None
         ]
+
+    async def keys(self, tenant: TenantId) -> Sequence[KeptApiKey]:
+        """The newest first."""
+        async with self._database.tenant(tenant) as connection:
+            rows = await connection.fetch(
+                "select * from tenants.api_keys where tenant_id = $1 order by create_time desc, key_id desc",
+                tenant,
+            )
+        return [key_of(row) for row in rows]
+
+    async def events_after(self, tenant: TenantId, sequence: int, count: int) -> Sequence[AuditEvent]:
+        """The oldest first."""
+        async with self._database.tenant(tenant) as connection:
+            rows = await connection.fetch(
+                """
+                select * from tenants.audit_events
+                where tenant_id = $1 and sequence > $2 order by sequence limit $3
+                """,
+                tenant,
+                sequence,
+                count,
+            )
+        return [event_of(row) for row in rows]
+
+    async def events(self, tenant: TenantId) -> AsyncIterator[AuditEvent]:
+        """All of them, the oldest first, some at a time."""
+        last = 0
+        while page := await self.events_after(tenant, last, _EVENTS_AT_ONCE):
+            for event in page:
+                yield event
+            last = page[-1].sequence
 
     async def holder_of_key(self, key_hash: bytes) -> FoundKey | None:
         """Unless the key is revoked or expired, or its tenant is not served."""
@@ -137,35 +167,4 @@ class Directory:
 
     async def _tenant(self, connection: Connection, tenant: TenantId) -> Tenant | None:
         row = await connection.fetchrow("select * from tenants.tenants where tenant_id = $1", tenant)
-        return _tenant(row) if row is not None else None
-
-    async def _add_secrets(self, connection: Connection, secrets: Sequence[KeptSecret]) -> None:
-        await connection.executemany(
-            """
-            insert into tenants.secrets
-                (tenant_id, kind, version, secret_id, key_id, wrapped_key, ciphertext, expire_time)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)
-            """,
-            [
-                (
-                    *(each.place.tenant, each.place.kind.value, each.place.version, each.id),
-                    *(each.sealed.key_id, each.sealed.wrapped_key, each.sealed.ciphertext),
-                    each.expire_time,
-                )
-                for each in secrets
-            ],
-        )
-
-
-def _tenant(row: asyncpg.Record) -> Tenant:
-    return Tenant(
-        id=TenantId(row["tenant_id"]),
-        display_name=row["display_name"],
-        ticketing=Ticketing(row["tool"], row["base_url"], orjson.loads(row["options"])),
-        brief=BriefSettings(row["language"], row["model"], row["max_words"]),
-        sources=tuple(ContextSource(**source) for source in orjson.loads(row["sources"])),
-        state=TenantState(row["state"]),
-        create_time=row["create_time"],
-        update_time=row["update_time"],
-        version=row["version"],
-    )
+        return tenant_of(row) if row is not None else None

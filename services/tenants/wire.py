@@ -1,19 +1,24 @@
 """Between the contract's messages and the model."""
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dossier.tenants.v1 import tenant_pb2
+from dossier.tenants.v1 import api_key_pb2, audit_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
+from services.runtime.rules import violations_of
+from services.tenants.audit import AuditEvent, FieldChange, Verdict
+from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import (
     BriefSettings,
     ContextSource,
+    KeptApiKey,
     KeyHolder,
     NewTenant,
     Role,
@@ -31,19 +36,23 @@ _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.ACTIVE: tenant_pb2.TENANT_STATE_ACTIVE,
     TenantState.SUSPENDED: tenant_pb2.TENANT_STATE_SUSPENDED,
 }
-_ROLES: Final[Mapping[Role, "pb.Role.ValueType"]] = {
-    Role.ADMIN: pb.ROLE_ADMIN,
-    Role.OPERATOR: pb.ROLE_OPERATOR,
-    Role.TECHNICIAN: pb.ROLE_TECHNICIAN,
-    Role.VIEWER: pb.ROLE_VIEWER,
+_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources"})
+_ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
+    Role.ADMIN: api_key_pb2.ROLE_ADMIN,
+    Role.OPERATOR: api_key_pb2.ROLE_OPERATOR,
+    Role.TECHNICIAN: api_key_pb2.ROLE_TECHNICIAN,
+    Role.VIEWER: api_key_pb2.ROLE_VIEWER,
 }
 
 
 def read_new_tenant(request: pb.CreateTenantRequest) -> NewTenant:
-    for field, text in _kept_texts(request):
-        if _NUL in text:
-            raise InvalidArgument("must have no NUL character", field=field)
-    tenant = request.tenant
+    _refuse_nul("request_id", request.request_id)
+    return read_settings(request.tenant)
+
+
+def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
+    for field, text in _kept_texts(tenant):
+        _refuse_nul(field, text)
     return NewTenant(
         id=TenantId(tenant.id),
         display_name=tenant.display_name,
@@ -104,6 +113,122 @@ def write_holder(holder: KeyHolder) -> pb.AuthenticateApiKeyResponse:
     )
 
 
+def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant]:
+    """What makes the settings as they shall be of those that are; the mask is looked at right away."""
+    mask = request.update_mask
+    if not mask.paths:
+        raise InvalidArgument("names no field; say which to change", field="update_mask")
+    for path in mask.paths:
+        if path.partition(".")[0] not in _CHANGEABLE or not _is_field(path):
+            raise InvalidArgument(
+                f"names {path!r}, which cannot be changed; there are {', '.join(sorted(_CHANGEABLE))}"
+                " and fields of theirs",
+                field="update_mask",
+            )
+
+    given = tenant_pb2.Tenant()
+    given.CopyFrom(request.tenant)
+    # The library passes over a field whose message is not given; here it is cleared.
+    given.ticketing.SetInParent()
+    given.brief.SetInParent()
+
+    def settings(before: Tenant) -> NewTenant:
+        after = write_tenant(before)
+        mask.MergeMessage(given, after, True, True)  # noqa: FBT003 - it takes no names
+        if violations := violations_of(after):
+            raise InvalidFields(
+                tuple(FieldViolation(f"tenant.{each.field}", each.description) for each in violations)
+            )
+        return read_settings(after)
+
+    return settings
+
+
+def _is_field(path: str) -> bool:
+    return FieldMask(paths=[path]).IsValidForDescriptor(tenant_pb2.Tenant.DESCRIPTOR)
+
+
+def read_role(role: "api_key_pb2.Role.ValueType") -> Role:
+    return next(mine for mine, theirs in _ROLES.items() if theirs == role)
+
+
+def read_display_name(request: pb.CreateApiKeyRequest) -> str:
+    _refuse_nul("display_name", request.display_name)
+    return request.display_name
+
+
+def read_key_id(request: pb.RevokeApiKeyRequest) -> str:
+    # PostgreSQL's text has no NUL: a name with one is nobody's, and is asked for as such.
+    return request.key_id.replace(_NUL, "\ufffd")
+
+
+def read_overlap(request: pb.RotateWebhookSecretRequest) -> timedelta:
+    return request.overlap.ToTimedelta() if request.HasField("overlap") else DEFAULT_OVERLAP
+
+
+def read_expiry(request: pb.CreateApiKeyRequest) -> datetime | None:
+    return request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
+
+
+def write_change(change: FieldChange) -> audit_pb2.FieldChange:
+    return audit_pb2.FieldChange(field=change.field, before=change.before, after=change.after)
+
+
+def write_key(key: KeptApiKey) -> api_key_pb2.ApiKey:
+    return api_key_pb2.ApiKey(
+        id=key.id,
+        role=_ROLES[key.role],
+        display_name=key.display_name,
+        create_time=_timestamp(key.create_time),
+        expire_time=_timestamp(key.expire_time) if key.expire_time else None,
+        revoke_time=_timestamp(key.revoke_time) if key.revoke_time else None,
+        last_used_time=_timestamp(key.last_used_time) if key.last_used_time else None,
+    )
+
+
+def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
+    until = rotated.previous_expire_time
+    return pb.RotateWebhookSecretResponse(
+        webhook_secret=rotated.secret.reveal().decode(),
+        secret_id=rotated.id,
+        previous_expire_time=_timestamp(until) if until else None,
+    )
+
+
+def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
+    return audit_pb2.AuditEvent(
+        sequence=event.sequence,
+        create_time=_timestamp(event.create_time),
+        principal=event.actor.principal,
+        subject=event.actor.subject,
+        role=event.actor.role,
+        action=event.action.name,
+        resource=event.action.resource,
+        changes=map(write_change, event.action.changes),
+        request_id=event.actor.request_id,
+        hash=event.hash.hex(),
+    )
+
+
+def write_verdict(verdict: Verdict) -> pb.VerifyAuditLogResponse:
+    return pb.VerifyAuditLogResponse(
+        events=verdict.events,
+        head_hash=verdict.head.hex() if verdict.head else "",
+        broken_at=verdict.broken_at or 0,
+        known_hash_found=verdict.known_found,
+    )
+
+
+def sequence_of_page(key: tuple[Key, ...]) -> int:
+    match key:
+        case ():
+            return 0
+        case (int(last),):
+            return last
+        case _:
+            raise InvalidArgument("is not a page token", field="page_token")
+
+
 def tenant_of_page(key: tuple[Key, ...]) -> TenantId | None:
     match key:
         case ():
@@ -120,10 +245,13 @@ def _timestamp(time: datetime) -> Timestamp:
     return written
 
 
-def _kept_texts(request: pb.CreateTenantRequest) -> Iterator[tuple[str, str]]:
+def _refuse_nul(field: str, text: str) -> None:
+    if _NUL in text:
+        raise InvalidArgument("must have no NUL character", field=field)
+
+
+def _kept_texts(tenant: tenant_pb2.Tenant) -> Iterator[tuple[str, str]]:
     """What the contract allows a NUL in, and PostgreSQL's text does not."""
-    tenant = request.tenant
-    yield "request_id", request.request_id
     yield "tenant.display_name", tenant.display_name
     yield "tenant.brief.model", tenant.brief.model
     for name, value in tenant.ticketing.options.items():

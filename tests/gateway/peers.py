@@ -17,8 +17,8 @@ from dossier.network.v1 import network_service_pb2 as network
 from dossier.network.v1 import network_service_pb2_grpc
 from dossier.orchestrator.v1 import enhancement_pb2, orchestrator_service_pb2_grpc, queue_pb2
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
+from dossier.tenants.v1 import api_key_pb2, tenant_service_pb2_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
-from dossier.tenants.v1 import tenant_service_pb2_grpc
 from services.runtime.caller import Caller, current_caller, current_tenant
 from services.runtime.errors import DependencyUnavailable, ServiceError, Unauthenticated
 from services.runtime.request_id import current_request_id
@@ -84,7 +84,7 @@ class Peer:
 @dataclass(slots=True)
 class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     secrets: dict[tuple[str, str], list[tenants.WebhookSecret]] = field(default_factory=dict)
-    keys: dict[str, tuple[str, "tenants.Role.ValueType"]] = field(default_factory=dict)
+    keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
 
     async def ListWebhookSecrets(self, request: tenants.ListWebhookSecretsRequest, _context: Any) -> Any:
         self.hear("ListWebhookSecrets", request)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
+from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from gateway.server import RunningGateway, serving
 from gateway.settings import GatewaySettings
@@ -115,10 +116,10 @@ async def running_world(keys: Keys, **settings: Any) -> AsyncIterator[World]:
     world.tenants.secrets["acme", TOOL] = [tenants.WebhookSecret(id="s1", value=SECRET)]
     world.tenants.secrets["globex", TOOL] = [tenants.WebhookSecret(id="s2", value=b"whsec_of_globex")]
     world.tenants.keys = {
-        ADMIN: ("acme", tenants.ROLE_ADMIN),
-        TECHNICIAN: ("acme", tenants.ROLE_TECHNICIAN),
-        VIEWER: ("acme", tenants.ROLE_VIEWER),
-        OPERATOR: ("", tenants.ROLE_OPERATOR),
+        ADMIN: ("acme", api_key_pb2.ROLE_ADMIN),
+        TECHNICIAN: ("acme", api_key_pb2.ROLE_TECHNICIAN),
+        VIEWER: ("acme", api_key_pb2.ROLE_VIEWER),
+        OPERATOR: ("", api_key_pb2.ROLE_OPERATOR),
     }
     world.orchestrator.open.set()
     async with AsyncExitStack() as closers:

@@ -127,3 +127,10 @@ def test_generated_keys_are_private_and_stay(home: Path) -> None:
     assert (signing_key.read_bytes(), (home / "jwks.json").read_bytes()) == before
     assert stat.S_IMODE(signing_key.stat().st_mode) == 0o600
     assert b'"d"' not in before[1]
+
+
+def test_a_token_says_on_whose_behalf(home: Path) -> None:
+    verifier = TokenVerifier(home / "jwks.json", "history")
+
+    assert verifier.verify(mint(home)).principal == "orchestrator"
+    assert verifier.verify(mint(home, on_behalf_of="key-1")).principal == "key-1"

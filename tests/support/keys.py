@@ -51,11 +51,17 @@ class Keys:
         tenant: str | None = "acme",
         role: str = "service",
         subject: str = "test",
+        on_behalf_of: str = "",
         ttl_seconds: int = 300,
     ) -> str:
         """Make a token that the service `audience` accepts; tenant None is one without a tenant."""
         return TokenSigner(self.signing_key_file).mint(
-            audience=audience, tenant=tenant, subject=subject, role=role, ttl_seconds=ttl_seconds
+            audience=audience,
+            tenant=tenant,
+            subject=subject,
+            role=role,
+            on_behalf_of=on_behalf_of,
+            ttl_seconds=ttl_seconds,
         )
 
     def metadata(
@@ -65,7 +71,8 @@ class Keys:
         tenant: str | None = "acme",
         role: str = "service",
         subject: str = "test",
+        on_behalf_of: str = "",
     ) -> tuple[tuple[str, str], ...]:
         """Make a call's metadata: `stub.GetX(request, metadata=keys.metadata("history", tenant="acme"))`."""
-        token = self.mint(audience, tenant=tenant, role=role, subject=subject)
+        token = self.mint(audience, tenant=tenant, role=role, subject=subject, on_behalf_of=on_behalf_of)
         return (("authorization", f"Bearer {token}"),)

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
+from dossier.tenants.v1.audit_pb2 import AuditEvent
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Tenant, TicketingConnection
 
 if TYPE_CHECKING:
@@ -57,6 +62,77 @@ class Client:
 
     async def ticketing_access(self) -> pb.GetTicketingAccessResponse:
         return await self.stub.GetTicketingAccess(pb.GetTicketingAccessRequest(), metadata=self.metadata)
+
+    async def update(
+        self,
+        tenant_id: str,
+        new: Tenant,
+        *paths: str,
+        etag: str = "",
+        validate_only: bool = False,
+    ) -> pb.UpdateTenantResponse:
+        request = pb.UpdateTenantRequest(
+            tenant_id=tenant_id,
+            tenant=new,
+            update_mask=FieldMask(paths=paths),
+            etag=etag,
+            validate_only=validate_only,
+        )
+        return await self.stub.UpdateTenant(request, metadata=self.metadata)
+
+    async def suspend(self, tenant_id: str) -> Tenant:
+        request = pb.SuspendTenantRequest(tenant_id=tenant_id)
+        return (await self.stub.SuspendTenant(request, metadata=self.metadata)).tenant
+
+    async def resume(self, tenant_id: str) -> Tenant:
+        request = pb.ResumeTenantRequest(tenant_id=tenant_id)
+        return (await self.stub.ResumeTenant(request, metadata=self.metadata)).tenant
+
+    async def rotate(
+        self, tenant_id: str, *, overlap: timedelta | None = None
+    ) -> pb.RotateWebhookSecretResponse:
+        request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id)
+        if overlap is not None:
+            request.overlap.FromTimedelta(overlap)
+        return await self.stub.RotateWebhookSecret(request, metadata=self.metadata)
+
+    async def set_credentials(self, tenant_id: str, credentials: Mapping[str, str]) -> str:
+        request = pb.SetTicketingCredentialsRequest(tenant_id=tenant_id, credentials=credentials)
+        return (await self.stub.SetTicketingCredentials(request, metadata=self.metadata)).secret_id
+
+    async def create_key(
+        self,
+        tenant_id: str,
+        role: "api_key_pb2.Role.ValueType" = api_key_pb2.ROLE_VIEWER,
+        *,
+        display_name: str = "",
+        expire_time: datetime | None = None,
+    ) -> pb.CreateApiKeyResponse:
+        request = pb.CreateApiKeyRequest(tenant_id=tenant_id, role=role, display_name=display_name)
+        if expire_time is not None:
+            request.expire_time.FromDatetime(expire_time)
+        return await self.stub.CreateApiKey(request, metadata=self.metadata)
+
+    async def keys(self, tenant_id: str) -> list[api_key_pb2.ApiKey]:
+        request = pb.ListApiKeysRequest(tenant_id=tenant_id)
+        return list((await self.stub.ListApiKeys(request, metadata=self.metadata)).keys)
+
+    async def revoke(self, tenant_id: str, key_id: str) -> api_key_pb2.ApiKey:
+        request = pb.RevokeApiKeyRequest(tenant_id=tenant_id, key_id=key_id)
+        return (await self.stub.RevokeApiKey(request, metadata=self.metadata)).key
+
+    async def events(self, tenant_id: str) -> list[AuditEvent]:
+        return list((await self.events_page(tenant_id, page_size=1000)).events)
+
+    async def events_page(
+        self, tenant_id: str, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListAuditEventsResponse:
+        request = pb.ListAuditEventsRequest(tenant_id=tenant_id, page_size=page_size, page_token=page_token)
+        return await self.stub.ListAuditEvents(request, metadata=self.metadata)
+
+    async def verify(self, tenant_id: str, *, known_hash: str = "") -> pb.VerifyAuditLogResponse:
+        request = pb.VerifyAuditLogRequest(tenant_id=tenant_id, known_hash=known_hash)
+        return await self.stub.VerifyAuditLog(request, metadata=self.metadata)
 
     async def authenticate(self, api_key: str) -> pb.AuthenticateApiKeyResponse:
         request = pb.AuthenticateApiKeyRequest(api_key=api_key)

@@ -6,7 +6,10 @@ from itertools import product
 import asyncpg
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
 
+from dossier.tenants.v1 import tenant_service_pb2 as pb
+from dossier.tenants.v1.tenant_pb2 import Tenant
 from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR
 from services.tenants.access import GRANTS
 from tests.support.databases import TestDatabase
@@ -21,6 +24,16 @@ EVERY_CALL: dict[str, Callable[[Client], Awaitable[object]]] = {
     "ListWebhookSecrets": lambda client: client.webhook_secrets("acme"),
     "GetTicketingAccess": lambda client: client.ticketing_access(),
     "AuthenticateApiKey": lambda client: client.authenticate("dsk_x"),
+    "UpdateTenant": lambda client: client.update("acme", Tenant(display_name="Acme"), "display_name"),
+    "SuspendTenant": lambda client: client.suspend("acme"),
+    "ResumeTenant": lambda client: client.resume("acme"),
+    "RotateWebhookSecret": lambda client: client.rotate("acme"),
+    "SetTicketingCredentials": lambda client: client.set_credentials("acme", {}),
+    "CreateApiKey": lambda client: client.create_key("acme"),
+    "ListApiKeys": lambda client: client.keys("acme"),
+    "RevokeApiKey": lambda client: client.revoke("acme", "none"),
+    "ListAuditEvents": lambda client: client.events("acme"),
+    "VerifyAuditLog": lambda client: client.verify("acme"),
 }
 CALLERS = [
     ("cli", "operator"),
@@ -33,14 +46,35 @@ CALLERS = [
     ("gateway", "technician"),
     ("gateway", "viewer"),
 ]
+OPERATORS = {("cli", "operator"), ("gateway", "operator")}
 ALLOWED = {
-    "CreateTenant": {("cli", "operator"), ("gateway", "operator")},
+    "CreateTenant": OPERATORS,
     "GetTenant": set(CALLERS),
-    "ListTenants": {("cli", "operator"), ("gateway", "operator")},
+    "ListTenants": OPERATORS,
     "ListWebhookSecrets": {("gateway", "service")},
     "GetTicketingAccess": {("orchestrator", "service")},
     "AuthenticateApiKey": {("gateway", "service")},
+    "SuspendTenant": OPERATORS,
+    "ResumeTenant": OPERATORS,
+    **dict.fromkeys(
+        (
+            "UpdateTenant",
+            "RotateWebhookSecret",
+            "SetTicketingCredentials",
+            "CreateApiKey",
+            "ListApiKeys",
+            "RevokeApiKey",
+            "ListAuditEvents",
+            "VerifyAuditLog",
+        ),
+        OPERATORS | {("gateway", "admin"), ("orchestrator", "admin")},
+    ),
 }
+CHANGES = [
+    method.name
+    for method in DESCRIPTOR.services_by_name["TenantService"].methods
+    if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+]
 
 
 def test_every_rpc_of_the_contract_is_granted_to_somebody() -> None:
@@ -115,12 +149,56 @@ async def test_a_gateway_acting_for_one_tenant_gets_no_other_ones_secrets(
     assert len(await gateway.webhook_secrets("globex")) == 1
 
 
+@pytest.mark.parametrize("rpc", [rpc for rpc, allowed in ALLOWED.items() if ("gateway", "admin") in allowed])
+async def test_an_admin_of_another_tenant_is_told_that_there_is_none(
+    operator: Client, keys: Keys, rpc: str
+) -> None:
+    stranger = Client(operator.stub, keys.metadata("tenants", tenant="globex", role="admin"))
+    for_none = await failure_of(EVERY_CALL[rpc](stranger))
+
+    await operator.create()
+    before = await operator.events("acme")
+    for_anothers = await failure_of(EVERY_CALL[rpc](stranger))
+
+    assert for_none == for_anothers
+    assert for_anothers.reason == "TENANT_NOT_FOUND"
+    assert await operator.events("acme") == before
+
+
+@pytest.mark.parametrize("rpc", CHANGES)
+async def test_every_change_leaves_one_audit_event(operator: Client, rpc: str) -> None:
+    """A changing RPC without a case here, or without an event, fails."""
+    if rpc == "CreateTenant":
+        made = await operator.create(tenant("new"))
+        assert [event.action for event in await operator.events(made.tenant.id)] == [rpc]
+        return
+    await operator.create()
+    if rpc == "ResumeTenant":
+        await operator.suspend("acme")
+    if rpc == "RevokeApiKey":
+        [first] = await operator.keys("acme")
+        change: Awaitable[object] = operator.revoke("acme", first.id)
+    else:
+        change = EVERY_CALL[rpc](operator)
+    before = len(await operator.events("acme"))
+
+    await change
+
+    events = await operator.events("acme")
+    assert [event.action for event in events[before:]] == [rpc]
+    assert (events[-1].principal, events[-1].role) == ("cli", "operator")
+    assert events[-1].request_id
+    assert await operator.verify("acme") == pb.VerifyAuditLogResponse(
+        events=len(events), head_hash=events[-1].hash
+    )
+
+
 async def test_the_services_role_sees_one_tenant_at_a_time(operator: Client, database: TestDatabase) -> None:
     await operator.create()
     await operator.create(tenant("globex"))
     connection = await asyncpg.connect(database.url("tenants"))
 
-    for table in ("tenants", "secrets", "api_keys"):
+    for table in ("tenants", "secrets", "api_keys", "audit_events"):
         assert await connection.fetch(f"select * from tenants.{table}") == []  # noqa: S608 - named above
         async with connection.transaction():
             await connection.execute("select set_config('dossier.tenant', 'globex', true)")

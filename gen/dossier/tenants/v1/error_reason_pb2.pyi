@@ -34,6 +34,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: no adapter of that name is installed. Metadata `tool`, `installed`."""
     ERROR_REASON_API_KEY_INVALID: _ErrorReason.ValueType  # 5
     """UNAUTHENTICATED: the API key is unknown, revoked or expired."""
+    ERROR_REASON_TENANT_CHANGED: _ErrorReason.ValueType  # 6
+    """ABORTED: the tenant has changed since it was read. Metadata `etag`, the one it has now. Read it again."""
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 7
+    """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
+    ERROR_REASON_TOO_MANY_API_KEYS: _ErrorReason.ValueType  # 8
+    """RESOURCE_EXHAUSTED: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the tenants service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -52,4 +58,10 @@ ERROR_REASON_TOOL_UNKNOWN: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT: no adapter of that name is installed. Metadata `tool`, `installed`."""
 ERROR_REASON_API_KEY_INVALID: ErrorReason.ValueType  # 5
 """UNAUTHENTICATED: the API key is unknown, revoked or expired."""
+ERROR_REASON_TENANT_CHANGED: ErrorReason.ValueType  # 6
+"""ABORTED: the tenant has changed since it was read. Metadata `etag`, the one it has now. Read it again."""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 7
+"""NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
+ERROR_REASON_TOO_MANY_API_KEYS: ErrorReason.ValueType  # 8
+"""RESOURCE_EXHAUSTED: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -52,6 +52,56 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsResponse.FromString,
                 _registered_method=True)
+        self.UpdateTenant = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/UpdateTenant',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.FromString,
+                _registered_method=True)
+        self.SuspendTenant = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/SuspendTenant',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantResponse.FromString,
+                _registered_method=True)
+        self.ResumeTenant = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ResumeTenant',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantResponse.FromString,
+                _registered_method=True)
+        self.RotateWebhookSecret = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RotateWebhookSecret',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretResponse.FromString,
+                _registered_method=True)
+        self.SetTicketingCredentials = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/SetTicketingCredentials',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsResponse.FromString,
+                _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/CreateApiKey',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListApiKeys',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RevokeApiKey = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RevokeApiKey',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListAuditEvents',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.VerifyAuditLog = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/VerifyAuditLog',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.FromString,
+                _registered_method=True)
         self.ListWebhookSecrets = channel.unary_unary(
                 '/dossier.tenants.v1.TenantService/ListWebhookSecrets',
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretsRequest.SerializeToString,
@@ -100,6 +150,93 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTenant(self, request, context):
+        """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
+        `validate_only` nothing changes, and the answer says what would.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
+        Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendTenant(self, request, context):
+        """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
+        Its data stays. One that is suspended already stays so.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTenant(self, request, context):
+        """Serves a suspended client again. One that is served already stays so.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWebhookSecret(self, request, context):
+        """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
+        nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
+        a secret of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTicketingCredentials(self, request, context):
+        """Replaces the credentials with which the client's ticketing tool is reached.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateApiKey(self, request, context):
+        """Gives a client another API key, shown this once.
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
+        retry: each call makes a key of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApiKeys(self, request, context):
+        """Lists a client's API keys, the newest first, revoked and expired ones too.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeApiKey(self, request, context):
+        """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
+        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists what was changed of a client, and by whom, the oldest first.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyAuditLog(self, request, context):
+        """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
+        against a hash that was noted before: give it as `known_hash`.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWebhookSecrets(self, request, context):
         """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
         none, which is not an error: it must not be told from a wrong signature.
@@ -143,6 +280,56 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListTenants,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsResponse.SerializeToString,
+            ),
+            'UpdateTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTenant,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.SerializeToString,
+            ),
+            'SuspendTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendTenant,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantResponse.SerializeToString,
+            ),
+            'ResumeTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTenant,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantResponse.SerializeToString,
+            ),
+            'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWebhookSecret,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretResponse.SerializeToString,
+            ),
+            'SetTicketingCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTicketingCredentials,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsResponse.SerializeToString,
+            ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyResponse.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeApiKey,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'VerifyAuditLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyAuditLog,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.SerializeToString,
             ),
             'ListWebhookSecrets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhookSecrets,
@@ -244,6 +431,276 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/ListTenants',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/UpdateTenant',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.UpdateTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/SuspendTenant',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SuspendTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ResumeTenant',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ResumeTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RotateWebhookSecret',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RotateWebhookSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTicketingCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/SetTicketingCredentials',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetTicketingCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/CreateApiKey',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListApiKeys',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RevokeApiKey',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListAuditEvents',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyAuditLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/VerifyAuditLog',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,53 @@ class TenantServiceStub:
     """Lists clients by id.
     Own error reasons: none. Role: operator. Safe to retry.
     """
+    UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
+    """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
+    `validate_only` nothing changes, and the answer says what would.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
+    Safe to retry.
+    """
+    SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
+    """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
+    Its data stays. One that is suspended already stays so.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    ResumeTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_service_pb2.ResumeTenantResponse]
+    """Serves a suspended client again. One that is served already stays so.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]
+    """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
+    nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
+    a secret of its own.
+    """
+    SetTicketingCredentials: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]
+    """Replaces the credentials with which the client's ticketing tool is reached.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]
+    """Gives a client another API key, shown this once.
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
+    retry: each call makes a key of its own.
+    """
+    ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]
+    """Lists a client's API keys, the newest first, revoked and expired ones too.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeApiKeyRequest, _tenant_service_pb2.RevokeApiKeyResponse]
+    """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
+    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListAuditEventsRequest, _tenant_service_pb2.ListAuditEventsResponse]
+    """Lists what was changed of a client, and by whom, the oldest first.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    VerifyAuditLog: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyAuditLogRequest, _tenant_service_pb2.VerifyAuditLogResponse]
+    """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
+    against a hash that was noted before: give it as `known_hash`.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
     ListWebhookSecrets: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
     none, which is not an error: it must not be told from a wrong signature.
@@ -84,6 +131,53 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """Lists clients by id.
     Own error reasons: none. Role: operator. Safe to retry.
+    """
+    UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
+    """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
+    `validate_only` nothing changes, and the answer says what would.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
+    Safe to retry.
+    """
+    SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
+    """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
+    Its data stays. One that is suspended already stays so.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    ResumeTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_service_pb2.ResumeTenantResponse]  # type: ignore[assignment]
+    """Serves a suspended client again. One that is served already stays so.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
+    """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
+    nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
+    a secret of its own.
+    """
+    SetTicketingCredentials: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]  # type: ignore[assignment]
+    """Replaces the credentials with which the client's ticketing tool is reached.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
+    """Gives a client another API key, shown this once.
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
+    retry: each call makes a key of its own.
+    """
+    ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
+    """Lists a client's API keys, the newest first, revoked and expired ones too.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    RevokeApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeApiKeyRequest, _tenant_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
+    """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
+    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListAuditEventsRequest, _tenant_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what was changed of a client, and by whom, the oldest first.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    VerifyAuditLog: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyAuditLogRequest, _tenant_service_pb2.VerifyAuditLogResponse]  # type: ignore[assignment]
+    """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
+    against a hash that was noted before: give it as `known_hash`.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
     ListWebhookSecrets: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]  # type: ignore[assignment]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
@@ -135,6 +229,113 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.ListTenantsResponse, _abc.Awaitable[_tenant_service_pb2.ListTenantsResponse]]:
         """Lists clients by id.
         Own error reasons: none. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateTenant(
+        self,
+        request: _tenant_service_pb2.UpdateTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
+        """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
+        `validate_only` nothing changes, and the answer says what would.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
+        Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def SuspendTenant(
+        self,
+        request: _tenant_service_pb2.SuspendTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.SuspendTenantResponse, _abc.Awaitable[_tenant_service_pb2.SuspendTenantResponse]]:
+        """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
+        Its data stays. One that is suspended already stays so.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeTenant(
+        self,
+        request: _tenant_service_pb2.ResumeTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ResumeTenantResponse, _abc.Awaitable[_tenant_service_pb2.ResumeTenantResponse]]:
+        """Serves a suspended client again. One that is served already stays so.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateWebhookSecret(
+        self,
+        request: _tenant_service_pb2.RotateWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_tenant_service_pb2.RotateWebhookSecretResponse]]:
+        """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
+        nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
+        a secret of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTicketingCredentials(
+        self,
+        request: _tenant_service_pb2.SetTicketingCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.SetTicketingCredentialsResponse, _abc.Awaitable[_tenant_service_pb2.SetTicketingCredentialsResponse]]:
+        """Replaces the credentials with which the client's ticketing tool is reached.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateApiKey(
+        self,
+        request: _tenant_service_pb2.CreateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.CreateApiKeyResponse]]:
+        """Gives a client another API key, shown this once.
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
+        retry: each call makes a key of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListApiKeys(
+        self,
+        request: _tenant_service_pb2.ListApiKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListApiKeysResponse, _abc.Awaitable[_tenant_service_pb2.ListApiKeysResponse]]:
+        """Lists a client's API keys, the newest first, revoked and expired ones too.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeApiKey(
+        self,
+        request: _tenant_service_pb2.RevokeApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.RevokeApiKeyResponse]]:
+        """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
+        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _tenant_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_tenant_service_pb2.ListAuditEventsResponse]]:
+        """Lists what was changed of a client, and by whom, the oldest first.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyAuditLog(
+        self,
+        request: _tenant_service_pb2.VerifyAuditLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.VerifyAuditLogResponse, _abc.Awaitable[_tenant_service_pb2.VerifyAuditLogResponse]]:
+        """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
+        against a hash that was noted before: give it as `known_hash`.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,100 @@
+"""What was changed of a client and by whom, as a chain: each event's hash covers the one before it.
+
+The service's role can append and no more. Who owns the database could change an event, or take one out: then
+the hashes behind it do not fit any more. That the newest ones were cut off shows against a hash that was
+noted elsewhere.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+
+from services.tenants.model import TenantId
+
+FIRST: Final = b"\0" * 32
+"""Stands for the hash before the first event."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """`before` and `after` are JSON text, empty where the field was not set. Secrets are never among them."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    principal: str
+    subject: str
+    role: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`name` is the RPC's; `resource` what it was about, such as `api_keys/ID`."""
+
+    name: str
+    resource: str = "tenant"
+    changes: Sequence[FieldChange] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    tenant: TenantId
+    sequence: int
+    create_time: datetime
+    actor: Actor
+    action: Action
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    events: int
+    head: bytes | None
+    """The newest event's hash; None where there are no events."""
+    broken_at: int | None
+    """The first sequence that is missing, changed or out of place."""
+    known_found: bool
+
+
+def following(before: AuditEvent | None, tenant: TenantId, actor: Actor, action: Action) -> AuditEvent:
+    """Append to the chain; the time is now."""
+    sequence, previous = (before.sequence + 1, before.hash) if before is not None else (1, FIRST)
+    now = datetime.now(UTC)
+    return _sealed(AuditEvent(tenant, sequence, now, actor, action, hash=b""), previous)
+
+
+async def verified(events: AsyncIterator[AuditEvent], *, known: bytes | None) -> Verdict:
+    """Read a whole log, the oldest first; a known hash counts only as far as the chain holds."""
+    count, previous, broken_at, known_found = 0, FIRST, None, False
+    async for event in events:
+        count += 1
+        if broken_at is not None:
+            continue
+        if event.sequence != count or event != _sealed(event, previous):
+            broken_at = count
+            continue
+        previous = event.hash
+        known_found = known_found or event.hash == known
+    head = previous if count and broken_at is None else None
+    return Verdict(count, head, broken_at, known_found)
+
+
+def _sealed(event: AuditEvent, previous: bytes) -> AuditEvent:
+    actor, action = event.actor, event.action
+    said = [
+        *(event.tenant, event.sequence, event.create_time.astimezone(UTC).isoformat(timespec="microseconds")),
+        *(actor.principal, actor.subject, actor.role, actor.request_id),
+        *(action.name, action.resource),
+        [[change.field, change.before, change.after] for change in action.changes],
+        previous.hex(),
+    ]
+    return replace(event, hash=hashlib.sha256(orjson.dumps(said)).digest())

@@ -1,0 +1,182 @@
+"""Changes a client: settings, whether it is served, secrets and keys. Each leaves an audit event."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+import structlog
+from uuid_utils import uuid7
+
+from services.tenants.audit import Action, Actor, FieldChange
+from services.tenants.errors import ApiKeyNotFound, TenantChanged, TooManyApiKeys
+from services.tenants.model import (
+    ApiKey,
+    KeptApiKey,
+    NewTenant,
+    Role,
+    Secret,
+    SecretKind,
+    Tenant,
+    TenantId,
+    TenantState,
+)
+from services.tenants.rules import check_settings
+from services.tenants.sealing import KeyEncryptionKey, Place
+from services.tenants.store import Directory
+
+_MOST_KEYS: Final = 100
+DEFAULT_OVERLAP: Final = timedelta(hours=24)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    tenant: Tenant
+    changes: tuple[FieldChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    secret: Secret
+    id: str
+    previous_expire_time: datetime | None
+
+
+class Changer:
+    def __init__(self, directory: Directory, key: KeyEncryptionKey, tools: Collection[str]) -> None:
+        self._directory = directory
+        self._key = key
+        self._tools = tools
+
+    async def update(
+        self,
+        tenant: TenantId,
+        wanted: Callable[[Tenant], NewTenant],
+        *,
+        actor: Actor,
+        etag: str,
+        validate_only: bool,
+    ) -> Updated:
+        """`wanted` gives the settings as they shall be, or says what is wrong with them."""
+        async with self._directory.changing(tenant, actor) as change:
+            before = change.tenant
+            if etag and etag != before.etag:
+                raise TenantChanged(before.etag)
+            settings = wanted(before)
+            check_settings(settings, self._tools)
+            changes = _differences(before, settings)
+            if not changes:
+                return Updated(before, ())
+            if validate_only:
+                return Updated(_with(before, settings), changes)
+            after = await change.save(_with(before, settings), Action("UpdateTenant", changes=changes))
+        _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in changes])
+        return Updated(after, changes)
+
+    async def set_state(self, tenant: TenantId, state: TenantState, *, actor: Actor) -> Tenant:
+        name = {TenantState.SUSPENDED: "SuspendTenant", TenantState.ACTIVE: "ResumeTenant"}[state]
+        async with self._directory.changing(tenant, actor) as change:
+            before = change.tenant
+            if before.state is state:
+                return before
+            changes = (FieldChange("state", _json(before.state.value), _json(state.value)),)
+            after = await change.save(replace(before, state=state), Action(name, changes=changes))
+        _log.info("tenant_state_changed", tenant_id=tenant, state=state.value)
+        return after
+
+    async def rotate_webhook_secret(self, tenant: TenantId, *, actor: Actor, overlap: timedelta) -> Rotated:
+        secret = Secret.random()
+        async with self._directory.changing(tenant, actor) as change:
+            version = await change.next_version(SecretKind.WEBHOOK)
+            until = datetime.now(UTC) + overlap if overlap else None
+            previous = await change.let_expire(SecretKind.WEBHOOK, until)
+            kept = self._key.seal(secret, Place(tenant, SecretKind.WEBHOOK, version))
+            changes = [FieldChange("previous_expire_time", "", _json(previous))] if previous else []
+            await change.add_secret(
+                kept, Action("RotateWebhookSecret", f"webhook_secrets/{kept.id}", changes)
+            )
+        _log.info("webhook_secret_rotated", tenant_id=tenant, secret_id=kept.id)
+        return Rotated(secret, kept.id, previous)
+
+    async def set_credentials(self, tenant: TenantId, credentials: Mapping[str, str], *, actor: Actor) -> str:
+        """The id of what is kept, which is kept also where there is nothing in it."""
+        async with self._directory.changing(tenant, actor) as change:
+            version = await change.next_version(SecretKind.TICKETING)
+            await change.let_expire(SecretKind.TICKETING, None)
+            place = Place(tenant, SecretKind.TICKETING, version)
+            kept = self._key.seal(Secret(orjson.dumps(dict(credentials))), place)
+            names = (FieldChange("names", "", _json(sorted(credentials))),)
+            action = Action("SetTicketingCredentials", f"ticketing_credentials/{kept.id}", names)
+            await change.add_secret(kept, action)
+        _log.info("ticketing_credentials_set", tenant_id=tenant, secret_id=kept.id)
+        return kept.id
+
+    async def create_key(
+        self, tenant: TenantId, role: Role, *, actor: Actor, display_name: str, expire_time: datetime | None
+    ) -> tuple[Secret, KeptApiKey]:
+        secret = Secret.api_key()
+        key = ApiKey(str(uuid7()), secret.digest(), role, display_name, expire_time)
+        async with self._directory.changing(tenant, actor) as change:
+            if await change.good_keys() >= _MOST_KEYS:
+                raise TooManyApiKeys(_MOST_KEYS)
+            changes = [FieldChange("role", "", _json(role.value))]
+            if display_name:
+                changes.append(FieldChange("display_name", "", _json(display_name)))
+            if expire_time is not None:
+                changes.append(FieldChange("expire_time", "", _json(expire_time)))
+            kept = await change.add_key(key, Action("CreateApiKey", f"api_keys/{key.id}", changes))
+        _log.info("api_key_created", tenant_id=tenant, key_id=key.id, role=role.value)
+        return secret, kept
+
+    async def revoke_key(self, tenant: TenantId, key_id: str, *, actor: Actor) -> KeptApiKey:
+        async with self._directory.changing(tenant, actor) as change:
+            key = await change.key(key_id)
+            if key is None:
+                raise ApiKeyNotFound(key_id)
+            if key.revoke_time is not None:
+                return key
+            revoked = await change.revoke_key(key_id, Action("RevokeApiKey", f"api_keys/{key_id}"))
+        _log.info("api_key_revoked", tenant_id=tenant, key_id=key_id)
+        return revoked
+
+
+def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
+    return replace(
+        tenant,
+        display_name=settings.display_name,
+        ticketing=settings.ticketing,
+        brief=settings.brief,
+        sources=settings.sources,
+    )
+
+
+def _differences(before: NewTenant, after: NewTenant) -> tuple[FieldChange, ...]:
+    was, is_now = _fields(before), _fields(after)
+    return tuple(
+        FieldChange(name, was.get(name, ""), is_now.get(name, ""))
+        for name in sorted(was | is_now)
+        if was.get(name, "") != is_now.get(name, "")
+    )
+
+
+def _fields(settings: NewTenant) -> dict[str, str]:
+    """Every field that is set, by its path in the contract, as JSON text."""
+    ticketing, brief = settings.ticketing, settings.brief
+    said: dict[str, object] = {
+        "display_name": settings.display_name,
+        "ticketing.tool": ticketing.tool,
+        "ticketing.base_url": ticketing.base_url,
+        **{f"ticketing.options.{name}": value for name, value in ticketing.options.items()},
+        "brief.language": brief.language,
+        "brief.model": brief.model,
+        "brief.max_words": brief.max_words,
+        "sources": [asdict(source) for source in settings.sources],
+    }
+    return {name: _json(value) for name, value in said.items() if value}
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,165 @@
+"""One change of a client, in a transaction that has locked it. What is written comes with its audit event."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import orjson
+
+from services.runtime.database import Connection, Row
+from services.tenants.audit import Action, Actor, following
+from services.tenants.model import ApiKey, KeptApiKey, SecretKind, Tenant, TenantId
+from services.tenants.rows import SETTINGS, event_of, key_of, settings_of, tenant_of
+from services.tenants.sealing import KeptSecret
+
+_ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
+
+
+class Change:
+    def __init__(self, connection: Connection, tenant: Tenant, actor: Actor) -> None:
+        self.tenant = tenant
+        self._connection = connection
+        self._actor = actor
+
+    async def save(self, tenant: Tenant, action: Action) -> Tenant:
+        row = await self._connection.fetchrow(
+            f"""
+            update tenants.tenants
+            set state = $2, {_ASSIGNMENTS}, version = version + 1, update_time = now()
+            where tenant_id = $1 returning *
+            """,  # noqa: S608 - names of our own
+            tenant.id,
+            tenant.state.value,
+            *settings_of(tenant),
+        )
+        await self._record(action)
+        return tenant_of(_present(row))
+
+    async def next_version(self, kind: SecretKind) -> int:
+        last: int | None = await self._connection.fetchval(
+            "select max(version) from tenants.secrets where tenant_id = $1 and kind = $2",
+            self.tenant.id,
+            kind.value,
+        )
+        return (last or 0) + 1
+
+    async def let_expire(self, kind: SecretKind, until: datetime | None) -> datetime | None:
+        """Let the current secret count until then (None: no more) and older ones no more.
+
+        Returns until when one goes on to count. What does not count is not kept.
+        """
+        await self._connection.execute(
+            """
+            delete from tenants.secrets
+            where tenant_id = $1 and kind = $2 and (expire_time is not null or $3::timestamptz is null)
+            """,
+            self.tenant.id,
+            kind.value,
+            until,
+        )
+        goes_on: datetime | None = await self._connection.fetchval(
+            """
+            update tenants.secrets set expire_time = $3
+            where tenant_id = $1 and kind = $2 returning expire_time
+            """,
+            self.tenant.id,
+            kind.value,
+            until,
+        )
+        return goes_on
+
+    async def add_secret(self, secret: KeptSecret, action: Action) -> None:
+        await add_secrets(self._connection, [secret])
+        await self._record(action)
+
+    async def good_keys(self) -> int:
+        count: int = await self._connection.fetchval(
+            """
+            select count(*) from tenants.api_keys
+            where tenant_id = $1 and revoke_time is null and (expire_time is null or expire_time > now())
+            """,
+            self.tenant.id,
+        )
+        return count
+
+    async def add_key(self, key: ApiKey, action: Action) -> KeptApiKey:
+        kept = await add_key(self._connection, self.tenant.id, key)
+        await self._record(action)
+        return kept
+
+    async def key(self, key_id: str) -> KeptApiKey | None:
+        row = await self._connection.fetchrow(
+            "select * from tenants.api_keys where tenant_id = $1 and key_id = $2", self.tenant.id, key_id
+        )
+        return key_of(row) if row is not None else None
+
+    async def revoke_key(self, key_id: str, action: Action) -> KeptApiKey:
+        row = await self._connection.fetchrow(
+            """
+            update tenants.api_keys set revoke_time = now()
+            where tenant_id = $1 and key_id = $2 returning *
+            """,
+            self.tenant.id,
+            key_id,
+        )
+        await self._record(action)
+        return key_of(_present(row))
+
+    async def _record(self, action: Action) -> None:
+        await append(self._connection, self.tenant.id, self._actor, action)
+
+
+async def append(connection: Connection, tenant: TenantId, actor: Actor, action: Action) -> None:
+    """In a transaction that has locked the tenant: of two at once, one would be refused by the sequence."""
+    row = await connection.fetchrow(
+        "select * from tenants.audit_events where tenant_id = $1 order by sequence desc limit 1", tenant
+    )
+    event = following(event_of(row) if row is not None else None, tenant, actor, action)
+    await connection.execute(
+        """
+        insert into tenants.audit_events
+            (tenant_id, sequence, create_time, principal, subject, role, request_id, action, resource,
+             changes, hash)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        *(tenant, event.sequence, event.create_time),
+        *(actor.principal, actor.subject, actor.role, actor.request_id),
+        *(action.name, action.resource),
+        orjson.dumps([[each.field, each.before, each.after] for each in action.changes]).decode(),
+        event.hash,
+    )
+
+
+async def add_key(connection: Connection, tenant: TenantId, key: ApiKey) -> KeptApiKey:
+    row = await connection.fetchrow(
+        """
+        insert into tenants.api_keys (key_id, tenant_id, role, hash, display_name, expire_time)
+        values ($1, $2, $3, $4, $5, $6) returning *
+        """,
+        *(key.id, tenant, key.role.value, key.hash, key.display_name, key.expire_time),
+    )
+    return key_of(_present(row))
+
+
+async def add_secrets(connection: Connection, secrets: Sequence[KeptSecret]) -> None:
+    await connection.executemany(
+        """
+        insert into tenants.secrets
+            (tenant_id, kind, version, secret_id, key_id, wrapped_key, ciphertext, expire_time)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        [
+            (
+                *(each.place.tenant, each.place.kind.value, each.place.version, each.id),
+                *(each.sealed.key_id, each.sealed.wrapped_key, each.sealed.ciphertext),
+                each.expire_time,
+            )
+            for each in secrets
+        ],
+    )
+
+
+def _present(row: Row | None) -> Row:
+    """Of a statement that always returns a row, its own having been locked before."""
+    if row is None:
+        raise LookupError("the row is gone")
+    return row

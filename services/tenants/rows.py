@@ -1,0 +1,87 @@
+"""Between rows of the directory and the model."""
+
+from dataclasses import asdict
+from typing import Final
+
+import orjson
+
+from services.runtime.database import Row
+from services.tenants.audit import Action, Actor, AuditEvent, FieldChange
+from services.tenants.model import (
+    BriefSettings,
+    ContextSource,
+    KeptApiKey,
+    NewTenant,
+    Role,
+    Tenant,
+    TenantId,
+    TenantState,
+    Ticketing,
+)
+
+SETTINGS: Final = (
+    "display_name",
+    "tool",
+    "base_url",
+    "options",
+    "language",
+    "model",
+    "max_words",
+    "sources",
+)
+"""The columns that hold what a client may change."""
+
+
+def settings_of(tenant: NewTenant) -> tuple[object, ...]:
+    """The values of those columns, in their order."""
+    return (
+        tenant.display_name,
+        tenant.ticketing.tool,
+        tenant.ticketing.base_url,
+        orjson.dumps(dict(tenant.ticketing.options)).decode(),
+        tenant.brief.language,
+        tenant.brief.model,
+        tenant.brief.max_words,
+        orjson.dumps([asdict(source) for source in tenant.sources]).decode(),
+    )
+
+
+def tenant_of(row: Row) -> Tenant:
+    return Tenant(
+        id=TenantId(row["tenant_id"]),
+        display_name=row["display_name"],
+        ticketing=Ticketing(row["tool"], row["base_url"], orjson.loads(row["options"])),
+        brief=BriefSettings(row["language"], row["model"], row["max_words"]),
+        sources=tuple(ContextSource(**source) for source in orjson.loads(row["sources"])),
+        state=TenantState(row["state"]),
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        version=row["version"],
+    )
+
+
+def key_of(row: Row) -> KeptApiKey:
+    return KeptApiKey(
+        id=row["key_id"],
+        role=Role(row["role"]),
+        display_name=row["display_name"],
+        create_time=row["create_time"],
+        expire_time=row["expire_time"],
+        revoke_time=row["revoke_time"],
+        last_used_time=row["last_used_time"],
+    )
+
+
+def event_of(row: Row) -> AuditEvent:
+    return AuditEvent(
+        tenant=TenantId(row["tenant_id"]),
+        sequence=row["sequence"],
+        create_time=row["create_time"],
+        actor=Actor(row["principal"], row["subject"], row["role"], row["request_id"]),
+        action=Action(
+            row["action"],
+            row["resource"],
+            tuple(FieldChange(*change) for change in orjson.loads(row["changes"])),
+        ),
+        hash=row["hash"],
+    )
