@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import grpc
 import typer
@@ -15,12 +16,22 @@ from cli.rpc import calling
 from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR, GetTenantRequest, ListTenantsRequest
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 
+if TYPE_CHECKING:
+    from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
+
 TENANT_VARIABLE = "DOSSIER_TENANT"
 TENANT_SERVICE = [DESCRIPTOR.services_by_name["TenantService"]]
 
 _COMPLETION_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 _SHOWN = 20
+
+
+@asynccontextmanager
+async def asking_tenants(instance: Instance) -> AsyncIterator["TenantServiceAsyncStub"]:
+    """Call the tenants service, as an operator."""
+    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+        yield TenantServiceStub(channel)
 
 
 async def tenant_or_only(instance: Instance, given: str | None) -> str:
@@ -46,11 +57,9 @@ async def tenant_or_only(instance: Instance, given: str | None) -> str:
 
 async def _require_known(instance: Instance, named: str) -> None:
     """A mistyped name must not be paused, or filled with somebody's inventory."""
-    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+    async with asking_tenants(instance) as tenants:
         try:
-            await TenantServiceStub(channel).GetTenant(
-                GetTenantRequest(tenant_id=named), timeout=_LOOK_SECONDS
-            )
+            await tenants.GetTenant(GetTenantRequest(tenant_id=named), timeout=_LOOK_SECONDS)
         except grpc.aio.AioRpcError as error:
             # Only a no ends it here: what is asked of others must not fail because tenants is away.
             if error.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT}:
@@ -60,8 +69,8 @@ async def _require_known(instance: Instance, named: str) -> None:
 
 
 async def tenant_ids(instance: Instance, *, limit: int) -> list[str]:
-    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
-        page = await TenantServiceStub(channel).ListTenants(ListTenantsRequest(page_size=limit))
+    async with asking_tenants(instance) as tenants:
+        page = await tenants.ListTenants(ListTenantsRequest(page_size=limit))
     return [tenant.id for tenant in page.tenants]
 
 
@@ -80,6 +89,8 @@ def complete_tenant(context: typer.Context, incomplete: str) -> list[str]:
         return [name for name in known if name.startswith(incomplete)]
     return []
 
+
+TenantArgument = Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_tenant)]
 
 TenantOption = Annotated[
     str | None,

@@ -1,27 +1,35 @@
-"""`tenant create|list|show`: the clients."""
+"""`tenant …`: the clients. Here `create`, `list` and `show`; the changes are in modules of their own."""
 
 import asyncio
 import uuid
 from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.commands.tenant_audit import audit
+from cli.commands.tenant_changes import (
+    resume,
+    rotate_webhook_secret,
+    set_credentials,
+    suspend,
+    update,
+)
+from cli.commands.tenant_keys import keys
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
-from cli.rpc import calling
-from cli.tenancy import TENANT_SERVICE, complete_tenant
-from cli.words import iso, word
+from cli.show.tenants import facts, shown_once, tenant_json
+from cli.tenancy import TenantArgument, asking_tenants
+from cli.words import word
 from dossier.tenants.v1 import tenant_pb2, tenant_service_pb2
-from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from ticketing.discovery import load_tools
 
-tenant = typer.Typer(help="The clients: create, list, show.", no_args_is_help=True)
+tenant = typer.Typer(help="The clients: their settings, secrets, keys and audit log.", no_args_is_help=True)
 
 _PAGE = 500
 
@@ -86,14 +94,23 @@ def list_tenants(*, data_dir: DataDirOption = None, as_json: JsonOption = False)
 @tenant.command("show")
 def show(
     *,
-    tenant_id: Annotated[str, typer.Argument(metavar="ID", autocompletion=complete_tenant)],
+    tenant_id: TenantArgument,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one client: how its tool is reached, how its briefs are written."""
     instance = Instance.resolve(data_dir)
     data = tenant_json(asyncio.run(_one(instance, tenant_id)), instance)
-    Output(as_json=as_json).result(data, shown=_facts(data))
+    Output(as_json=as_json).result(data, shown=facts(data))
+
+
+tenant.command("update")(update)
+tenant.command("suspend")(suspend)
+tenant.command("resume")(resume)
+tenant.command("rotate-secret")(rotate_webhook_secret)
+tenant.command("set-credentials")(set_credentials)
+tenant.add_typer(keys, name="keys")
+tenant.add_typer(audit, name="audit")
 
 
 async def create_tenant(
@@ -102,50 +119,25 @@ async def create_tenant(
     request = tenant_service_pb2.CreateTenantRequest(
         tenant=wanted, ticketing_credentials=credentials, request_id=str(uuid.uuid4())
     )
-    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
-        return await TenantServiceStub(channel).CreateTenant(request)
+    async with asking_tenants(instance) as tenants:
+        return await tenants.CreateTenant(request)
 
 
 async def _one(instance: Instance, tenant_id: str) -> tenant_pb2.Tenant:
-    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
-        answer = await TenantServiceStub(channel).GetTenant(
-            tenant_service_pb2.GetTenantRequest(tenant_id=tenant_id)
-        )
-    return answer.tenant
+    async with asking_tenants(instance) as tenants:
+        return (await tenants.GetTenant(tenant_service_pb2.GetTenantRequest(tenant_id=tenant_id))).tenant
 
 
 async def _all(instance: Instance) -> list[tenant_pb2.Tenant]:
     found: list[tenant_pb2.Tenant] = []
     request = tenant_service_pb2.ListTenantsRequest(page_size=_PAGE)
-    async with calling(instance, "tenants", descriptors=TENANT_SERVICE, tenant=None) as channel:
+    async with asking_tenants(instance) as tenants:
         while True:
-            page = await TenantServiceStub(channel).ListTenants(request)
+            page = await tenants.ListTenants(request)
             found += page.tenants
             if not page.next_page_token:
                 return found
             request.page_token = page.next_page_token
-
-
-def webhook_url(instance: Instance, each: tenant_pb2.Tenant) -> str:
-    port = instance.require_running().gateway_port
-    return f"http://localhost:{port}/webhooks/{each.id}/{each.ticketing.tool}"
-
-
-def tenant_json(each: tenant_pb2.Tenant, instance: Instance) -> dict[str, Json]:
-    return {
-        "tenant": each.id,
-        "name": each.display_name,
-        "state": word(tenant_pb2.TenantState.DESCRIPTOR, each.state),
-        "webhook_url": webhook_url(instance, each),
-        "tool": each.ticketing.tool,
-        "base_url": each.ticketing.base_url,
-        "options": dict(each.ticketing.options),
-        "language": each.brief.language,
-        "model": each.brief.model,
-        "sources": [{"name": source.name, "target": source.target} for source in each.sources],
-        "created": iso(each.create_time),
-        "updated": iso(each.update_time),
-    }
 
 
 def _secrets(made: tenant_service_pb2.CreateTenantResponse) -> dict[str, Json]:
@@ -153,19 +145,9 @@ def _secrets(made: tenant_service_pb2.CreateTenantResponse) -> dict[str, Json]:
 
 
 def _created(data: dict[str, Json]) -> RenderableType:
-    secret = Table.grid(padding=(0, 2))
-    for name in ("webhook_url", "webhook_secret", "api_key"):
-        secret.add_row(Text(name.replace("_", " "), style="dim"), Text(str(data[name]), overflow="fold"))
-    remark = Text("Shown this once: give the secret to the ticketing tool, and keep the key.", style="yellow")
-    return Panel(Group(secret, remark), title=f"Client {data['tenant']} created", title_align="left")
-
-
-def _facts(data: dict[str, Json]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, value in data.items():
-        if value:
-            table.add_row(Text(name.replace("_", " "), style="dim"), Text(str(value), overflow="fold"))
-    return table
+    secrets = {name: str(data[name]) for name in ("webhook_url", "webhook_secret", "api_key")}
+    remark = "Shown this once: give the secret to the ticketing tool, and keep the key."
+    return Panel(shown_once(secrets, remark), title=f"Client {data['tenant']} created", title_align="left")
 
 
 def _only_tool() -> str:

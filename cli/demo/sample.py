@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from cli.commands.tenant import create_tenant, webhook_url
+from cli.commands.tenant import create_tenant
 from cli.demo.desk import AUTHTOKEN, Desk
 from cli.importing.files import opened
 from cli.importing.kinds import ARTICLES, ASSETS, PREFIXES, TICKETS, Kind
@@ -16,6 +16,7 @@ from cli.instance import Instance
 from cli.output import Output
 from cli.progress import progress_of
 from cli.rpc import calling
+from cli.show.tenants import webhook_url
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, Tenant, TicketingConnection
 
 FOLDER: Final = Path(__file__).parents[1] / "sample"

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID, uuid5
 
 import orjson
 import structlog
-from uuid_utils import uuid7
 
 from services.tenants.audit import Action, Actor, FieldChange
 from services.tenants.errors import ApiKeyNotFound, TenantChanged, TooManyApiKeys
@@ -27,6 +27,7 @@ from services.tenants.sealing import KeyEncryptionKey, Place
 from services.tenants.store import Directory
 
 _MOST_KEYS: Final = 100
+_REQUESTS: Final = UUID("0b6c1f0e-6a54-4f0e-9d1d-6c8f1c3f4b57")
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
 
 _log = structlog.get_logger(__name__)
@@ -87,13 +88,20 @@ class Changer:
         _log.info("tenant_state_changed", tenant_id=tenant, state=state.value)
         return after
 
-    async def rotate_webhook_secret(self, tenant: TenantId, *, actor: Actor, overlap: timedelta) -> Rotated:
-        secret = Secret.random()
+    async def rotate_webhook_secret(
+        self, tenant: TenantId, *, actor: Actor, overlap: timedelta, request_id: str
+    ) -> Rotated:
+        """The same request gets the same secret: a second one would end the one that is still in use."""
+        secret, secret_id = Secret.random(), _id_of(tenant, "webhook_secret", request_id)
         async with self._directory.changing(tenant, actor) as change:
+            live = await change.live_secrets(SecretKind.WEBHOOK)
+            if live and live[0].id == secret_id:
+                until = live[1].expire_time if len(live) > 1 else None
+                return Rotated(self._key.open(live[0]), secret_id, until)
             version = await change.next_version(SecretKind.WEBHOOK)
             until = datetime.now(UTC) + overlap if overlap else None
             previous = await change.let_expire(SecretKind.WEBHOOK, until)
-            kept = self._key.seal(secret, Place(tenant, SecretKind.WEBHOOK, version))
+            kept = replace(self._key.seal(secret, Place(tenant, SecretKind.WEBHOOK, version)), id=secret_id)
             changes = [FieldChange("previous_expire_time", "", _json(previous))] if previous else []
             await change.add_secret(
                 kept, Action("RotateWebhookSecret", f"webhook_secrets/{kept.id}", changes)
@@ -115,11 +123,23 @@ class Changer:
         return kept.id
 
     async def create_key(
-        self, tenant: TenantId, role: Role, *, actor: Actor, display_name: str, expire_time: datetime | None
-    ) -> tuple[Secret, KeptApiKey]:
+        self,
+        tenant: TenantId,
+        role: Role,
+        *,
+        actor: Actor,
+        display_name: str,
+        expire_time: datetime | None,
+        request_id: str,
+    ) -> tuple[Secret | None, KeptApiKey]:
+        """None in place of the key where the same request has made it before."""
         secret = Secret.api_key()
-        key = ApiKey(str(uuid7()), secret.digest(), role, display_name, expire_time)
+        key_id = _id_of(tenant, "api_key", request_id)
+        key = ApiKey(key_id, secret.digest(), role, display_name, expire_time)
         async with self._directory.changing(tenant, actor) as change:
+            made_before = await change.key(key_id)
+            if made_before is not None:
+                return None, made_before
             if await change.good_keys() >= _MOST_KEYS:
                 raise TooManyApiKeys(_MOST_KEYS)
             changes = [FieldChange("role", "", _json(role.value))]
@@ -141,6 +161,11 @@ class Changer:
             revoked = await change.revoke_key(key_id, Action("RevokeApiKey", f"api_keys/{key_id}"))
         _log.info("api_key_revoked", tenant_id=tenant, key_id=key_id)
         return revoked
+
+
+def _id_of(tenant: TenantId, kind: str, request_id: str) -> str:
+    """The same for the same request."""
+    return str(uuid5(_REQUESTS, f"{tenant}|{kind}|{request_id}"))
 
 
 def _with(tenant: Tenant, settings: NewTenant) -> Tenant:

@@ -8,7 +8,7 @@ import orjson
 from services.runtime.database import Connection, Row
 from services.tenants.audit import Action, Actor, following
 from services.tenants.model import ApiKey, KeptApiKey, SecretKind, Tenant, TenantId
-from services.tenants.rows import SETTINGS, event_of, key_of, settings_of, tenant_of
+from services.tenants.rows import SETTINGS, event_of, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret
 
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
@@ -33,6 +33,19 @@ class Change:
         )
         await self._record(action)
         return tenant_of(_present(row))
+
+    async def live_secrets(self, kind: SecretKind) -> Sequence[KeptSecret]:
+        """The newest first."""
+        rows = await self._connection.fetch(
+            """
+            select *, version as secret_version from tenants.secrets
+            where tenant_id = $1 and kind = $2 and (expire_time is null or expire_time > now())
+            order by version desc
+            """,
+            self.tenant.id,
+            kind.value,
+        )
+        return [secret_of(row, self.tenant.id, kind) for row in rows]
 
     async def next_version(self, kind: SecretKind) -> int:
         last: int | None = await self._connection.fetchval(

@@ -13,11 +13,13 @@ from services.tenants.model import (
     KeptApiKey,
     NewTenant,
     Role,
+    SecretKind,
     Tenant,
     TenantId,
     TenantState,
     Ticketing,
 )
+from services.tenants.sealing import KeptSecret, Place, Sealed
 
 SETTINGS: Final = (
     "display_name",
@@ -57,6 +59,16 @@ def tenant_of(row: Row) -> Tenant:
         create_time=row["create_time"],
         update_time=row["update_time"],
         version=row["version"],
+    )
+
+
+def secret_of(row: Row, tenant: TenantId, kind: SecretKind) -> KeptSecret:
+    """Its version is named `secret_version`, since tenants have one too."""
+    return KeptSecret(
+        row["secret_id"],
+        Place(tenant, kind, row["secret_version"]),
+        Sealed(row["key_id"], row["wrapped_key"], row["ciphertext"]),
+        row["expire_time"],
     )
 
 

@@ -185,6 +185,7 @@ class TenantServicer(TenantServiceServicer):
             _named("RotateWebhookSecret", request.tenant_id),
             actor=_actor(),
             overlap=wire.read_overlap(request),
+            request_id=request.request_id or _actor().request_id,
         )
         return wire.write_rotated(rotated)
 
@@ -211,8 +212,9 @@ class TenantServicer(TenantServiceServicer):
             actor=_actor(),
             display_name=wire.read_display_name(request),
             expire_time=wire.read_expiry(request),
+            request_id=request.request_id or _actor().request_id,
         )
-        return pb.CreateApiKeyResponse(api_key=secret.reveal().decode(), key=wire.write_key(kept))
+        return wire.write_created_key(secret, kept)
 
     async def ListApiKeys(
         self,

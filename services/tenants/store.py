@@ -23,8 +23,8 @@ from services.tenants.model import (
     Tenant,
     TenantId,
 )
-from services.tenants.rows import SETTINGS, event_of, key_of, settings_of, tenant_of
-from services.tenants.sealing import KeptSecret, Place, Sealed
+from services.tenants.rows import SETTINGS, event_of, key_of, secret_of, settings_of, tenant_of
+from services.tenants.sealing import KeptSecret
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
@@ -116,14 +116,7 @@ class Directory:
         async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(_LIVE_SECRETS, tenant, kind.value, _LIVE_VERSIONS)
         return tenant_of(rows[0]) if rows else None, [
-            KeptSecret(
-                row["secret_id"],
-                Place(tenant, kind, row["secret_version"]),
-                Sealed(row["key_id"], row["wrapped_key"], row["ciphertext"]),
-                row["expire_time"],
-            )
-            for row in rows
-            if row["secret_id"] is not None
+            secret_of(row, tenant, kind) for row in rows if row["secret_id"] is not None
         ]
 
     async def keys(self, tenant: TenantId) -> Sequence[KeptApiKey]:

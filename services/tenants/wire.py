@@ -22,6 +22,7 @@ from services.tenants.model import (
     KeyHolder,
     NewTenant,
     Role,
+    Secret,
     Tenant,
     TenantId,
     TenantState,
@@ -183,6 +184,12 @@ def write_key(key: KeptApiKey) -> api_key_pb2.ApiKey:
         expire_time=_timestamp(key.expire_time) if key.expire_time else None,
         revoke_time=_timestamp(key.revoke_time) if key.revoke_time else None,
         last_used_time=_timestamp(key.last_used_time) if key.last_used_time else None,
+    )
+
+
+def write_created_key(secret: Secret | None, key: KeptApiKey) -> pb.CreateApiKeyResponse:
+    return pb.CreateApiKeyResponse(
+        api_key=secret.reveal().decode() if secret is not None else "", key=write_key(key)
     )
 
 

@@ -89,9 +89,9 @@ class Client:
         return (await self.stub.ResumeTenant(request, metadata=self.metadata)).tenant
 
     async def rotate(
-        self, tenant_id: str, *, overlap: timedelta | None = None
+        self, tenant_id: str, *, overlap: timedelta | None = None, request_id: str = ""
     ) -> pb.RotateWebhookSecretResponse:
-        request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id)
+        request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=request_id)
         if overlap is not None:
             request.overlap.FromTimedelta(overlap)
         return await self.stub.RotateWebhookSecret(request, metadata=self.metadata)
@@ -107,8 +107,11 @@ class Client:
         *,
         display_name: str = "",
         expire_time: datetime | None = None,
+        request_id: str = "",
     ) -> pb.CreateApiKeyResponse:
-        request = pb.CreateApiKeyRequest(tenant_id=tenant_id, role=role, display_name=display_name)
+        request = pb.CreateApiKeyRequest(
+            tenant_id=tenant_id, role=role, display_name=display_name, request_id=request_id
+        )
         if expire_time is not None:
             request.expire_time.FromDatetime(expire_time)
         return await self.stub.CreateApiKey(request, metadata=self.metadata)

@@ -49,8 +49,10 @@ async def test_a_log_that_nobody_touched_is_whole(operator: Client, head: str) -
         ("delete from tenants.audit_events where sequence = 2", 2),
         ("delete from tenants.audit_events where sequence = 1", 1),
         (
-            "delete from tenants.audit_events where sequence = 3;"
-            " update tenants.audit_events set sequence = 3 where sequence = 4",
+            (
+                "delete from tenants.audit_events where sequence = 3;"
+                " update tenants.audit_events set sequence = 3 where sequence = 4"
+            ),
             3,
         ),
     ],

@@ -219,6 +219,32 @@ async def test_without_an_overlap_the_old_secret_is_gone_at_once(operator: Clien
     assert [each.value.decode() for each in await gateway.webhook_secrets("acme")] == [rotated.webhook_secret]
 
 
+async def test_a_repeated_rotation_answers_the_same_secret_and_leaves_the_one_in_use(
+    operator: Client, gateway: Client
+) -> None:
+    in_use = (await operator.create()).webhook_secret
+
+    rotated = [await operator.rotate("acme", request_id="r-1") for _ in range(3)]
+
+    assert rotated[1:] == rotated[:1] * 2
+    secrets = [each.value.decode() for each in await gateway.webhook_secrets("acme")]
+    assert secrets == [rotated[0].webhook_secret, in_use]
+    assert len(await operator.events("acme")) == 2
+
+
+async def test_a_repeated_creation_makes_no_second_key_and_does_not_show_the_first_again(
+    operator: Client,
+) -> None:
+    await operator.create()
+
+    first = await operator.create_key("acme", request_id="r-1")
+    again = await operator.create_key("acme", request_id="r-1")
+
+    assert first.api_key
+    assert (again.api_key, again.key) == ("", first.key)
+    assert len(await operator.keys("acme")) == 2
+
+
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=31)])
 async def test_an_overlap_has_bounds(operator: Client, overlap: timedelta) -> None:
     await operator.create()

@@ -589,8 +589,13 @@ class RotateWebhookSecretRequest(_message.Message):
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
     OVERLAP_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The client."""
+    request_id: _builtins.str
+    """Chosen by the caller, so that a repeated call makes no second secret. At most 128 characters; empty: the id of
+    the call itself (`x-request-id`).
+    """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
         """How long the secret before goes on to count. 0 to 30 days; absent means 24 hours."""
@@ -600,10 +605,11 @@ class RotateWebhookSecretRequest(_message.Message):
         *,
         tenant_id: _builtins.str = ...,
         overlap: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -721,12 +727,17 @@ class CreateApiKeyRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The client."""
     role: _api_key_pb2.Role.ValueType
     """What it may do: admin, technician or viewer. An operator's key belongs to no client."""
     display_name: _builtins.str
     """What it is for, for people. At most 256 characters."""
+    request_id: _builtins.str
+    """Chosen by the caller, so that a repeated call makes no second key. At most 128 characters; empty: the id of the
+    call itself (`x-request-id`).
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops to be good; absent where it does not. In the future."""
@@ -738,10 +749,11 @@ class CreateApiKeyRequest(_message.Message):
         role: _api_key_pb2.Role.ValueType = ...,
         display_name: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "expire_time", b"expire_time", "role", b"role", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "expire_time", b"expire_time", "request_id", b"request_id", "role", b"role", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -756,7 +768,7 @@ class CreateApiKeyResponse(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     api_key: _builtins.str
-    """The key, shown this once."""
+    """The key, shown this once; empty where the call repeats another."""
     @_builtins.property
     def key(self) -> _api_key_pb2.ApiKey:
         """What is kept of it."""

@@ -180,8 +180,8 @@ class TenantServiceServicer:
     def RotateWebhookSecret(self, request, context):
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
-        a secret of its own.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+        `request_id`: the answer is then the same secret, while it counts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,8 +197,8 @@ class TenantServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Gives a client another API key, shown this once.
-        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
-        retry: each call makes a key of its own.
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+        with the same `request_id`: the answer is then without the key, which is shown only once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

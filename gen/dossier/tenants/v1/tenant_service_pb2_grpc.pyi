@@ -67,8 +67,8 @@ class TenantServiceStub:
     RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
-    a secret of its own.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+    `request_id`: the answer is then the same secret, while it counts.
     """
     SetTicketingCredentials: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]
     """Replaces the credentials with which the client's ticketing tool is reached.
@@ -76,8 +76,8 @@ class TenantServiceStub:
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]
     """Gives a client another API key, shown this once.
-    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
-    retry: each call makes a key of its own.
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+    with the same `request_id`: the answer is then without the key, which is shown only once.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]
     """Lists a client's API keys, the newest first, revoked and expired ones too.
@@ -150,8 +150,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
-    a secret of its own.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+    `request_id`: the answer is then the same secret, while it counts.
     """
     SetTicketingCredentials: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]  # type: ignore[assignment]
     """Replaces the credentials with which the client's ticketing tool is reached.
@@ -159,8 +159,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Gives a client another API key, shown this once.
-    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
-    retry: each call makes a key of its own.
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+    with the same `request_id`: the answer is then without the key, which is shown only once.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists a client's API keys, the newest first, revoked and expired ones too.
@@ -272,8 +272,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_tenant_service_pb2.RotateWebhookSecretResponse]]:
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Not safe to retry: each call makes
-        a secret of its own.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+        `request_id`: the answer is then the same secret, while it counts.
         """
 
     @_abc_1.abstractmethod
@@ -293,8 +293,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.CreateApiKeyResponse]]:
         """Gives a client another API key, shown this once.
-        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Not safe to
-        retry: each call makes a key of its own.
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+        with the same `request_id`: the answer is then without the key, which is shown only once.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,82 @@
+"""`tenant audit list|verify`: what was changed of a client, by whom, and whether the log is whole."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from cli.instance import Instance
+from cli.options import DataDirOption
+from cli.output import Json, JsonOption, Output
+from cli.show.tenants import event_json, events_table
+from cli.tenancy import TenantArgument, asking_tenants
+from dossier.tenants.v1 import tenant_service_pb2 as pb
+from dossier.tenants.v1.audit_pb2 import AuditEvent
+
+audit = typer.Typer(help="A client's audit log: list, verify.", no_args_is_help=True)
+
+_PAGE = 1000
+_BROKEN = 1
+
+
+@audit.command("list")
+def list_events(
+    *, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json: JsonOption = False
+) -> None:
+    """List what was changed and by whom, the oldest first; with --json to keep or to show to the client."""
+    events = asyncio.run(_all(Instance.resolve(data_dir), tenant_id))
+    data: dict[str, Json] = {"tenant": tenant_id, "events": [event_json(event) for event in events]}
+    Output(as_json=as_json).result(data, shown=events_table(events) if events else "Nothing was changed yet.")
+
+
+@audit.command("verify")
+def verify(
+    *,
+    tenant_id: TenantArgument,
+    known_hash: Annotated[
+        str, typer.Option(help="A hash noted before: shows that the newest events were not cut off.")
+    ] = "",
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Compute every hash again. Exit code 1 where an event was changed or is missing."""
+
+    async def ask() -> pb.VerifyAuditLogResponse:
+        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
+            request = pb.VerifyAuditLogRequest(tenant_id=tenant_id, known_hash=known_hash)
+            return await tenants.VerifyAuditLog(request)
+
+    found = asyncio.run(ask())
+    whole = not found.broken_at and (not known_hash or found.known_hash_found)
+    data: dict[str, Json] = {
+        "tenant": tenant_id,
+        "whole": whole,
+        "events": found.events,
+        "head_hash": found.head_hash,
+        "broken_at": found.broken_at or None,
+        "known_hash_found": found.known_hash_found if known_hash else None,
+    }
+    if found.broken_at:
+        told = (
+            f"The log is broken at event {found.broken_at}: it, or one before it, was changed or taken out."
+        )
+    elif not whole:
+        told = "The log fits together, but the known hash is not in it: events were cut off, or written anew."
+    else:
+        told = (
+            f"The log is whole: {found.events} events. Note the newest one's hash outside: {found.head_hash}."
+        )
+    Output(as_json=as_json).result(data, shown=told)
+    return 0 if whole else _BROKEN
+
+
+async def _all(instance: Instance, tenant_id: str) -> list[AuditEvent]:
+    events: list[AuditEvent] = []
+    request = pb.ListAuditEventsRequest(tenant_id=tenant_id, page_size=_PAGE)
+    async with asking_tenants(instance) as tenants:
+        while True:
+            page = await tenants.ListAuditEvents(request)
+            events += page.events
+            if not page.next_page_token:
+                return events
+            request.page_token = page.next_page_token

@@ -1,0 +1,213 @@
+"""`tenant update|suspend|resume|rotate-secret|set-credentials`: changes of a client."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.panel import Panel
+from rich.text import Text
+
+from cli.errors import DossierError
+from cli.instance import Instance
+from cli.options import DataDirOption, pairs
+from cli.output import Json, JsonOption, Output
+from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
+from cli.tenancy import TenantArgument, asking_tenants
+from cli.words import iso
+from dossier.tenants.v1 import tenant_service_pb2 as pb
+from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
+
+
+def update(
+    *,
+    tenant_id: TenantArgument,
+    name: Annotated[str | None, typer.Option(help="The client's name, for people.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Its ticketing tool's adapter.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The tool's address; '' and no notes are posted.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="name=value that the adapter needs; others stay.")
+    ] = None,
+    no_option: Annotated[list[str] | None, typer.Option(help="The name of an option to take away.")] = None,
+    language: Annotated[str | None, typer.Option(help="The briefs' language, as a BCP 47 tag.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model to ask; '' is the service's default.")] = None,
+    max_words: Annotated[
+        int | None, typer.Option(help="The most words of a brief, 50 to 500; 0 is the default.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="name=target of a context source to ask; others stay.")
+    ] = None,
+    no_source: Annotated[list[str] | None, typer.Option(help="The name of a source to ask no more.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a client's settings; what is not given stays. Effective everywhere within two seconds."""
+    instance = Instance.resolve(data_dir)
+    given = {
+        "display_name": name,
+        "ticketing.tool": tool,
+        "ticketing.base_url": base_url,
+        "brief.language": language,
+        "brief.model": model,
+        "brief.max_words": max_words,
+    }
+    paths = [path for path, value in given.items() if value is not None]
+    if option or no_option:
+        paths.append("ticketing.options")
+    if source or no_source:
+        paths.append("sources")
+    if not paths:
+        raise DossierError("There is nothing to change.", hint="--help lists what can be.")
+
+    def wanted(now: Tenant) -> Tenant:
+        new = Tenant()
+        for path, value in given.items():
+            if value is not None:
+                head, _, tail = path.partition(".")
+                setattr(getattr(new, head) if tail else new, tail or head, value)
+        new.ticketing.options.update({**now.ticketing.options, **pairs("--option", option)})
+        for gone in no_option or ():
+            _require(gone in new.ticketing.options, "option", gone)
+            del new.ticketing.options[gone]
+        new.sources.extend(_sources(now, source, no_source))
+        return new
+
+    async def ask() -> pb.UpdateTenantResponse:
+        async with asking_tenants(instance) as tenants:
+            now = (await tenants.GetTenant(pb.GetTenantRequest(tenant_id=tenant_id))).tenant
+            request = pb.UpdateTenantRequest(
+                tenant_id=tenant_id, tenant=wanted(now), etag=now.etag, validate_only=dry_run
+            )
+            request.update_mask.paths.extend(paths)
+            return await tenants.UpdateTenant(request)
+
+    updated = asyncio.run(ask())
+    data: dict[str, Json] = {
+        **tenant_json(updated.tenant, instance),
+        "changes": [change_json(change) for change in updated.changes],
+        "dry_run": dry_run,
+    }
+    told = "Nothing is changed: that is how it is already." if not updated.changes else ""
+    if updated.changes:
+        told = "This would change; without --dry-run it does." if dry_run else "Changed."
+    shown = Group(changes_table(updated.changes), Text(told)) if updated.changes else Text(told)
+    Output(as_json=as_json).result(data, shown=shown)
+
+
+def suspend(
+    *, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json: JsonOption = False
+) -> None:
+    """Stop serving a client: webhooks and keys are refused, runs end at their next step. Its data stays."""
+    instance = Instance.resolve(data_dir)
+
+    async def ask() -> Tenant:
+        async with asking_tenants(instance) as tenants:
+            return (await tenants.SuspendTenant(pb.SuspendTenantRequest(tenant_id=tenant_id))).tenant
+
+    tenant = asyncio.run(ask())
+    shown = f"{tenant.id} is suspended. `dossier tenant resume {tenant.id}` serves it again."
+    Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
+
+
+def resume(*, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Serve a suspended client again. Runs that failed meanwhile: `enhancements retry-failed`."""
+    instance = Instance.resolve(data_dir)
+
+    async def ask() -> Tenant:
+        async with asking_tenants(instance) as tenants:
+            return (await tenants.ResumeTenant(pb.ResumeTenantRequest(tenant_id=tenant_id))).tenant
+
+    tenant = asyncio.run(ask())
+    shown = (
+        f"{tenant.id} is served. Runs that failed meanwhile are tried again with `dossier enhancements"
+        f" retry-failed --reason TENANT_NOT_SERVED --tenant {tenant.id}`."
+    )
+    Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
+
+
+def rotate_webhook_secret(
+    *,
+    tenant_id: TenantArgument,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=720, help="How long the secret before goes on to count.")
+    ] = 24,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new webhook secret, shown this once. Both count until the overlap is over."""
+    request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id)
+    request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
+
+    async def ask() -> pb.RotateWebhookSecretResponse:
+        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
+            return await tenants.RotateWebhookSecret(request)
+
+    rotated = asyncio.run(ask())
+    until = iso(rotated.previous_expire_time)
+    data: dict[str, Json] = {
+        "tenant": tenant_id,
+        "webhook_secret": rotated.webhook_secret,
+        "secret_id": rotated.secret_id,
+        "previous_expires": until,
+    }
+    remark = "Shown this once: give it to the ticketing tool. " + (
+        f"The one before counts until {until}." if until else "The one before counts no more."
+    )
+    secrets = shown_once({"webhook_secret": rotated.webhook_secret}, remark)
+    panel = Panel(secrets, title=f"Client {tenant_id}'s new webhook secret", title_align="left")
+    Output(as_json=as_json).result(data, shown=panel)
+
+
+def set_credentials(
+    *,
+    tenant_id: TenantArgument,
+    credential: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value for the tool's API, such as authtoken=…; value @path reads a file."),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take the credentials away.")] = False,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace the credentials with which the client's ticketing tool is reached, all of them."""
+    if bool(credential) == none:
+        raise DossierError(
+            "Which credentials?", hint="Give --credential name=value for each, or --none for none."
+        )
+    request = pb.SetTicketingCredentialsRequest(
+        tenant_id=tenant_id, credentials=pairs("--credential", credential)
+    )
+
+    async def ask() -> str:
+        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
+            return (await tenants.SetTicketingCredentials(request)).secret_id
+
+    secret_id = asyncio.run(ask())
+    data: dict[str, Json] = {
+        "tenant": tenant_id,
+        "secret_id": secret_id,
+        "names": sorted(request.credentials),
+    }
+    names = ", ".join(sorted(request.credentials)) or "none"
+    Output(as_json=as_json).result(data, shown=f"Credentials of {tenant_id}: {names}.")
+
+
+def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:
+    kept = {each.name: each for each in now.sources}
+    for name, target in pairs("--source", given).items():
+        before = kept.get(name, ContextSource())
+        kept[name] = ContextSource(name=name, target=target, deadline_ms=before.deadline_ms)
+    for name in gone or ():
+        _require(name in kept, "source", name)
+        del kept[name]
+    return list(kept.values())
+
+
+def _require(known: bool, what: str, name: str) -> None:
+    if not known:
+        raise DossierError(
+            f"The client has no {what} {name}.", hint="`dossier tenant show ID` shows those it has."
+        )

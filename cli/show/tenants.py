@@ -1,0 +1,132 @@
+"""Clients as JSON and as tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.instance import Instance
+from cli.output import Json
+from cli.words import iso, moment, word
+from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
+from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
+from dossier.tenants.v1.tenant_pb2 import Tenant, TenantState
+
+
+def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
+    return {
+        "tenant": each.id,
+        "name": each.display_name,
+        "state": word(TenantState.DESCRIPTOR, each.state),
+        "webhook_url": webhook_url(instance, each),
+        "tool": each.ticketing.tool,
+        "base_url": each.ticketing.base_url,
+        "options": dict(each.ticketing.options),
+        "language": each.brief.language,
+        "model": each.brief.model,
+        "max_words": each.brief.max_words,
+        "sources": [
+            {"name": source.name, "target": source.target, "deadline_ms": source.deadline_ms}
+            for source in each.sources
+        ],
+        "created": iso(each.create_time),
+        "updated": iso(each.update_time),
+        "etag": each.etag,
+    }
+
+
+def webhook_url(instance: Instance, each: Tenant) -> str:
+    port = instance.require_running().gateway_port
+    return f"http://localhost:{port}/webhooks/{each.id}/{each.ticketing.tool}"
+
+
+def key_json(key: ApiKey) -> dict[str, Json]:
+    return {
+        "id": key.id,
+        "role": word(Role.DESCRIPTOR, key.role),
+        "name": key.display_name,
+        "state": _state(key),
+        "created": iso(key.create_time),
+        "expires": iso(key.expire_time),
+        "revoked": iso(key.revoke_time),
+        "last_used": iso(key.last_used_time),
+    }
+
+
+def change_json(change: FieldChange) -> dict[str, Json]:
+    return {"field": change.field, "before": change.before, "after": change.after}
+
+
+def event_json(event: AuditEvent) -> dict[str, Json]:
+    return {
+        "sequence": event.sequence,
+        "time": iso(event.create_time),
+        "principal": event.principal,
+        "subject": event.subject,
+        "role": event.role,
+        "action": event.action,
+        "resource": event.resource,
+        "changes": [change_json(change) for change in event.changes],
+        "request_id": event.request_id,
+        "hash": event.hash,
+    }
+
+
+def facts(data: Mapping[str, Json]) -> Table:
+    """What there is of it, a line each."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in data.items():
+        if value:
+            table.add_row(Text(name.replace("_", " "), style="dim"), Text(str(value), overflow="fold"))
+    return table
+
+
+def changes_table(changes: Sequence[FieldChange]) -> Table:
+    table = _table("field", "before", "after")
+    for each in changes:
+        table.add_row(*(Text(cell, overflow="fold") for cell in (each.field, each.before, each.after)))
+    return table
+
+
+def keys_table(keys: Iterable[ApiKey]) -> Table:
+    table = _table("key", "role", "name", "state", "created", "expires", "last used")
+    for each in map(key_json, keys):
+        names = ("id", "role", "name", "state", "created", "expires", "last_used")
+        table.add_row(*(Text(str(each[name] or "")) for name in names))
+    return table
+
+
+def events_table(events: Iterable[AuditEvent]) -> RenderableType:
+    table = _table("#", "time", "who", "role", "action", "what")
+    for each in events:
+        who = each.principal if each.principal == each.subject else f"{each.principal} via {each.subject}"
+        what = "\n".join(
+            [
+                each.resource,
+                *(f"{one.field}: {one.before or '-'} → {one.after or '-'}" for one in each.changes),
+            ]
+        )
+        cells = (str(each.sequence), iso(each.create_time) or "", who, each.role, each.action, what)
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    return Group(table)
+
+
+def shown_once(secrets: Mapping[str, str], remark: str) -> RenderableType:
+    """Secrets whole, whatever the terminal's width: they are copied."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in secrets.items():
+        table.add_row(Text(name.replace("_", " "), style="dim"), Text(value, overflow="fold"))
+    return Group(table, Text(remark, style="yellow"))
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="dim")
+
+
+def _state(key: ApiKey) -> str:
+    if key.HasField("revoke_time"):
+        return "revoked"
+    expires = moment(key.expire_time)
+    return "expired" if expires is not None and expires < datetime.now(UTC) else "good"

@@ -1,0 +1,199 @@
+"""`dossier tenant …` on a running mesh, and what its changes mean at the gateway."""
+
+import asyncio
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command
+from tests.support.mesh import Mesh
+
+PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
+COMMANDS = [
+    shlex.split(line)
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
+# Two seconds are promised; a busy machine takes its time besides.
+PATIENCE_SECONDS = 20.0
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def client(on_mesh: Command) -> Mapping[str, Any]:
+    """A client of the test's own, as `create` prints it."""
+    name = f"client-{next(_numbers)}"
+    created = on_mesh("tenant", "create", name, "--credential", "authtoken=x", "--json")
+    assert created.code == 0, created.problems
+    return created.object
+
+
+async def _eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - nothing tells when another process has forgotten
+            await asyncio.sleep(0.1)
+
+
+def _status(mesh: Mesh, client: Mapping[str, Any], api_key: str) -> int:
+    with mesh.http() as http:
+        answer = http.get(f"/v1/tenants/{client['tenant']}", headers={"authorization": f"Bearer {api_key}"})
+    return answer.status_code
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_on_the_page_is_one(command: Command, words: list[str]) -> None:
+    verb = [word for word in words[1:4] if word.replace("-", "").isalpha()]
+    verb = verb[: 3 if verb[1] in {"keys", "audit"} else 2]
+
+    help_text = command(*verb, "--help", COLUMNS="200").out
+
+    options = {word for word in words if word.startswith("--")}
+    assert options <= set(re.findall(r"--[a-z][a-z-]*", help_text)), help_text
+
+
+def test_an_update_changes_what_is_given(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    on_mesh("tenant", "update", name, "--option", "portal=it", "--option", "edition=cloud")
+
+    done = on_mesh(
+        *("tenant", "update", name, "--language", "de", "--no-option", "portal"),
+        *("--source", "monitoring=mon.example:443", "--json"),
+    )
+
+    shown = on_mesh("tenant", "show", name, "--json").object
+    assert {change["field"] for change in done.object["changes"]} == {
+        "brief.language",
+        "sources",
+        "ticketing.options.portal",
+    }
+    assert shown["language"] == "de"
+    assert shown["options"] == {"edition": "cloud"}
+    assert shown["sources"] == [{"name": "monitoring", "target": "mon.example:443", "deadline_ms": 0}]
+    assert shown["name"] == name
+
+
+def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    before = on_mesh("tenant", "show", name, "--json").object
+
+    done = on_mesh("tenant", "update", name, "--language", "fr", "--dry-run")
+
+    assert "brief.language" in done.out
+    assert "This would change" in done.out
+    assert on_mesh("tenant", "show", name, "--json").object == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "There is nothing to change."),
+        (("--no-option", "nope"), "The client has no option nope."),
+        (("--no-source", "nope"), "The client has no source nope."),
+        (("--max-words", "9"), "tenant.brief.max_words"),
+        (("--tool", "telepathy"), "telepathy"),
+    ],
+)
+def test_a_wrong_update_says_what_is_wrong(
+    on_mesh: Command, client: Mapping[str, Any], arguments: tuple[str, ...], told: str
+) -> None:
+    done = on_mesh("tenant", "update", client["tenant"], *arguments, "--json")
+
+    assert done.code != 0
+    assert told in done.error["message"]
+
+
+def test_an_unknown_client_is_told_as_such(on_mesh: Command) -> None:
+    for verb in (("suspend",), ("resume",), ("rotate-secret",), ("keys", "list"), ("audit", "verify")):
+        done = on_mesh("tenant", *verb, "nobody", "--json")
+        assert "there is no tenant nobody" in done.error["message"], verb
+
+
+async def test_a_suspended_client_is_refused_within_moments_and_served_again(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name, key = client["tenant"], client["api_key"]
+    assert _status(mesh, client, key) == 200
+
+    # The command has a loop of its own, so also a thread.
+    done = await asyncio.to_thread(on_mesh, "tenant", "suspend", name, "--json")
+    assert done.object["state"] == "suspended"
+    await _eventually(lambda: _status(mesh, client, key) == 401)
+
+    await asyncio.to_thread(on_mesh, "tenant", "resume", name)
+    await _eventually(lambda: _status(mesh, client, key) == 200)
+
+
+async def test_a_key_is_good_until_it_is_revoked(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+    arguments = ("tenant", "keys", "create", name, "--role", "viewer", "--name", "console", "--json")
+    made = (await asyncio.to_thread(on_mesh, *arguments)).object
+    assert _status(mesh, client, made["api_key"]) == 200
+
+    await asyncio.to_thread(on_mesh, "tenant", "keys", "revoke", name, made["id"])
+
+    await _eventually(lambda: _status(mesh, client, made["api_key"]) == 401)
+    listed = (await asyncio.to_thread(on_mesh, "tenant", "keys", "list", name, "--json")).object["keys"]
+    assert [(key["name"], key["state"]) for key in listed] == [
+        ("console", "revoked"),
+        ("made with the client", "good"),
+    ]
+    assert listed[0]["last_used"]
+
+
+def test_a_rotated_secret_is_shown_this_once(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    rotated = on_mesh("tenant", "rotate-secret", client["tenant"], "--overlap-hours", "1", "--json").object
+
+    assert rotated["webhook_secret"] != client["webhook_secret"]
+    assert rotated["previous_expires"]
+    at_once = on_mesh("tenant", "rotate-secret", client["tenant"], "--overlap-hours", "0", COLUMNS="200")
+    assert "counts no more" in at_once.out
+
+
+def test_the_log_names_the_user_and_verifies(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    on_mesh("tenant", "set-credentials", name, "--credential", "authtoken=canary-in-the-log")
+
+    listed = on_mesh("tenant", "audit", "list", name, "--json")
+    verified = on_mesh("tenant", "audit", "verify", name, "--json")
+
+    events = listed.object["events"]
+    assert [event["action"] for event in events] == ["CreateTenant", "SetTicketingCredentials"]
+    assert "canary-in-the-log" not in listed.out
+    assert (verified.code, verified.object["whole"]) == (0, True)
+    assert verified.object["head_hash"] == events[-1]["hash"]
+    wrong = on_mesh("tenant", "audit", "verify", name, "--known-hash", "0" * 64)
+    assert wrong.code == 1
+    assert "not in it" in wrong.out
+    assert "SetTicketingCredentials" in on_mesh("tenant", "audit", "list", name, COLUMNS="200").out
+
+
+def test_a_change_over_rest_is_the_keys(on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    headers = {"authorization": f"Bearer {client['api_key']}"}
+    with mesh.http() as http:
+        changed = http.patch(
+            f"/v1/tenants/{name}",
+            headers=headers,
+            json={"tenant": {"brief": {"language": "it"}}, "update_mask": "brief.language"},
+        )
+        stale = http.patch(
+            f"/v1/tenants/{name}",
+            headers=headers,
+            json={"tenant": {}, "update_mask": "brief.language", "etag": "1"},
+        )
+        suspended = http.post(f"/v1/tenants/{name}:suspend", headers=headers)
+        keys = http.get(f"/v1/tenants/{name}/apiKeys", headers=headers).json()["keys"]
+    assert changed.status_code == 200
+    assert (stale.status_code, stale.json()["reason"]) == (409, "TENANT_CHANGED")
+    assert (suspended.status_code, suspended.json()["reason"]) == (403, "ROLE_REQUIRED")
+
+    last = on_mesh("tenant", "audit", "list", name, "--json").object["events"][-1]
+    assert (last["principal"], last["subject"], last["role"]) == (keys[0]["id"], "gateway", "admin")
