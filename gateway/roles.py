@@ -36,6 +36,7 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
         "dossier.network.v1.NetworkService.LookupMentions": "technician",
         "dossier.tenants.v1.TenantService.CreateTenant": "operator",
         "dossier.tenants.v1.TenantService.ListTenants": "operator",
+        "dossier.tenants.v1.TenantService.ReencryptSecrets": "operator",
         "dossier.tenants.v1.TenantService.SuspendTenant": "operator",
         "dossier.tenants.v1.TenantService.ResumeTenant": "operator",
         # Reads, but of what only those who may change it need to know.

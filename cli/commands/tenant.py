@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli.commands.tenant_audit import audit
 from cli.commands.tenant_changes import (
+    reencrypt_secrets,
     resume,
     rotate_webhook_secret,
     set_credentials,
@@ -109,6 +110,7 @@ tenant.command("suspend")(suspend)
 tenant.command("resume")(resume)
 tenant.command("rotate-secret")(rotate_webhook_secret)
 tenant.command("set-credentials")(set_credentials)
+tenant.command("reencrypt-secrets")(reencrypt_secrets)
 tenant.add_typer(keys, name="keys")
 tenant.add_typer(audit, name="audit")
 

@@ -12,11 +12,14 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
+from cli.progress import progress_of
 from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import iso
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
+
+_PAGE = 100
 
 
 def update(
@@ -193,6 +196,29 @@ def set_credentials(
     }
     names = ", ".join(sorted(request.credentials)) or "none"
     Output(as_json=as_json).result(data, shown=f"Credentials of {tenant_id}: {names}.")
+
+
+def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Seal all clients' secrets again with the current key-encryption key, so that an older one can go."""
+    output = Output(as_json=as_json)
+    tenants, secrets, key_id = asyncio.run(_reencrypt(Instance.resolve(data_dir), output))
+    data: dict[str, Json] = {"tenants": tenants, "secrets": secrets, "key_id": key_id}
+    shown = f"{secrets} secrets of {tenants} clients were sealed again; none needs another key than {key_id}."
+    output.result(data, shown=shown)
+
+
+async def _reencrypt(instance: Instance, output: Output) -> tuple[int, int, str]:
+    seen, sealed = 0, 0
+    request = pb.ReencryptSecretsRequest(page_size=_PAGE)
+    async with asking_tenants(instance) as tenants:
+        with progress_of("clients", total=None, output=output) as advance:
+            while True:
+                done = await tenants.ReencryptSecrets(request)
+                seen, sealed = seen + done.tenants, sealed + done.secrets
+                advance(done.tenants)
+                if not done.next_page_token:
+                    return seen, sealed, done.key_id
+                request.page_token = done.next_page_token
 
 
 def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:

@@ -82,16 +82,19 @@ def load_settings(settings_type: type[Settings]) -> Settings:
         raise SettingsError(str(error)) from None
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        lines = (
-            f"{_variable(settings_type, problem['loc'])}: {_reason(settings_type, problem)}"
-            for problem in problems
-        )
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(_line(settings_type, problem) for problem in problems)) from None
+
+
+def _line(settings_type: type[BaseSettings], problem: ErrorDetails) -> str:
+    if not problem["loc"]:
+        # Of several fields together; the settings' own words name them.
+        return problem["msg"].removeprefix("Value error, ")
+    return f"{_variable(settings_type, problem['loc'])}: {_reason(settings_type, problem)}"
 
 
 def _variable(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> str:
     """Name the environment variable to set, from the place where validation failed."""
-    name = str(location[0]) if location else ""
+    name = str(location[0])
     field = settings_type.model_fields.get(name)
     if field is None:
         # A field with a vendor's name (OPENAI_API_KEY) is located by that name.
@@ -103,7 +106,7 @@ def _variable(settings_type: type[BaseSettings], location: tuple[int | str, ...]
 def _reason(settings_type: type[BaseSettings], problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return "is required"
-    name = str(problem["loc"][0]) if problem["loc"] else ""
+    name = str(problem["loc"][0])
     field = settings_type.model_fields.get(name)
     secret = field is None or SecretStr in (field.annotation, *get_args(field.annotation))
     # The text of a validator of one's own may quote what it was given.

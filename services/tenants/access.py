@@ -35,6 +35,7 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "SuspendTenant": _OPERATOR,
         "ResumeTenant": _OPERATOR,
         "RotateWebhookSecret": _ADMIN,
+        "ReencryptSecrets": _OPERATOR,
         "SetTicketingCredentials": _ADMIN,
         "CreateApiKey": _ADMIN,
         "ListApiKeys": _ADMIN,

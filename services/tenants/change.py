@@ -23,7 +23,7 @@ from services.tenants.model import (
     TenantState,
 )
 from services.tenants.rules import check_settings
-from services.tenants.sealing import KeyEncryptionKey, Place
+from services.tenants.sealing import KeyRing, Place
 from services.tenants.store import Directory
 
 _MOST_KEYS: Final = 100
@@ -47,9 +47,9 @@ class Rotated:
 
 
 class Changer:
-    def __init__(self, directory: Directory, key: KeyEncryptionKey, tools: Collection[str]) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
         self._directory = directory
-        self._key = key
+        self._keys = keys
         self._tools = tools
 
     async def update(
@@ -97,11 +97,11 @@ class Changer:
             live = await change.live_secrets(SecretKind.WEBHOOK)
             if live and live[0].id == secret_id:
                 until = live[1].expire_time if len(live) > 1 else None
-                return Rotated(self._key.open(live[0]), secret_id, until)
+                return Rotated(self._keys.open(live[0]), secret_id, until)
             version = await change.next_version(SecretKind.WEBHOOK)
             until = datetime.now(UTC) + overlap if overlap else None
             previous = await change.let_expire(SecretKind.WEBHOOK, until)
-            kept = replace(self._key.seal(secret, Place(tenant, SecretKind.WEBHOOK, version)), id=secret_id)
+            kept = replace(self._keys.seal(secret, Place(tenant, SecretKind.WEBHOOK, version)), id=secret_id)
             changes = [FieldChange("previous_expire_time", "", _json(previous))] if previous else []
             await change.add_secret(
                 kept, Action("RotateWebhookSecret", f"webhook_secrets/{kept.id}", changes)
@@ -115,7 +115,7 @@ class Changer:
             version = await change.next_version(SecretKind.TICKETING)
             await change.let_expire(SecretKind.TICKETING, None)
             place = Place(tenant, SecretKind.TICKETING, version)
-            kept = self._key.seal(Secret(orjson.dumps(dict(credentials))), place)
+            kept = self._keys.seal(Secret(orjson.dumps(dict(credentials))), place)
             names = (FieldChange("names", "", _json(sorted(credentials))),)
             action = Action("SetTicketingCredentials", f"ticketing_credentials/{kept.id}", names)
             await change.add_secret(kept, action)

@@ -9,7 +9,7 @@ from services.runtime.database import Connection, Row
 from services.tenants.audit import Action, Actor, following
 from services.tenants.model import ApiKey, KeptApiKey, SecretKind, Tenant, TenantId
 from services.tenants.rows import SETTINGS, event_of, key_of, secret_of, settings_of, tenant_of
-from services.tenants.sealing import KeptSecret
+from services.tenants.sealing import KeptSecret, Sealed
 
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
 
@@ -82,6 +82,33 @@ class Change:
 
     async def add_secret(self, secret: KeptSecret, action: Action) -> None:
         await add_secrets(self._connection, [secret])
+        await self._record(action)
+
+    async def secrets_sealed_without(self, key_id: str) -> Sequence[KeptSecret]:
+        """Those that are not sealed with that key, whether they still count or not."""
+        rows = await self._connection.fetch(
+            """
+            select *, version as secret_version from tenants.secrets where tenant_id = $1 and key_id <> $2
+            """,
+            self.tenant.id,
+            key_id,
+        )
+        return [secret_of(row, self.tenant.id, SecretKind(row["kind"])) for row in rows]
+
+    async def reseal(self, secrets: Sequence[tuple[KeptSecret, Sealed]], action: Action) -> None:
+        await self._connection.executemany(
+            """
+            update tenants.secrets set key_id = $4, wrapped_key = $5, ciphertext = $6
+            where tenant_id = $1 and kind = $2 and version = $3
+            """,
+            [
+                (
+                    *(kept.place.tenant, kept.place.kind.value, kept.place.version),
+                    *(sealed.key_id, sealed.wrapped_key, sealed.ciphertext),
+                )
+                for kept, sealed in secrets
+            ],
+        )
         await self._record(action)
 
     async def good_keys(self) -> int:

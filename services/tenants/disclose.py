@@ -7,7 +7,7 @@ import orjson
 
 from services.tenants.errors import TenantNotFound, TenantSuspended
 from services.tenants.model import Secret, SecretKind, Tenant, TenantId, WebhookSecret
-from services.tenants.sealing import KeyEncryptionKey, Place
+from services.tenants.sealing import KeyRing, Place
 from services.tenants.store import Directory
 
 
@@ -18,10 +18,10 @@ class TicketingAccess:
 
 
 class Discloser:
-    def __init__(self, directory: Directory, key: KeyEncryptionKey) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing) -> None:
         self._directory = directory
-        self._key = key
-        self._decoy = key.seal(Secret.random(), Place(TenantId(""), SecretKind.WEBHOOK, 0))
+        self._keys = keys
+        self._decoy = keys.seal(Secret.random(), Place(TenantId(""), SecretKind.WEBHOOK, 0))
 
     async def webhook_secrets(self, tenant: TenantId, tool: str) -> Sequence[WebhookSecret]:
         """The newest first. None for an unknown or suspended tenant or another tool.
@@ -30,7 +30,7 @@ class Discloser:
         """
         found, kept = await self._directory.live_secrets(tenant, SecretKind.WEBHOOK)
         opened = [
-            WebhookSecret(each.id, self._key.open(each), each.expire_time) for each in kept or [self._decoy]
+            WebhookSecret(each.id, self._keys.open(each), each.expire_time) for each in kept or [self._decoy]
         ]
         return opened if found is not None and found.served and found.ticketing.tool == tool else ()
 
@@ -40,5 +40,5 @@ class Discloser:
             raise TenantNotFound(tenant)
         if not found.served:
             raise TenantSuspended(tenant)
-        credentials = orjson.loads(self._key.open(kept[0]).reveal()) if kept else {}
+        credentials = orjson.loads(self._keys.open(kept[0]).reveal()) if kept else {}
         return TicketingAccess(found, credentials)

@@ -11,7 +11,7 @@ from services.tenants.audit import Actor
 from services.tenants.errors import TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant
 from services.tenants.rules import check_settings
-from services.tenants.sealing import KeptSecret, KeyEncryptionKey, Place
+from services.tenants.sealing import KeptSecret, KeyRing, Place
 from services.tenants.store import Directory
 
 _FIRST_VERSION = 1
@@ -37,9 +37,9 @@ class Registered:
 
 
 class Registrar:
-    def __init__(self, directory: Directory, key: KeyEncryptionKey, tools: Collection[str]) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
         self._directory = directory
-        self._key = key
+        self._keys = keys
         self._tools = tools
 
     async def register(
@@ -70,5 +70,5 @@ class Registrar:
         if credentials:
             secrets[SecretKind.TICKETING] = Secret(orjson.dumps(dict(credentials)))
         return [
-            self._key.seal(secret, Place(new.id, kind, _FIRST_VERSION)) for kind, secret in secrets.items()
+            self._keys.seal(secret, Place(new.id, kind, _FIRST_VERSION)) for kind, secret in secrets.items()
         ]

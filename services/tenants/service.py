@@ -1,5 +1,6 @@
 """Builds the service, and translates between its contract and its deeds."""
 
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -23,8 +24,9 @@ from services.tenants.change import Changer
 from services.tenants.disclose import Discloser
 from services.tenants.errors import TenantNotFound
 from services.tenants.model import Secret, TenantId, TenantState, tenant_id
+from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
-from services.tenants.sealing import KeyEncryptionKey
+from services.tenants.sealing import KeyRing
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
 from ticketing.discovery import load_tools
@@ -41,14 +43,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
     closers.push_async_callback(database.close)
     directory = Directory(database)
-    key = KeyEncryptionKey.read(settings.key_encryption_key_file)
-    tools = tuple(load_tools())
-    servicer = TenantServicer(
-        directory,
-        Registrar(directory, key, tools),
-        Changer(directory, key, tools),
-        Discloser(directory, key),
-    )
+    servicer = TenantServicer(directory, settings.key_ring, tuple(load_tools()))
     return Service(
         servicers=[
             (
@@ -61,13 +56,12 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
 
 
 class TenantServicer(TenantServiceServicer):
-    def __init__(
-        self, directory: Directory, registrar: Registrar, changer: Changer, discloser: Discloser
-    ) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
         self._directory = directory
-        self._registrar = registrar
-        self._changer = changer
-        self._discloser = discloser
+        self._keys = keys
+        self._registrar = Registrar(directory, keys, tools)
+        self._changer = Changer(directory, keys, tools)
+        self._discloser = Discloser(directory, keys)
 
     async def CreateTenant(
         self,
@@ -258,6 +252,23 @@ class TenantServicer(TenantServiceServicer):
         tenant = await self._known("VerifyAuditLog", request.tenant_id)
         known = bytes.fromhex(request.known_hash) or None
         return wire.write_verdict(await verified(self._directory.events(tenant), known=known))
+
+    async def ReencryptSecrets(
+        self,
+        request: pb.ReencryptSecretsRequest,
+        context: grpc.aio.ServicerContext[pb.ReencryptSecretsRequest, pb.ReencryptSecretsResponse],
+    ) -> pb.ReencryptSecretsResponse:
+        require_grant("ReencryptSecrets", current_caller())
+        tokens = PageTokens("ReencryptSecrets", tenant="")
+        after = wire.tenant_of_page(tokens.decode(request.page_token))
+        size = request.page_size or _PAGE
+        done = await reencrypt(self._directory, self._keys, after=after, count=size, actor=_actor())
+        return pb.ReencryptSecretsResponse(
+            tenants=len(done.tenants),
+            secrets=done.secrets,
+            next_page_token=tokens.encode(done.tenants[-1]) if len(done.tenants) == size else "",
+            key_id=self._keys.current_id,
+        )
 
     async def _known(self, rpc: str, tenant: str) -> TenantId:
         named = _named(rpc, tenant)

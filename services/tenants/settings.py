@@ -1,14 +1,19 @@
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, FilePath
+from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
-from services.tenants.sealing import KeyEncryptionKey
+from services.tenants.sealing import KeyRing
 
 
-def _holds_a_key(file: FilePath) -> FilePath:
-    KeyEncryptionKey.read(file)
+def _holds_keys(file: FilePath) -> FilePath:
+    KeyRing.read(file)
     return file
+
+
+def _are_keys(text: SecretStr) -> SecretStr:
+    KeyRing.parse(text.get_secret_value())
+    return text
 
 
 class TenantsSettings(ServiceSettings, DatabaseSettings):
@@ -16,5 +21,23 @@ class TenantsSettings(ServiceSettings, DatabaseSettings):
 
     grpc_port: int = Field(default=50056, ge=0, le=65535)
     metrics_port: int = Field(default=51056, ge=0, le=65535)
-    key_encryption_key_file: Annotated[FilePath, AfterValidator(_holds_a_key)]
-    """32 random bytes in base64, which encrypt the keys that encrypt the tenants' secrets."""
+    key_encryption_key_file: Annotated[FilePath, AfterValidator(_holds_keys)] | None = None
+    """32 random bytes in base64, which encrypt the keys that encrypt the tenants' secrets. Further lines are
+    older keys, with which some are still encrypted."""
+    key_encryption_key: Annotated[SecretStr, AfterValidator(_are_keys)] | None = None
+    """The same, in the environment in place of a file."""
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.key_encryption_key_file is None) == (self.key_encryption_key is None):
+            name = "DOSSIER_TENANTS_KEY_ENCRYPTION_KEY"
+            raise ValueError(f"{name}_FILE: either this or {name} is required")
+        return self
+
+    @property
+    def key_ring(self) -> KeyRing:
+        if self.key_encryption_key is not None:
+            return KeyRing.parse(self.key_encryption_key.get_secret_value())
+        if self.key_encryption_key_file is None:
+            raise AssertionError("one of the two is there")
+        return KeyRing.read(self.key_encryption_key_file)

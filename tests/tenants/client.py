@@ -100,6 +100,10 @@ class Client:
         request = pb.SetTicketingCredentialsRequest(tenant_id=tenant_id, credentials=credentials)
         return (await self.stub.SetTicketingCredentials(request, metadata=self.metadata)).secret_id
 
+    async def reencrypt(self, *, page_size: int = 0, page_token: str = "") -> pb.ReencryptSecretsResponse:
+        request = pb.ReencryptSecretsRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ReencryptSecrets(request, metadata=self.metadata)
+
     async def create_key(
         self,
         tenant_id: str,

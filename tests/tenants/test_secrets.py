@@ -2,18 +2,22 @@
 
 import os
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import grpc
 import pytest
+from pydantic import SecretStr
 
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from services.runtime.serve import serving
+from services.runtime.settings import SettingsError, load_settings
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import Secret, SecretKind, TenantId
-from services.tenants.sealing import KeyEncryptionKey, Place, SecretUnreadable
+from services.tenants.sealing import KeyRing, Place, SecretUnreadable
 from services.tenants.service import build
 from services.tenants.settings import TenantsSettings
 from tests.support.databases import TestDatabase
@@ -87,7 +91,7 @@ async def test_while_rotating_two_secrets_count_until_the_old_one_expires(
     operator: Client, gateway: Client, database: TestDatabase, key_file: Path
 ) -> None:
     old = (await operator.create()).webhook_secret
-    newer = KeyEncryptionKey.read(key_file).seal(Secret(b"newer"), replace(PLACE, version=2))
+    newer = KeyRing.read(key_file).seal(Secret(b"newer"), replace(PLACE, version=2))
     await execute(database, "update tenants.secrets set expire_time = now() + interval '1 hour'")
     await execute(
         database,
@@ -228,7 +232,7 @@ async def test_with_another_key_a_secret_does_not_open_and_nothing_is_told(
 
 
 def test_a_sealed_secret_opens_in_its_own_place_only(key_file: Path) -> None:
-    key = KeyEncryptionKey.read(key_file)
+    key = KeyRing.read(key_file)
     kept = key.seal(Secret(b"hush"), PLACE)
 
     assert key.open(kept).reveal() == b"hush"
@@ -242,7 +246,7 @@ def test_a_sealed_secret_opens_in_its_own_place_only(key_file: Path) -> None:
 
 
 def test_a_changed_byte_does_not_open(key_file: Path) -> None:
-    key = KeyEncryptionKey.read(key_file)
+    key = KeyRing.read(key_file)
     kept = key.seal(Secret(b"hush"), PLACE)
 
     for sealed in (
@@ -259,7 +263,7 @@ def flipped(encrypted: bytes) -> bytes:
 
 
 def test_the_same_secret_is_sealed_differently_each_time(key_file: Path) -> None:
-    key = KeyEncryptionKey.read(key_file)
+    key = KeyRing.read(key_file)
     first, second = (key.seal(Secret(b"hush"), PLACE).sealed for _ in range(2))
 
     assert first.wrapped_key != second.wrapped_key
@@ -267,11 +271,11 @@ def test_the_same_secret_is_sealed_differently_each_time(key_file: Path) -> None
 
 
 def test_secrets_do_not_show_themselves(key_file: Path) -> None:
-    key = KeyEncryptionKey.read(key_file)
+    key = KeyRing.read(key_file)
     access = TicketingAccess.__dataclass_fields__["credentials"]
 
     assert "hush" not in f"{Secret(b'hush')} {Secret(b'hush')!r} {[Secret(b'hush')]}"
-    assert repr(key) == "KeyEncryptionKey()"
+    assert repr(key) == "KeyRing()"
     assert not access.repr
 
 
@@ -281,7 +285,88 @@ def test_a_file_without_a_key_is_a_problem_of_the_settings(
 ) -> None:
     key_file.write_text(content)
 
-    with pytest.raises(ValueError, match="must hold 32 bytes in base64") as raised:
+    with pytest.raises(ValueError, match="must hold 32 bytes in base64, a line each key") as raised:
         TenantsSettings.model_validate(settings.model_dump())
 
     assert not content or content not in str(raised.value)
+
+
+@asynccontextmanager
+async def serving_with(settings: TenantsSettings, ring: str, keys: Keys) -> AsyncIterator[Client]:
+    """The service with these key-encryption keys, asked by an operator."""
+    changed = settings.model_copy(
+        update={"key_encryption_key_file": None, "key_encryption_key": SecretStr(ring)}
+    )
+    async with (
+        serving("tenants", changed, build) as running,
+        grpc.aio.insecure_channel(running.target) as channel,
+    ):
+        metadata = keys.metadata("tenants", tenant=None, role="operator", subject="cli")
+        yield Client(TenantServiceStub(channel), metadata)
+
+
+async def test_secrets_move_to_a_new_key_encryption_key_and_the_old_one_can_go(
+    settings: TenantsSettings, keys: Keys, database: TestDatabase
+) -> None:
+    old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
+    async with serving_with(settings, old, keys) as before:
+        made = {name: await before.create(tenant(name)) for name in ("acme", "globex", "initech")}
+        await before.rotate("acme")
+
+    async with serving_with(settings, f"{new}\n{old}", keys) as both:
+        first = await both.reencrypt(page_size=2)
+        second = await both.reencrypt(page_size=2, page_token=first.next_page_token)
+        again = await both.reencrypt(page_size=1000)
+        assert (await both.verify("acme")).broken_at == 0
+        assert [event.action for event in await both.events("globex")] == ["CreateTenant", "ReencryptSecrets"]
+    assert (first.tenants, first.secrets, second.tenants, second.secrets) == (2, 5, 1, 2)
+    assert (again.tenants, again.secrets) == (3, 0)
+
+    async with serving_with(settings, new, keys) as alone:
+        metadata = keys.metadata("tenants", tenant=None, subject="gateway")
+        (secret,) = await Client(alone.stub, metadata).webhook_secrets("globex")
+    assert secret.value.decode() == made["globex"].webhook_secret
+    ids = {first.key_id, KeyRing.parse(old).current_id}
+    assert len(ids) == 2
+    connection = await asyncpg.connect(database.admin_url)
+    kept = await connection.fetch("select distinct key_id from tenants.secrets")
+    await connection.close()
+    assert [row["key_id"] for row in kept] == [first.key_id]
+
+
+def test_a_secret_of_a_key_that_is_gone_does_not_open() -> None:
+    old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
+    kept = KeyRing.parse(old).seal(Secret(b"hush"), PLACE)
+
+    assert KeyRing.parse(f"{new}\n{old}").open(kept).reveal() == b"hush"
+    with pytest.raises(SecretUnreadable, match=KeyRing.parse(old).current_id):
+        KeyRing.parse(new).open(kept)
+
+
+def test_the_key_comes_from_a_file_or_from_the_environment_and_not_from_both(
+    settings: TenantsSettings, key_file: Path
+) -> None:
+    from_file = settings.model_dump()
+    text = key_file.read_text()
+    from_environment = {**from_file, "key_encryption_key_file": None, "key_encryption_key": text}
+
+    ring = TenantsSettings.model_validate(from_environment).key_ring
+
+    assert ring.current_id == settings.key_ring.current_id
+    both = {**from_environment, "key_encryption_key_file": key_file}
+    neither = {**from_file, "key_encryption_key_file": None}
+    for wrong in (both, neither):
+        with pytest.raises(ValueError, match="DOSSIER_TENANTS_KEY_ENCRYPTION_KEY_FILE: either this or"):
+            TenantsSettings.model_validate(wrong)
+
+
+def test_a_wrong_key_is_not_quoted(settings: TenantsSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = "Y2FuYXJ5LWtleQ=="
+    monkeypatch.setenv("DOSSIER_TENANTS_DATABASE_URL", "postgresql://nobody@localhost/none")
+    monkeypatch.setenv("DOSSIER_TENANTS_TOKEN_JWKS_FILE", str(settings.token_jwks_file))
+    monkeypatch.setenv("DOSSIER_TENANTS_KEY_ENCRYPTION_KEY", canary)
+
+    with pytest.raises(SettingsError, match="DOSSIER_TENANTS_KEY_ENCRYPTION_KEY") as raised:
+        load_settings(TenantsSettings)
+
+    assert canary not in str(raised.value)

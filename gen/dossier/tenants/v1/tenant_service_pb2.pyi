@@ -1000,3 +1000,63 @@ class VerifyAuditLogResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyAuditLogResponse: _TypeAlias = VerifyAuditLogResponse  # noqa: Y015
+
+@_typing.final
+class ReencryptSecretsRequest(_message.Message):
+    """Seals a page of clients' secrets again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many clients to look at. 1 to 1,000; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the call before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReencryptSecretsRequest: _TypeAlias = ReencryptSecretsRequest  # noqa: Y015
+
+@_typing.final
+class ReencryptSecretsResponse(_message.Message):
+    """How far it came."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANTS_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    tenants: _builtins.int
+    """Clients looked at in this call."""
+    secrets: _builtins.int
+    """Secrets sealed again in this call."""
+    next_page_token: _builtins.str
+    """For the next call; empty when every client has been looked at."""
+    key_id: _builtins.str
+    """The id of the current key: 16 hexadecimal digits of a hash of it."""
+    def __init__(
+        self,
+        *,
+        tenants: _builtins.int = ...,
+        secrets: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "next_page_token", b"next_page_token", "secrets", b"secrets", "tenants", b"tenants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReencryptSecretsResponse: _TypeAlias = ReencryptSecretsResponse  # noqa: Y015

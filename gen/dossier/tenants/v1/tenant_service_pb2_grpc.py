@@ -102,6 +102,11 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.FromString,
                 _registered_method=True)
+        self.ReencryptSecrets = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ReencryptSecrets',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.FromString,
+                _registered_method=True)
         self.ListWebhookSecrets = channel.unary_unary(
                 '/dossier.tenants.v1.TenantService/ListWebhookSecrets',
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretsRequest.SerializeToString,
@@ -237,6 +242,15 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReencryptSecrets(self, request, context):
+        """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
+        can be thrown away after the last page. Their values stay.
+        Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWebhookSecrets(self, request, context):
         """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
         none, which is not an error: it must not be told from a wrong signature.
@@ -330,6 +344,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.VerifyAuditLog,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.SerializeToString,
+            ),
+            'ReencryptSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReencryptSecrets,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.SerializeToString,
             ),
             'ListWebhookSecrets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhookSecrets,
@@ -701,6 +720,33 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/VerifyAuditLog',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyAuditLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReencryptSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ReencryptSecrets',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.FromString,
             options,
             channel_credentials,
             insecure,

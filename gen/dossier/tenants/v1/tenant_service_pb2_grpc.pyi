@@ -96,6 +96,11 @@ class TenantServiceStub:
     against a hash that was noted before: give it as `known_hash`.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
+    ReencryptSecrets: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ReencryptSecretsRequest, _tenant_service_pb2.ReencryptSecretsResponse]
+    """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
+    can be thrown away after the last page. Their values stay.
+    Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
+    """
     ListWebhookSecrets: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
     none, which is not an error: it must not be told from a wrong signature.
@@ -178,6 +183,11 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
     against a hash that was noted before: give it as `known_hash`.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    ReencryptSecrets: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ReencryptSecretsRequest, _tenant_service_pb2.ReencryptSecretsResponse]  # type: ignore[assignment]
+    """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
+    can be thrown away after the last page. Their values stay.
+    Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
     """
     ListWebhookSecrets: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]  # type: ignore[assignment]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
@@ -336,6 +346,17 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
         against a hash that was noted before: give it as `known_hash`.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ReencryptSecrets(
+        self,
+        request: _tenant_service_pb2.ReencryptSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ReencryptSecretsResponse, _abc.Awaitable[_tenant_service_pb2.ReencryptSecretsResponse]]:
+        """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
+        can be thrown away after the last page. Their values stay.
+        Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,51 @@
+"""Seals secrets again with the current key-encryption key, so that an older one can be thrown away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.tenants.audit import Action, Actor, FieldChange
+from services.tenants.errors import TenantNotFound
+from services.tenants.model import TenantId
+from services.tenants.sealing import KeyRing
+from services.tenants.store import Directory
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reencrypted:
+    tenants: Sequence[TenantId]
+    """Looked at, by id."""
+    secrets: int
+    """Sealed again."""
+
+
+async def reencrypt(
+    directory: Directory, keys: KeyRing, *, after: TenantId | None, count: int, actor: Actor
+) -> Reencrypted:
+    """Look at so many tenants after that one; what is sealed with the current key is left alone."""
+    tenants = [each.id for each in await directory.tenants_after(after, count)]
+    secrets = 0
+    for tenant in tenants:
+        secrets += await _reencrypt(directory, keys, tenant, actor)
+    if secrets:
+        _log.info("secrets_reencrypted", tenants=len(tenants), secrets=secrets, key_id=keys.current_id)
+    return Reencrypted(tenants, secrets)
+
+
+async def _reencrypt(directory: Directory, keys: KeyRing, tenant: TenantId, actor: Actor) -> int:
+    try:
+        async with directory.changing(tenant, actor) as change:
+            old = await change.secrets_sealed_without(keys.current_id)
+            if old:
+                before = ", ".join(sorted({each.sealed.key_id for each in old}))
+                changed = FieldChange("key_id", f'"{before}"', f'"{keys.current_id}"')
+                await change.reseal(
+                    [(each, keys.sealed_anew(each)) for each in old],
+                    Action("ReencryptSecrets", "secrets", (changed,)),
+                )
+            return len(old)
+    except TenantNotFound:
+        return 0  # deleted since it was listed
