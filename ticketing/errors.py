@@ -62,6 +62,10 @@ class ToolRejected(ToolError):
     """Trying again will not help; the message says which setting or permission to check."""
 
 
+class AddressRefused(ToolRejected):
+    """The address leads where this tenant may not reach, or is none; nothing was sent."""
+
+
 class TicketMissing(ToolError):
     """The tool has no such ticket, or not for this account."""
 

@@ -22,6 +22,7 @@ from cli.output import Output
 from cli.ports import Ports
 from cli.program import Program
 from cli.supervision import start_supervisor
+from egress.guard import SETTING
 
 DESK_KEY: Final = "bench-desk"
 
@@ -63,7 +64,7 @@ def running_mesh(folder: Path | None, *, output: Output) -> Iterator[BenchMesh]:
         llm = closers.enter_context(_standin("instant_llm", environment))
         desk = closers.enter_context(_standin("servicedesk_plus", environment, "--authtoken", DESK_KEY))
         instance = Instance(home)
-        record = closers.enter_context(_supervised(instance, environment | _asking(llm), output=output))
+        record = closers.enter_context(_supervised(instance, environment | _reaching(llm), output=output))
         yield BenchMesh(instance, record, desk)
 
 
@@ -76,8 +77,9 @@ def clean_environment(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _asking(llm_url: str) -> dict[str, str]:
+def _reaching(llm_url: str) -> dict[str, str]:
     return {
+        SETTING: "127.0.0.1/32",
         "OPENAI_BASE_URL": f"{llm_url}/v1",
         "OPENAI_API_KEY": "bench",
         "DOSSIER_SYNTHESIS_LLM_MODEL": "instant",

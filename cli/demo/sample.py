@@ -31,6 +31,12 @@ class Client:
     api_key: str = field(repr=False)
 
 
+def description() -> Mapping[str, str]:
+    """Who the client is, and which tool it has."""
+    told: Mapping[str, str] = orjson.loads((FOLDER / "tenant.json").read_bytes())
+    return told
+
+
 def incidents() -> Iterator[Mapping[str, Any]]:
     """Yield the new tickets whose answers are in the sample, and last the one whose answer is not."""
     for line in (FOLDER / "incidents.jsonl").read_bytes().splitlines():
@@ -45,7 +51,7 @@ def as_request(incident: Mapping[str, Any]) -> dict[str, object]:
 
 async def create_client(instance: Instance, desk: Desk, *, tenant: str | None = None) -> Client:
     """Create the client, and tell its tool where webhooks go and how they are signed."""
-    told = orjson.loads((FOLDER / "tenant.json").read_bytes())
+    told = description()
     wanted = Tenant(
         id=tenant or told["tenant"],
         display_name=told["name"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from cli.supervision import drain, start_supervisor
 from cli.table import memory_in_all
 from cli.words import lasting
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED, Enhancement
+from egress.guard import SETTING
 from ticketing.plain_text import plain_text
 
 _READY_SECONDS: Final = 120.0
@@ -61,7 +63,7 @@ class Clock:
 def tell(instance: Instance, *, port: int | None, keep_running: bool, output: Output) -> None:
     clock = Clock()
     _heading("Starting PostgreSQL, Redis and seven processes", output)
-    supervisor = start_supervisor(instance, port, bound=True)
+    supervisor = start_supervisor(instance, port, bound=True, environment=_permitting_the_desk(os.environ))
     try:
         with running_desk() as desk:
             try:
@@ -75,6 +77,12 @@ def tell(instance: Instance, *, port: int | None, keep_running: bool, output: Ou
                 drain(supervisor, output=output)
     finally:
         _line("Stopped; nothing is left running.", output)
+
+
+def _permitting_the_desk(environment: Mapping[str, str]) -> dict[str, str]:
+    """The sample client's ticketing tool is on this machine, where no client may reach without a permit."""
+    permits = (environment.get(SETTING, ""), f"{sample.description()['tenant']}=127.0.0.1/32")
+    return {**environment, SETTING: ",".join(filter(None, permits))}
 
 
 def _ready(instance: Instance, supervisor: "subprocess.Popen[bytes]", *, output: Output) -> InstanceRecord:

@@ -1,10 +1,13 @@
 """The other services, as calls that end well or as a `PeerFailure`."""
 
+import asyncio
+import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Final, Literal, TypeVar
 
 import grpc
+from aiohttp import ThreadedResolver
 from google.protobuf.descriptor import FileDescriptor
 
 from dossier.context.v1 import context_source_service_pb2 as context_pb2
@@ -19,7 +22,11 @@ from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis_pb2
 from dossier.synthesis.v1 import synthesis_service_pb2_grpc as synthesis_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants_pb2
 from dossier.tenants.v1 import tenant_service_pb2_grpc as tenants_grpc
+from egress.guard import Refused
+from services.orchestrator import telemetry
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.source_channels import SourceChannels
+from services.runtime.caller import current_tenant
 from services.runtime.channels import open_channel
 from services.runtime.errors import error_info
 from services.runtime.tokens import TokenSigner
@@ -62,7 +69,8 @@ class Peers:
         self._settings = settings
         self._closers = closers
         self._signer = TokenSigner(settings.token_signing_key_file)
-        self._sources: dict[tuple[str, str], grpc.aio.Channel] = {}
+        self._sources = SourceChannels(settings.permitted_networks, ThreadedResolver(), self._source_channel)
+        closers.push_async_callback(self._sources.close)
         self._history = history_grpc.HistoryServiceStub(
             self._channel(settings.history_target, "history", history_pb2.DESCRIPTOR)
         )
@@ -107,12 +115,11 @@ class Peers:
         self, request: context_pb2.GatherRequest, *, name: str, target: str, seconds: float
     ) -> context_pb2.GatherResponse:
         """Ask a context source of the tenant's own; its token is good for nobody else."""
-        channel = self._sources.get((name, target))
-        if channel is None:
-            channel = self._channel(target, f"source:{name}", context_pb2.DESCRIPTOR)
-            self._sources[name, target] = channel
+        started = time.monotonic()
+        channel = await self._channel_to_source(name, target, seconds)
         stub = context_grpc.ContextSourceServiceStub(channel)
-        return await _answer(name, stub.Gather(request, timeout=seconds), seconds)
+        left = seconds - (time.monotonic() - started)
+        return await _answer(name, stub.Gather(request, timeout=left), seconds)
 
     async def write_brief(self, request: synthesis_pb2.WriteBriefRequest) -> synthesis_pb2.WriteBriefResponse:
         seconds = self._settings.synthesis_seconds
@@ -123,13 +130,41 @@ class Peers:
         request = tenants_pb2.GetTicketingAccessRequest()
         return await _answer("tenants", self._tenants.GetTicketingAccess(request, timeout=seconds), seconds)
 
+    async def _channel_to_source(self, name: str, target: str, seconds: float) -> grpc.aio.Channel:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._sources.channel(current_tenant(), name, target)
+        except Refused as refused:
+            telemetry.EGRESS_REFUSED.labels(what="source").inc()
+            raise PeerFailure(
+                name, "failed", f"its target {refused}", reason="ADDRESS_REFUSED", final=True
+            ) from refused
+        except TimeoutError as late:
+            detail = f"its address was not found within {seconds:g} s"
+            raise PeerFailure(name, "timed_out", detail, reason="", final=False) from late
+        except OSError as unknown:
+            detail = "the name in its target is not known"
+            raise PeerFailure(name, "unavailable", detail, reason="", final=False) from unknown
+
     def _channel(self, target: str, audience: str, file: FileDescriptor) -> grpc.aio.Channel:
-        services = list(file.services_by_name.values())
-        channel = open_channel(
-            target, audience=audience, services=services, signer=self._signer, subject=SUBJECT
-        )
+        channel = self._open(target, audience, file)
         self._closers.push_async_callback(channel.close)
         return channel
+
+    def _source_channel(self, address: str, name: str, authority: str) -> grpc.aio.Channel:
+        return self._open(address, f"source:{name}", context_pb2.DESCRIPTOR, authority=authority)
+
+    def _open(
+        self, target: str, audience: str, file: FileDescriptor, *, authority: str | None = None
+    ) -> grpc.aio.Channel:
+        return open_channel(
+            target,
+            audience=audience,
+            services=list(file.services_by_name.values()),
+            signer=self._signer,
+            subject=SUBJECT,
+            authority=authority,
+        )
 
 
 async def _answer(peer: str, call: Awaitable[T], seconds: float) -> T:

@@ -32,7 +32,7 @@ from services.orchestrator.queue import Queue
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.store import TenantEnhancements
-from services.orchestrator.tool import Tools, permitted_session
+from services.orchestrator.tool import Tools, ToolSessions
 from services.orchestrator.watch import changes
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
@@ -58,7 +58,8 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     )
     closers.push_async_callback(database.close)
     peers = Peers(settings, closers)
-    http = await closers.enter_async_context(permitted_session(settings.tool_seconds))
+    http = ToolSessions(settings.permitted_networks, settings.tool_seconds)
+    closers.push_async_callback(http.close)
     pace = Pace.at(
         settings.redis_url.get_secret_value() if settings.redis_url else None,
         redis_seconds=settings.redis_seconds,

@@ -1,9 +1,11 @@
 import socket
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, PlainValidator, SecretStr
+from pydantic_settings import NoDecode
 from uuid_utils import uuid7
 
+from egress.permits import Permits
 from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
 
 
@@ -12,6 +14,10 @@ def _redis_address(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must begin redis://, rediss:// or unix://")
     return url
+
+
+def _permits(told: object) -> Permits:
+    return told if isinstance(told, Permits) else Permits.parse(str(told))
 
 
 class OrchestratorSettings(ServiceSettings, DatabaseSettings):
@@ -40,6 +46,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     tool_seconds: float = Field(default=15, gt=0, le=120)
     """Longest wait for one request at a ticketing tool, and how long a request may go on there that nobody
     waits for any more: until then no second note is posted in its place."""
+    permitted_networks: Annotated[Permits, NoDecode, PlainValidator(_permits)] = Permits.parse("")
+    """Private networks in which tenants' ticketing tools and context sources may be, separated by commas:
+    `10.20.0.0/16` for every tenant, `acme=10.20.0.0/16` for one. Unset: none, only what is public."""
     redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
     """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
     while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""

@@ -47,6 +47,11 @@ PACE_UNAVAILABLE: Final = Counter(
     "dossier_orchestrator_pace_unavailable_total",
     "Requests to ticketing tools let through without looking at their limit, as Redis did not answer.",
 )
+EGRESS_REFUSED: Final = Counter(
+    "dossier_orchestrator_egress_refused_total",
+    "Addresses that tenants configured and may not reach: of a `tool`, of a `source`.",
+    ["what"],
+)
 
 _OWN_STEPS: Final = frozenset(
     {"refresh", "history", "knowledge", "network", "synthesize", "deliver", "record"}

@@ -10,6 +10,9 @@ from async_lru import alru_cache
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.tenants.v1.tenant_pb2 import Tenant
 from dossier.tenants.v1.tenant_service_pb2 import GetTicketingAccessResponse
+from egress.guard import Guard
+from egress.permits import Permits
+from services.orchestrator import telemetry
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.pace import OutOfPermits, Pace, PacedTool
 from services.orchestrator.peers import PeerFailure, Peers
@@ -17,7 +20,14 @@ from services.orchestrator.tickets import from_tool
 from services.runtime.caller import current_tenant
 from ticketing.contract import NoteFormat, TicketingTool
 from ticketing.discovery import tool_named
-from ticketing.errors import TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable, UnknownTool
+from ticketing.errors import (
+    AddressRefused,
+    TicketMissing,
+    ToolRateLimited,
+    ToolRejected,
+    ToolUnavailable,
+    UnknownTool,
+)
 from ticketing.model import Connection, PostedNote
 from ticketing.options import requests_per_minute
 from ticketing.session import tool_session
@@ -32,20 +42,38 @@ _MOST_TENANTS: Final = 4096
 _permit: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("dossier_tool_permit")
 
 
-def permitted_session(timeout_seconds: float) -> ClientSession:
-    """What all tenants' tools share. An adapter may make several requests: each takes a permit."""
+class ToolSessions:
+    """One HTTP session for all tenants who may reach the same networks, and none for two who may not.
+
+    So a connection that is kept alive is never handed to a tenant who could not have made it.
+    """
+
+    def __init__(self, permits: Permits, timeout_seconds: float) -> None:
+        self._permits = permits
+        self._sessions = {guard: _paced_session(guard, timeout_seconds) for guard in permits.guards}
+
+    def of(self, tenant: str) -> ClientSession:
+        return self._sessions[self._permits.guard(tenant)]
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+
+def _paced_session(guard: Guard, timeout_seconds: float) -> ClientSession:
+    """An adapter may make several requests: each takes a permit."""
 
     async def take_permit() -> None:
         await _permit.get()()
 
-    return tool_session(timeout_seconds, before_each=take_permit)
+    return tool_session(guard, timeout_seconds, before_each=take_permit)
 
 
 class Tools:
-    """The installed adapters, the one HTTP session they share, and the pace at which tools are asked."""
+    """The installed adapters, the HTTP sessions they share, and the pace at which tools are asked."""
 
     def __init__(
-        self, installed: Mapping[str, TicketingTool], http: ClientSession, peers: Peers, pace: Pace
+        self, installed: Mapping[str, TicketingTool], http: ToolSessions, peers: Peers, pace: Pace
     ) -> None:
         self.installed = installed
         self.http = http
@@ -82,7 +110,7 @@ class ToolAccess:
         self.tenant: Tenant = answer.tenant
         self._answer = answer
         self._tools = tools
-        self._http = tools.http
+        self._http = tools.http.of(answer.tenant.id)
         ticketing = answer.tenant.ticketing
         self._connection = Connection(ticketing.base_url, dict(answer.credentials), dict(ticketing.options))
 
@@ -143,6 +171,10 @@ class ToolAccess:
             unavailable = Transient(f"the ticketing tool is unavailable: {error}", reason="TOOL_UNAVAILABLE")
             unavailable.ended = error.answered
             raise unavailable from error
+        except AddressRefused as error:
+            telemetry.EGRESS_REFUSED.labels(what="tool").inc()
+            await self._tools.confirm(self._answer)
+            raise Permanent(str(error), reason="TOOL_REJECTED") from error
         except ToolRejected as error:
             await self._tools.confirm(self._answer)
             raise Permanent(f"the ticketing tool refuses: {error}", reason="TOOL_REJECTED") from error

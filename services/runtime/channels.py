@@ -31,6 +31,8 @@ _OPTIONS: Final = (
     ("grpc.service_config_disable_resolution", 1),
 )
 
+_SCHEMES: Final = ("unix:", "ipv4:", "ipv6:")
+
 
 def open_channel(
     target: str,
@@ -39,16 +41,20 @@ def open_channel(
     services: Sequence[ServiceDescriptor],
     signer: TokenSigner,
     subject: str,
+    authority: str | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel to the service `audience`, on which the process `subject` calls the given services.
+
+    `authority` is who is spoken to where `target` is only an address.
 
     Calls carry a token for the current caller's tenant and role, the request id and the trace, and end
     before the call being served does.
     """
     outgoing = Outgoing(Tokens(signer, audience=audience, subject=subject))
+    named = [] if authority is None else [("grpc.default_authority", authority)]
     return grpc.aio.insecure_channel(
-        target if ":///" in target or target.startswith("unix:") else f"dns:///{target}",
-        options=[*_OPTIONS, ("grpc.service_config", json.dumps(service_config(services)))],
+        target if ":///" in target or target.startswith(_SCHEMES) else f"dns:///{target}",
+        options=[*_OPTIONS, *named, ("grpc.service_config", json.dumps(service_config(services)))],
         # One object per kind of call: grpc.aio takes an interceptor for the first kind it has, and no other.
         interceptors=[
             _UnaryUnary(outgoing),

@@ -11,7 +11,7 @@ from cli.standins.servicedesk_plus.faults import Fault
 from services.orchestrator import peers as called
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.pace import Pace
-from services.orchestrator.tool import NothingDone, Tools, permitted_session
+from services.orchestrator.tool import NothingDone, Tools, ToolSessions
 from services.runtime.caller import acting_for
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.world import settings_for
@@ -31,7 +31,7 @@ async def another(peers: Peers, keys: Keys, redis_url: str) -> AsyncIterator[New
     async with AsyncExitStack() as closers:
 
         def new() -> Tools:
-            http = permitted_session(settings.tool_seconds)
+            http = ToolSessions(settings.permitted_networks, settings.tool_seconds)
             pace = Pace.at(redis_url, redis_seconds=REDIS_SECONDS)
             closers.push_async_callback(http.close)
             closers.push_async_callback(pace.close)

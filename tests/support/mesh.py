@@ -29,6 +29,7 @@ from cli.supervision import start_supervisor
 from cli.table import memory_in_all
 from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2 import WatchEnhancementRequest
+from egress.guard import SETTING
 from tests.support.polling import eventually
 from tests.support.ports import free_mesh_port
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
+STANDINS = {SETTING: "127.0.0.1/32"}
+"""Where the stand-ins of tests listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def supervised(home: Path, environment: dict[str, str]) -> Iterator[Instance]:
     home.mkdir(mode=0o711)
     instance = Instance(home)
     supervisor = start_supervisor(
-        instance, free_mesh_port(), bound=True, environment=clean_environment() | environment
+        instance, free_mesh_port(), bound=True, environment=clean_environment() | STANDINS | environment
     )
     try:
         eventually(lambda: _ready(instance), what="a ready mesh", timeout_seconds=_START_SECONDS)

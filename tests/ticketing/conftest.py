@@ -4,6 +4,7 @@ import pytest
 from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import NewRequest, ServiceDesk, running
+from egress.permits import Permits
 from ticketing.model import Connection
 from ticketing.session import tool_session
 
@@ -33,5 +34,6 @@ async def connection(desk: ServiceDesk) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[ClientSession]:
-    async with tool_session(20) as session:
+    loopback = Permits.parse("127.0.0.1/32").guard("acme")
+    async with tool_session(loopback, 20) as session:
         yield session
