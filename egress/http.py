@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import (
     AddrInfoType,
+    ClientConnectorError,
     ClientHandlerType,
     ClientRequest,
     ClientResponse,
@@ -76,6 +77,10 @@ class GuardedHttp:
         before = _to_proxy.set(proxied)
         try:
             return await send(request)
+        except ClientConnectorError as error:
+            if isinstance(error.os_error.__cause__, Refused):
+                raise error.os_error.__cause__ from error
+            raise
         finally:
             _to_proxy.reset(before)
 

@@ -36,10 +36,18 @@ class _Kept:
 class SourceChannels:
     """One channel for each source of each tenant: gRPC is given addresses and looks up nothing."""
 
-    def __init__(self, permits: Permits, resolver: AbstractResolver, open_channel: Open) -> None:
+    def __init__(
+        self,
+        permits: Permits,
+        resolver: AbstractResolver,
+        open_channel: Open,
+        *,
+        believed_seconds: float = _BELIEVED_SECONDS,
+    ) -> None:
         self._permits = permits
         self._resolver = resolver
         self._open = open_channel
+        self._believed_seconds = believed_seconds
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -47,7 +55,7 @@ class SourceChannels:
         """Raises `Refused`, and `OSError` where the name in `target` is not known."""
         kept = self._kept.get((tenant, name))
         now = time.monotonic()
-        if kept is not None and kept.target == target and now < kept.looked_up + _BELIEVED_SECONDS:
+        if kept is not None and kept.target == target and now < kept.looked_up + self._believed_seconds:
             return kept.channel
         addresses = await self._look_up(tenant, target)
         # Others may have asked meanwhile.
