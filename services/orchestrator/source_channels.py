@@ -1,6 +1,7 @@
 """Channels to the context sources of tenants' own, to addresses that were checked and no others."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ _HOST_AND_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s\[\]/\\:@?#%]+):[
 _BELIEVED_SECONDS: Final = 30.0
 # The longest deadline of a source: whoever asks through a channel that is replaced gets its answer.
 _GRACE_SECONDS: Final = 30.0
+# Where gRPC finds its proxy.
+_PROXIES: Final = ("grpc_proxy", "https_proxy", "http_proxy")
 
 Open = Callable[[str, str, str], grpc.aio.Channel]
 """Opens a channel to an address for a source of this name, which is spoken to by the third: its authority."""
@@ -94,4 +97,8 @@ def _with_port(address: str, port: int) -> str:
 def _pinned(addresses: Sequence[str]) -> str:
     """Make a target of gRPC's; it takes addresses of one family, and IPv4 is the one that is everywhere."""
     of_four = [each for each in addresses if not each.startswith("[")]
-    return "ipv4:" + ",".join(of_four) if of_four else "ipv6:" + ",".join(addresses)
+    family, usable = ("ipv4", of_four) if of_four else ("ipv6", addresses)
+    if any(map(os.environ.get, _PROXIES)):
+        # gRPC would ask its proxy for all of them as if they were one name.
+        usable = usable[:1]
+    return f"{family}:{','.join(usable)}"

@@ -26,6 +26,7 @@ from services.orchestrator.source_channels import SourceChannels
 from services.orchestrator.tool import Tools, ToolSessions
 from services.runtime.caller import acting_for
 from services.runtime.settings import SettingsError, load_settings
+from tests.egress.listener import listening
 from tests.orchestrator.client import Client
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.world import settings_for
@@ -207,6 +208,20 @@ async def test_who_asks_while_a_source_moves_gets_the_answer(peers: Peers, keys:
         await world.channel("moving.example")
         peers.monitoring.does.hold.set()
         assert (await asked).evidence[0].id == "alert-9"
+
+
+@pytest.mark.usefixtures("_as_acme")
+async def test_a_proxy_is_told_the_address_that_was_checked(
+    peers: Peers, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(peers, keys, Names({"two.example": [["127.0.0.2", "127.0.0.1"]]}), believed_seconds=30)
+    async with world.stack, listening("127.0.0.1") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for name in ("grpc_proxy", "https_proxy", "no_proxy", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await gathering(await world.channel("two.example"))
+        assert proxy.requests[0] == f"CONNECT 127.0.0.1:{world.port} HTTP/1.1"
 
 
 @pytest.mark.usefixtures("_as_acme")

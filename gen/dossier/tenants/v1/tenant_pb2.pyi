@@ -140,7 +140,9 @@ class TicketingConnection(_message.Message):
     tool: _builtins.str
     """The adapter's name, such as `dossier status` lists them. 1 to 64 characters."""
     base_url: _builtins.str
-    """The tool's address, `http` or `https`; empty when notes are not posted."""
+    """The tool's address, `http` or `https`; empty when notes are not posted. One that is not public is reached
+    only where the operator permits it.
+    """
     @_builtins.property
     def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What else the adapter needs and is no secret, such as `edition` or `portal`. At most 32."""
@@ -202,7 +204,9 @@ class ContextSource(_message.Message):
     name: _builtins.str
     """What the brief calls it. 1 to 64 characters; distinct, and none of the built-in sources' names."""
     target: _builtins.str
-    """Its gRPC target, such as `monitoring.example:443`."""
+    """Its gRPC target, `host:port` without a scheme, such as `monitoring.example:443`. One that is not public is
+    reached only where the operator permits it.
+    """
     deadline_ms: _builtins.int
     """How long to wait for it. 100 to 30,000 milliseconds; 0 means 5,000."""
     def __init__(
