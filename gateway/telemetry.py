@@ -29,12 +29,22 @@ batch_items = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
 )
 intake_waiting = Gauge("dossier_gateway_intake_waiting", "Webhooks that wait for a batch.")
+_limited = Counter(
+    "dossier_gateway_limited",
+    "Requests over a limit, by which; failures that block their address until the minute's end.",
+    ("limit",),
+)
+limits_unavailable = Counter(
+    "dossier_gateway_limits_unavailable",
+    "Requests let through without counting, and failures counted here alone, as Redis did not answer.",
+)
 event_streams = Gauge("dossier_gateway_event_streams", "Event streams being sent.")
 
 # Finding a labelled child costs more than counting with it.
 webhooks_with = cache(_webhooks.labels)
 _requests_with = cache(_requests.labels)
 _seconds_of = cache(_seconds.labels)
+limited_by = cache(_limited.labels)
 
 
 def method_label(scope: Scope) -> str:
