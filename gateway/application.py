@@ -10,13 +10,17 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import docs, events
+from gateway.admission import Admission
 from gateway.asgi import ROUTE
 from gateway.authentication import Authenticator
+from gateway.counts import SharedCounts
 from gateway.edge import Edge
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.events import Events
+from gateway.failures import FailedAttempts
 from gateway.health import MeshHealth
 from gateway.intake import Intake
+from gateway.limits import Limits
 from gateway.mesh import CONTRACTS, Mesh
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
@@ -60,22 +64,28 @@ def application(
     mesh: Mesh,
     intake: Intake,
     *,
+    counts: SharedCounts | None,
     health: MeshHealth,
     readiness: Readiness,
     draining: asyncio.Event,
 ) -> ASGIApp:
     tools = load_tools()
     tenants = mesh.channels["tenants"]
-    callers = Authenticator(
+    authenticator = Authenticator(
         tenants,
         TokenVerifier(settings.token_jwks_file, audience="gateway"),
         seconds=settings.secret_cache_seconds,
     )
+    failures = FailedAttempts(settings.address_failures_per_minute, counts)
+    limits = Limits(settings, counts)
+    callers = Admission(authenticator, failures, limits)
     public_url = str(settings.public_url or "").rstrip("/")
     webhooks = Webhooks(
         tools,
         secret_cache(tenants, seconds=settings.secret_cache_seconds),
         intake,
+        failures=failures,
+        limits=limits,
         aliases=settings.webhook_aliases,
         body_limit=settings.body_limit_bytes,
         public_url=public_url,
@@ -88,13 +98,13 @@ def application(
         seconds=settings.events_seconds,
     )
     rest = bindings(CONTRACTS)
-    limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
+    rest_limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
     document = openapi_document(
         rest, comments=packaged_comments(), aliases=sorted(settings.webhook_aliases), public_url=public_url
     )
     others = Routes(
         [
-            *(RpcRoute(binding, mesh, callers, limits) for binding in rest),
+            *(RpcRoute(binding, mesh, callers, rest_limits) for binding in rest),
             Route(events.PATH, watching, methods=["GET"]),
             Route("/openapi.json", _constant(document)),
             Route("/healthz", _constant({"status": "alive"})),

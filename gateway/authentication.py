@@ -50,10 +50,8 @@ class Authenticator:
         self._verifier = verifier
         self._callers = BriefCache(self._ask, known=bool, seconds=seconds)
 
-    async def caller(self, scope: Scope) -> Caller:
-        return _for_tenant(await self._identified(scope), header(scope, TENANT_HEADER.encode()))
-
-    async def _identified(self, scope: Scope) -> Caller:
+    async def holder(self, scope: Scope, *, known_only: bool) -> Caller:
+        """Say whose the credentials are; `known_only` asks the tenants service about keys it knew last."""
         scheme, _, bearer = (header(scope, b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and bearer:
             credential = bearer.strip()
@@ -65,7 +63,9 @@ class Authenticator:
             raise CredentialsMissing("send an API key: `Authorization: Bearer dsk_…`")
         if not credential.startswith(KEY_PREFIX) or len(credential) > _KEY_MOST:
             raise ApiKeyInvalid("this is not an API key")
-        caller = await self._callers.get(_Key(credential))
+        key = _Key(credential)
+        known = not known_only or self._callers.last(key) is not None
+        caller = await self._callers.get(key) if known else None
         if caller is None:
             raise ApiKeyInvalid("the API key is unknown, revoked or expired")
         return caller
@@ -103,7 +103,9 @@ class _Key:
         return isinstance(other, _Key) and self._digest == other._digest
 
 
-def _for_tenant(caller: Caller, wanted: str | None) -> Caller:
+def for_tenant(caller: Caller, scope: Scope) -> Caller:
+    """Let who belongs to no client choose one, by a header."""
+    wanted = header(scope, TENANT_HEADER.encode())
     if wanted is None or wanted == caller.tenant:
         return caller
     if caller.tenant is not None or caller.role not in {"operator", "service"}:

@@ -44,6 +44,11 @@ class BriefCache(Generic[Key, Value]):
         # A caller that goes away must not take the answer from the others.
         return await asyncio.shield(task)
 
+    def last(self, key: Key) -> Value | None:
+        """Give what was known last, however long ago, without asking."""
+        entry = self._kept[0].get(key)
+        return None if entry is None else entry[1]
+
     async def _fetch(self, key: Key) -> Value:
         try:
             value = await self._load(key)

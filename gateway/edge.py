@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.asgi import ROUTE, header, send_json
 from gateway.errors import BodyTooLarge, ClientGone, Problem, ServiceFailed, problem_of
+from gateway.limits import limit_headers
 from gateway.telemetry import UNMATCHED, count_request, end_span, method_label, root_span
 from services.runtime import telemetry
 from services.runtime.errors import ServiceError
@@ -92,7 +93,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             own = (b"x-request-id", self._request_id.encode())
-            message["headers"] = [*message.get("headers", ()), own, _NOSNIFF]
+            limits = limit_headers(self._scope)
+            message["headers"] = [*message.get("headers", ()), own, _NOSNIFF, *limits]
         await self._send(message)
 
 

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from dossier.orchestrator.v1.orchestrator_service_pb2 import WatchEnhancementRequest, WatchEnhancementResponse
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from gateway.admission import Admission
 from gateway.asgi import gone, read_body
-from gateway.authentication import Authenticator
 from gateway.errors import ServiceFailed, problem_of
 from gateway.mesh import SUBJECT
 from gateway.roles import READS, require
@@ -41,7 +41,7 @@ class Events:
     def __init__(
         self,
         orchestrator: grpc.aio.Channel,
-        callers: Authenticator,
+        callers: Admission,
         *,
         draining: asyncio.Event,
         heartbeat_seconds: float,

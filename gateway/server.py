@@ -19,6 +19,7 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from gateway.application import application
+from gateway.counts import SharedCounts
 from gateway.health import MeshHealth
 from gateway.http_protocol import OneWriteProtocol
 from gateway.intake import Intake, IntakeLimits
@@ -92,7 +93,10 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         metrics_port = closers.enter_context(probes(settings.http_host, settings.metrics_port, readiness))
         watching = asyncio.create_task(readiness.watch())
         closers.callback(watching.cancel)
-        app = application(settings, mesh, intake, health=health, readiness=readiness, draining=draining)
+        counts = _counts(settings, closers)
+        app = application(
+            settings, mesh, intake, counts=counts, health=health, readiness=readiness, draining=draining
+        )
         async with _listening(app, settings) as port:
             try:
                 yield RunningGateway(settings.http_host, port, metrics_port, readiness)
@@ -100,6 +104,14 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
                 # Balancers first; streams next, which would not end by themselves.
                 await readiness.drain()
                 draining.set()
+
+
+def _counts(settings: GatewaySettings, closers: AsyncExitStack) -> SharedCounts | None:
+    if settings.redis_url is None:
+        return None
+    counts = SharedCounts.at(settings.redis_url.get_secret_value(), seconds=settings.redis_seconds)
+    closers.push_async_callback(counts.close)
+    return counts
 
 
 def _intake(mesh: Mesh, settings: GatewaySettings) -> Intake:
@@ -143,8 +155,8 @@ async def _listening(app: ASGIApp, settings: GatewaySettings) -> AsyncIterator[i
         ws="none",
         lifespan="off",
         access_log=False,
-        # Nothing here asks for the caller's address.
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),

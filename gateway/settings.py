@@ -1,14 +1,29 @@
 """What the gateway reads from the environment."""
 
-from typing import Final, Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, FilePath, HttpUrl
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, HttpUrl, SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource
 
 from services.runtime.settings import SHARED_PREFIX, settings_config
 
 # gRPC refuses messages over 4 MiB, and a ticket has to fit into one.
 _MESSAGE_BYTES: Final = 3 * 1024 * 1024
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    """Its scheme is checked here, so that a wrong one stops the start rather than the first request."""
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin redis://, rediss:// or unix://")
+    return url
+
+
+def _listed(value: object) -> object:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class GatewaySettings(BaseSettings):
@@ -65,6 +80,27 @@ class GatewaySettings(BaseSettings):
     """Webhooks that may wait; one client may hold half of that."""
     intake_seconds: float = Field(default=10, gt=0)
     """How long a webhook may wait for its answer."""
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    """Where gateways share these limits: `redis://`, `rediss://` or `unix://`. Unset, each counts alone."""
+    redis_seconds: float = Field(default=0.5, gt=0, le=5)
+    """Longest wait for Redis before a request is let through uncounted."""
+    tenant_requests_per_minute: int = Field(default=60_000, ge=0)
+    """Requests to the REST API per client; 0 is no limit, as in all of these."""
+    key_requests_per_minute: int = Field(default=30_000, ge=0)
+    """Requests to the REST API per API key, or per subject of a token."""
+    tenant_body_bytes_per_minute: int = Field(default=512 * 1024 * 1024, ge=0)
+    """Bytes in bodies of REST requests, per client."""
+    tenant_webhooks_per_minute: int = Field(default=0, ge=0)
+    """Webhooks per client. Off: a ticketing tool that does not deliver again after 429 loses time by it, and
+    what one client floods does not delay the others in any case."""
+    tenant_webhook_bytes_per_minute: int = Field(default=0, ge=0)
+    """Bytes in bodies of webhooks, per client; off for the same reason."""
+    address_failures_per_minute: int = Field(default=300, ge=0)
+    """Wrong keys, tokens and signatures per source address (IPv6: per /64) before it has to prove itself."""
+    trusted_proxies: Networks = ()
+    """Proxies in front, as addresses or networks with commas between: the source address is what the last of
+    them says in `X-Forwarded-For`. Name proxies only, since whoever is in such a network may claim any."""
 
     events_heartbeat_seconds: float = Field(default=15, gt=0)
     """How long an event stream may be silent."""

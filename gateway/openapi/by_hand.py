@@ -55,6 +55,12 @@ ERROR_SCHEMA: Final[Schema] = {
 }
 ERROR_RESPONSE: Final[Schema] = {
     "description": "It failed; `code`, `reason` and `message` say why.",
+    "headers": {
+        "Retry-After": {
+            "description": "With 429, 503 and 504: after how many seconds to send it again.",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
     "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 

@@ -20,8 +20,10 @@ from gateway.transcode.query import fill_from_query, set_from_text
 from services.runtime.caller import Caller, acting_for
 
 
-class Identifies(Protocol):
+class Admits(Protocol):
     async def caller(self, scope: Scope) -> Caller: ...
+
+    async def body(self, scope: Scope, caller: Caller, size: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def to_json(message: Message) -> dict[str, Any]:
 class RpcRoute(BaseRoute):
     """One annotated RPC."""
 
-    def __init__(self, binding: Binding, mesh: Mesh, callers: Identifies, limits: RestLimits) -> None:
+    def __init__(self, binding: Binding, mesh: Mesh, callers: Admits, limits: RestLimits) -> None:
         self.binding = binding
         self.path = binding.template.text
         self.methods = {binding.http_method} | ({"HEAD"} if binding.http_method == "GET" else set())
@@ -66,6 +68,7 @@ class RpcRoute(BaseRoute):
         caller = await self._callers.caller(scope)
         require(self._role, caller)
         body = await read_body(scope, receive, limit=self._limits.body_bytes)
+        await self._callers.body(scope, caller, len(body))
         request = self._request(scope, body)
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             response = await unless_gone(receive, self._ask(request, self._limits.seconds))

@@ -96,7 +96,9 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
         if request.api_key not in self.keys:
             raise KeyInvalid("the API key is unknown")
         tenant, role = self.keys[request.api_key]
-        return tenants.AuthenticateApiKeyResponse(tenant_id=tenant, role=role, key_id="key-1")
+        return tenants.AuthenticateApiKeyResponse(
+            tenant_id=tenant, role=role, key_id=f"id-of-{request.api_key.removeprefix('dsk_')}"
+        )
 
     async def CreateTenant(self, request: tenants.CreateTenantRequest, _context: Any) -> Any:
         self.hear("CreateTenant", request)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from tests.gateway.world import TOOL, World, eventually, key, sign, ticket_body
 
@@ -109,6 +110,19 @@ async def test_gateways_share_a_port_and_one_that_ends_leaves_the_others_to_it(w
             assert await _posted(one.url, range(40, 60)) == {202}
             other.child.send_signal(signal.SIGTERM)
     assert _answered(one) + _answered(other) == 60
+
+
+async def test_the_redis_of_all_services_is_where_a_gateway_counts(world: World, redis_url: str) -> None:
+    environment = {"DOSSIER_REDIS_URL": redis_url, "DOSSIER_GATEWAY_TENANT_REQUESTS_PER_MINUTE": "1"}
+    async with (
+        gateway_process(world, **environment) as process,
+        httpx.AsyncClient(base_url=process.url) as http,
+    ):
+        found = [(await http.get("/v1/tickets/1", headers=key())).status_code for _ in range(2)]
+        process.child.send_signal(signal.SIGTERM)
+    assert found == [200, 429]
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.get("dossier:gateway:acme:limit:tenant-requests:") == b"1"
 
 
 async def _posted(url: str, numbers: range) -> set[int]:

@@ -84,6 +84,8 @@ class World:
             "token_jwks_file": self.keys.jwks_file,
             "token_signing_key_file": self.keys.signing_key_file,
             "drain_seconds": 5,
+            # A machine that is busy is no Redis that is away.
+            "redis_seconds": 5,
             "body_limit_bytes": 20_000,
             "public_url": "https://dossier.example",
             # Nobody listens there.

@@ -1,0 +1,39 @@
+"""Whether a request to the REST API comes in: from whom, from where, and how many have come already."""
+
+from starlette.types import Scope
+
+from gateway.authentication import Authenticator, CredentialsMissing, for_tenant
+from gateway.failures import FailedAttempts
+from gateway.limits import Limits
+from services.runtime.caller import Caller
+from services.runtime.errors import Unauthenticated
+
+
+class Admission:
+    def __init__(self, authenticator: Authenticator, failures: FailedAttempts, limits: Limits) -> None:
+        self._authenticator = authenticator
+        self._failures = failures
+        self._limits = limits
+
+    async def caller(self, scope: Scope) -> Caller:
+        credential = await self._identified(scope)
+        caller = for_tenant(credential, scope)
+        await self._limits.request(scope, credential=credential, tenant=caller.tenant)
+        return caller
+
+    async def body(self, scope: Scope, caller: Caller, size: int) -> None:
+        """Count what the caller has sent."""
+        await self._limits.body(scope, tenant=caller.tenant, size=size)
+
+    async def _identified(self, scope: Scope) -> Caller:
+        blocked = self._failures.blocked(scope)
+        try:
+            return await self._authenticator.holder(scope, known_only=blocked is not None)
+        except CredentialsMissing:
+            # Nothing was guessed.
+            raise
+        except Unauthenticated:
+            if blocked is not None:
+                raise blocked from None
+            await self._failures.count(scope)
+            raise
