@@ -76,7 +76,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
     acceptance = Acceptance(database, settle_seconds=settings.settle_seconds)
     engine = Engine(
         EngineSettings(
-            database_url=settings.database_url.get_secret_value(),
+            database_url=(settings.engine_database_url or settings.database_url).get_secret_value(),
             executor_id=settings.executor_id,
             worker_concurrency=settings.worker_concurrency,
             tenant_concurrency=settings.tenant_concurrency,

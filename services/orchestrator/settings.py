@@ -73,6 +73,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     """Runs of one tenant in progress at a time, on all replicas; a tenant may have a cap of its own."""
     engine_pool_max: int = Field(default=8, ge=2)
     """Database connections of the workflow engine, beside `database_pool_max`."""
+    engine_database_url: SecretStr | None = None
+    """Where the workflow engine reaches the same database, when a transaction pooler stands at
+    `database_url`: the engine needs sessions of its own. Unset, it goes there, too."""
 
     retention_days: float = Field(default=90, ge=4)
     """How long ended enhancements are kept. Senders deliver again for three days, and are known then."""
