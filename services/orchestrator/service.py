@@ -125,7 +125,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         request: pb.SubmitEnhancementsRequest,
         context: grpc.aio.ServicerContext[pb.SubmitEnhancementsRequest, pb.SubmitEnhancementsResponse],
     ) -> pb.SubmitEnhancementsResponse:
-        _require_gateway()
+        _require_gateway(request)
         accepted = await self._accept([convert.offer_of(each, _new_id()) for each in request.submissions])
         return pb.SubmitEnhancementsResponse(
             results=[pb.SubmitResult(enhancement_id=each.id, created=each.created) for each in accepted]
@@ -300,10 +300,13 @@ def _new_id() -> EnhancementId:
     return EnhancementId(str(uuid7()))
 
 
-def _require_gateway() -> None:
+def _require_gateway(request: pb.SubmitEnhancementsRequest) -> None:
+    """A batch is of many tenants, so that its token names none; one that does is good for that one only."""
     caller = current_caller()
     if (caller.subject, caller.role) != (_GATEWAY, "service"):
         raise RoleRequired("only the gateway submits webhooks", metadata={"subject": caller.subject})
+    if caller.tenant is not None and any(each.tenant_id != caller.tenant for each in request.submissions):
+        raise RoleRequired("the token is for one client only", metadata={"subject": caller.subject})
 
 
 def _require_operator() -> None:
