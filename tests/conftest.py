@@ -23,9 +23,14 @@ ON_THE_MESH = ("tests/mesh/", "tests/cli/test_verbs.py", "tests/cli/test_import_
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types
-    """A file's tests stay on one worker, and so does everything on the mesh, so that there is only one."""
+    """A file's tests stay on one worker, and so does everything on the mesh, so that there is only one.
+
+    The isolation suite has two meshes of its own, over all its files.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/isolation/"):
+            return "isolation, pooled" if "pgbouncer" in nodeid.partition("::")[2] else "isolation"
         return "mesh" if nodeid.startswith(ON_THE_MESH) else nodeid.partition("::")[0]
 
 

@@ -1,0 +1,224 @@
+"""Makes a client that has something of everything: by using the product, by hand where that is too long."""
+
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import psycopg
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from cli.demo.desk import AUTHTOKEN, Desk
+from tests.isolation.belongings import Belongings
+from tests.isolation.calls import Credential, Services, methods, name_of
+from tests.support.polling import eventually
+
+TOOL: Final = "servicedesk_plus"
+ROLES: Final = ("admin", "technician", "viewer")
+"""Those of API keys that are for one client."""
+_LISTS: Final = (
+    "HistoryService.ListTickets",
+    "KnowledgeService.ListArticles",
+    "NetworkService.ListAssets",
+    "NetworkService.ListPrefixes",
+    "OrchestratorService.ListEnhancements",
+)
+_OTHERS: Final = (
+    "badge reader",
+    "coffee machine",
+    "door",
+    "fax",
+    "lift",
+    "projector",
+    "scanner",
+    "telephone",
+)
+_BY_HAND: Final = """
+insert into synthesis.purchases (tenant_id, request_id, purchase_id, content_hash, lease_end)
+values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 day');
+insert into synthesis.surplus_calls (
+    tenant_id, purchase_id, request_id, model, prompt_tokens, completion_tokens, cost, estimated
+) values (%(tenant)s, gen_random_uuid(), %(word)s, 'instant', 10, 10, 1, false);
+"""
+"""What only replicas that get into each other's way leave behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    has: Belongings
+    api_keys: Mapping[str, str]
+    """By role."""
+
+    def signed(self, body: bytes) -> Mapping[str, str]:
+        return signed(body, self.has.webhook_secret)
+
+
+def signed(body: bytes, secret: str) -> Mapping[str, str]:
+    return {"X-ServiceDesk-Signature": f"sha256={hmac.new(secret.encode(), body, sha256).hexdigest()}"}
+
+
+class Filling:
+    def __init__(self, services: Services, *, gateway_url: str, admin_url: str) -> None:
+        self._services = services
+        self._gateway_url = gateway_url
+        self._admin_url = admin_url
+
+    def client(self, tenant: str, *, word: str, number: int, desk: Desk) -> Client:
+        """`word` is in every text of this client's; `number` tells its addresses from others'."""
+        name = f"{word.capitalize()} and Sons"
+        made = self._create(tenant, name, desk)
+        desk.send_webhooks_to(
+            f"{self._gateway_url}/webhooks/{tenant}/{TOOL}", secret=made["webhook_secret"], tenant=tenant
+        )
+        has = Belongings(
+            tenant=tenant,
+            display_name=name,
+            word=word,
+            ticket=f"{word}-ticket-1",
+            ticket_source=f"{word}.desk",
+            article=f"{word}-article-1",
+            article_source=f"{word}.wiki",
+            asset=f"{word}-srv-1",
+            address=f"10.{number}.0.1",
+            mac_address=f"02:00:00:00:{number:02x}:01",
+            prefix=f"10.{number}.0.0/24",
+            enhancement="",
+            waiting="",
+            failed="",
+            reported="",
+            request_id=f"{word}-request",
+            api_key=made["api_key"],
+            webhook_secret=made["webhook_secret"],
+        )
+        self._load(has)
+        has = self._enhance(has, desk)
+        with psycopg.connect(self._admin_url) as connection:
+            connection.execute(_BY_HAND.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'"))
+            keys = {role: self._key(connection, tenant, role) for role in ROLES if role != "admin"}
+        return Client(replace(has, pages=self._pages(has)), {"admin": has.api_key, **keys})
+
+    def _create(self, tenant: str, name: str, desk: Desk) -> Mapping[str, Any]:
+        ticketing = {"tool": TOOL, "base_url": desk.base_url, "options": {"requests_per_minute": "1000"}}
+        return self._done(
+            "TenantService.CreateTenant",
+            Credential(None, "operator"),
+            tenant={"id": tenant, "display_name": name, "ticketing": ticketing},
+            ticketing_credentials={"authtoken": AUTHTOKEN},
+        )
+
+    def _load(self, has: Belongings) -> None:
+        """Two of each and more, so that every list has a second page and words are rare enough to find by."""
+        admin = Credential(has.tenant, "admin")
+        text = f"The {has.word} printer prints {has.word} labels."
+        tickets = [has.ticket, f"{has.word}-ticket-2"]
+        articles = [has.article, f"{has.word}-article-2"]
+        assets = {has.asset: 1, f"{has.word}-srv-2": 2}
+        site = {"site": has.word}
+        self._done(
+            "HistoryService.ImportTickets",
+            admin,
+            source=has.ticket_source,
+            tickets=[
+                *({"id": each, "title": text, "resolution": text} for each in tickets),
+                *({"id": each.replace(" ", "-"), "title": f"The {each} is broken"} for each in _OTHERS),
+            ],
+        )
+        self._done(
+            "KnowledgeService.ImportArticles",
+            admin,
+            source=has.article_source,
+            articles=[{"id": each, "title": text, "body": f"# {text}\n\n{text}"} for each in articles],
+        )
+        self._done(
+            "NetworkService.ImportAssets",
+            admin,
+            assets=[
+                {
+                    "name": name,
+                    "addresses": [f"{has.address[:-1]}{number}"],
+                    "mac_addresses": [f"{has.mac_address[:-1]}{number}"],
+                    **site,
+                }
+                for name, number in assets.items()
+            ],
+        )
+        other = has.prefix.replace(".0.0/", ".1.0/")
+        self._done(
+            "NetworkService.ImportPrefixes",
+            admin,
+            prefixes=[{"prefix": each, **site} for each in (has.prefix, other)],
+        )
+
+    def _enhance(self, has: Belongings, desk: Desk) -> Belongings:
+        """A brief that was written, with feedback and a change; one that failed; and one that waits."""
+        incident = {"subject": f"{has.word} printer down", "description": f"{has.asset} says {has.word}."}
+        operator = Credential(has.tenant, "operator")
+        delivered = desk.create_request({**incident, "id": f"{has.word}9001"})
+        reported, enhancement = delivered.ticket_id, json.loads(delivered.body)["enhancement_id"]
+        self._ended(enhancement, operator, "ENHANCEMENT_STATE_SUCCEEDED")
+        self._send_change(has, reported, incident)
+
+        desk.post("/_standin/faults", {"kind": "forbidden", "method": "POST", "path": "/notes"})
+        failing = desk.create_request({**incident, "id": f"{has.word}9002"})
+        failed = json.loads(failing.body)["enhancement_id"]
+        self._ended(failed, operator, "ENHANCEMENT_STATE_FAILED")
+
+        self._done("OrchestratorService.UpdateQueue", operator, max_in_progress=2)
+        self._done("OrchestratorService.PauseQueue", operator)
+        waiting = self._done(
+            "OrchestratorService.CreateEnhancement",
+            operator,
+            ticket={"id": f"{has.word}9003", "tool": TOOL, **incident},
+            request_id=has.request_id,
+        )["enhancement"]["id"]
+        self._done(
+            "OrchestratorService.SubmitFeedback",
+            operator,
+            feedback={"enhancement_id": enhancement, "comment": f"{has.word} helped", "rating": 5},
+            request_id=has.request_id,
+        )
+        return replace(has, enhancement=enhancement, failed=failed, waiting=waiting, reported=reported)
+
+    def _send_change(self, has: Belongings, reported: str, incident: Mapping[str, str]) -> None:
+        body = json.dumps({"event": "ticket_updated", "ticket_id": reported, **incident}).encode()
+        url = f"{self._gateway_url}/webhooks/{has.tenant}/{TOOL}"
+        answer = httpx.post(url, content=body, headers=signed(body, has.webhook_secret), trust_env=False)
+        assert answer.json()["state"] == "known", answer.text
+
+    def _ended(self, enhancement: str, caller: Credential, state: str) -> None:
+        def look() -> bool:
+            told = self._done("OrchestratorService.GetEnhancement", caller, enhancement_id=enhancement)
+            assert told["enhancement"]["state"] in {
+                state,
+                "ENHANCEMENT_STATE_QUEUED",
+                "ENHANCEMENT_STATE_RUNNING",
+            }, told
+            return bool(told["enhancement"]["state"] == state)
+
+        eventually(look, what=f"{enhancement} in {state}", timeout_seconds=60)
+
+    def _pages(self, has: Belongings) -> Mapping[str, str]:
+        admin = Credential(has.tenant, "admin")
+        return {rpc: self._done(rpc, admin, page_size=1)["next_page_token"] for rpc in _LISTS}
+
+    def _key(self, connection: psycopg.Connection[Any], tenant: str, role: str) -> str:
+        key = f"dsk_{tenant}-{role}-{b64encode(uuid4().bytes).decode()}"
+        connection.execute(
+            "insert into tenants.api_keys (key_id, tenant_id, role, hash) values (%s, %s, %s, %s)",
+            (str(uuid4()), tenant, role, sha256(key.encode()).digest()),
+        )
+        return key
+
+    def _done(self, rpc: str, caller: Credential, **fields: Any) -> Mapping[str, Any]:
+        method = next(each for each in methods() if name_of(each) == rpc)
+        request: Message = ParseDict(fields, GetMessageClass(method.input_type)())
+        (answer,) = self._services.ask(method, [request], caller)
+        assert answer.ok, (rpc, answer)
+        return answer.said
