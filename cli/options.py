@@ -24,7 +24,8 @@ def pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     for each in given or ():
         name, separator, value = each.partition("=")
         if not separator or not name:
-            raise DossierError(f"{option} {each!r} is not a pair.", hint=f"Write {option} name=value.")
+            # Not what was given: it may be a secret.
+            raise DossierError(f"A value of {option} is not a pair.", hint=f"Write {option} name=value.")
         read[name] = _content(value[1:], option=option) if value.startswith("@") else value
     return read
 

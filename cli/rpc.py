@@ -20,6 +20,7 @@ _HINTS = {
     grpc.StatusCode.NOT_FOUND: "Check the name; the list verbs show what there is.",
     grpc.StatusCode.INVALID_ARGUMENT: "Mend what is named and try again; --help says what is expected.",
     grpc.StatusCode.ALREADY_EXISTS: "Choose another name, or use the one that exists.",
+    grpc.StatusCode.ABORTED: "Somebody was faster: look at it again, then repeat the command.",
     grpc.StatusCode.FAILED_PRECONDITION: "Do first what the message asks for.",
     grpc.StatusCode.PERMISSION_DENIED: "This takes another role or another tenant.",
     grpc.StatusCode.UNAUTHENTICATED: "Are the keys this instance's own? `dossier status` shows its folder.",

@@ -15,7 +15,7 @@ from dossier.tenants.v1.audit_pb2 import AuditEvent
 
 audit = typer.Typer(help="A client's audit log: list, verify.", no_args_is_help=True)
 
-_PAGE = 1000
+_PAGE = 100
 _BROKEN = 1
 
 
@@ -47,7 +47,7 @@ def verify(
             return await tenants.VerifyAuditLog(request)
 
     found = asyncio.run(ask())
-    whole = not found.broken_at and (not known_hash or found.known_hash_found)
+    whole = bool(found.events) and not found.broken_at and (not known_hash or found.known_hash_found)
     data: dict[str, Json] = {
         "tenant": tenant_id,
         "whole": whole,
@@ -60,6 +60,8 @@ def verify(
         told = (
             f"The log is broken at event {found.broken_at}: it, or one before it, was changed or taken out."
         )
+    elif not found.events:
+        told = "The log is empty: the client is older than it and unchanged since, or it was taken away."
     elif not whole:
         told = "The log fits together, but the known hash is not in it: events were cut off, or written anew."
     else:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from rich.console import Group
@@ -141,7 +142,7 @@ def rotate_webhook_secret(
     as_json: JsonOption = False,
 ) -> None:
     """Make a new webhook secret, shown this once. Both count until the overlap is over."""
-    request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id)
+    request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=str(uuid4()))
     request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
 
     async def ask() -> pb.RotateWebhookSecretResponse:

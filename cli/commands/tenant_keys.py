@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from rich.panel import Panel
@@ -18,6 +19,9 @@ from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 
 keys = typer.Typer(help="A client's API keys: create, list, revoke.", no_args_is_help=True)
+
+
+_PAGE = 500
 
 
 class KeyRole(StrEnum):
@@ -40,7 +44,10 @@ def create(
 ) -> None:
     """Make an API key, shown this once."""
     request = pb.CreateApiKeyRequest(
-        tenant_id=tenant_id, role=Role.ValueType(value_of(Role.DESCRIPTOR, role)), display_name=name
+        tenant_id=tenant_id,
+        role=Role.ValueType(value_of(Role.DESCRIPTOR, role)),
+        display_name=name,
+        request_id=str(uuid4()),
     )
     if expires_days is not None:
         request.expire_time.FromDatetime(datetime.now(UTC) + timedelta(days=expires_days))
@@ -65,12 +72,7 @@ def list_keys(
     *, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json: JsonOption = False
 ) -> None:
     """List a client's API keys: their roles, when they were used, whether they are good."""
-
-    async def ask() -> list[ApiKey]:
-        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
-            return list((await tenants.ListApiKeys(pb.ListApiKeysRequest(tenant_id=tenant_id))).keys)
-
-    found = asyncio.run(ask())
+    found = asyncio.run(_all(Instance.resolve(data_dir), tenant_id))
     data: dict[str, Json] = {"tenant": tenant_id, "keys": [key_json(key) for key in found]}
     shown = keys_table(found) if found else f"No key: `dossier tenant keys create {tenant_id} --role …`."
     Output(as_json=as_json).result(data, shown=shown)
@@ -94,3 +96,15 @@ def revoke(
     revoked = asyncio.run(ask())
     shown = f"The key {revoked.id} is revoked."
     Output(as_json=as_json).result({"tenant": tenant_id, **key_json(revoked)}, shown=shown)
+
+
+async def _all(instance: Instance, tenant_id: str) -> list[ApiKey]:
+    found: list[ApiKey] = []
+    request = pb.ListApiKeysRequest(tenant_id=tenant_id, page_size=_PAGE)
+    async with asking_tenants(instance) as tenants:
+        while True:
+            page = await tenants.ListApiKeys(request)
+            found += page.keys
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token

@@ -1,6 +1,6 @@
 """Who may call what. This is the only place that says so."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +17,7 @@ class Grant:
     subject: str | None = None
 
 
+_LEADING: Final = frozenset({"ticketing", "ticketing.tool", "ticketing.base_url", "sources"})
 _OPERATOR: Final = Grant(frozenset({"operator"}))
 _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
@@ -61,7 +62,16 @@ def require_grant(rpc: str, caller: Caller) -> None:
 
 
 def may_know(caller: Caller, tenant: str) -> bool:
-    """Operators know every client, services too unless they act for one, and all others only their own."""
-    if caller.role == "operator" or (caller.role == "service" and caller.tenant is None):
+    """Operators and services know every client unless they act for one; all others know only their own."""
+    if caller.role in {"operator", "service"} and caller.tenant is None:
         return True
     return caller.tenant == tenant
+
+
+def require_may_lead(caller: Caller, paths: Collection[str]) -> None:
+    """Where tool and sources are is the provider's to say: the tool's credentials go there."""
+    if caller.role != "operator" and not _LEADING.isdisjoint(paths):
+        raise RoleRequired(
+            "where the ticketing tool and the sources are is changed by operators",
+            metadata={"role": caller.role, "required": "operator"},
+        )

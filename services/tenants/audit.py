@@ -1,8 +1,8 @@
 """What was changed of a client and by whom, as a chain: each event's hash covers the one before it.
 
 The service's role can append and no more. Who owns the database could change an event, or take one out: then
-the hashes behind it do not fit any more. That the newest ones were cut off shows against a hash that was
-noted elsewhere.
+the hashes behind it do not fit any more. Who goes on to compute them anew, or cuts the newest off, is found
+out by a hash that was noted elsewhere.
 """
 
 import hashlib
@@ -72,14 +72,14 @@ def following(before: AuditEvent | None, tenant: TenantId, actor: Actor, action:
     return _sealed(AuditEvent(tenant, sequence, now, actor, action, hash=b""), previous)
 
 
-async def verified(events: AsyncIterator[AuditEvent], *, known: bytes | None) -> Verdict:
+async def verified(events: AsyncIterator[AuditEvent | None], *, known: bytes | None) -> Verdict:
     """Read a whole log, the oldest first; a known hash counts only as far as the chain holds."""
     count, previous, broken_at, known_found = 0, FIRST, None, False
     async for event in events:
         count += 1
         if broken_at is not None:
             continue
-        if event.sequence != count or event != _sealed(event, previous):
+        if event is None or event.sequence != count or event != _sealed(event, previous):
             broken_at = count
             continue
         previous = event.hash

@@ -28,6 +28,7 @@ from services.tenants.store import Directory
 
 _MOST_KEYS: Final = 100
 _REQUESTS: Final = UUID("0b6c1f0e-6a54-4f0e-9d1d-6c8f1c3f4b57")
+_SHOWN_AGAIN: Final = timedelta(minutes=10)
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +42,8 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    secret: Secret
+    secret: Secret | None
+    """None where the same request made it long ago."""
     id: str
     previous_expire_time: datetime | None
 
@@ -64,13 +66,14 @@ class Changer:
         """`wanted` gives the settings as they shall be, or says what is wrong with them."""
         async with self._directory.changing(tenant, actor) as change:
             before = change.tenant
-            if etag and etag != before.etag:
-                raise TenantChanged(before.etag)
             settings = wanted(before)
             check_settings(settings, self._tools)
             changes = _differences(before, settings)
+            # What is so already is no conflict: it may be this very call, repeated.
             if not changes:
                 return Updated(before, ())
+            if etag and etag != before.etag:
+                raise TenantChanged(before.etag)
             if validate_only:
                 return Updated(_with(before, settings), changes)
             after = await change.save(_with(before, settings), Action("UpdateTenant", changes=changes))
@@ -91,13 +94,18 @@ class Changer:
     async def rotate_webhook_secret(
         self, tenant: TenantId, *, actor: Actor, overlap: timedelta, request_id: str
     ) -> Rotated:
-        """The same request gets the same secret: a second one would end the one that is still in use."""
-        secret, secret_id = Secret.random(), _id_of(tenant, "webhook_secret", request_id)
+        """The same request makes one secret: a second one would end the one that is still in use.
+
+        Its caller gets it again for a while, for the answer may have been lost; later nobody does.
+        """
+        secret, secret_id = Secret.random(), _id_of(tenant, actor, "rotate", request_id, str(overlap))
         async with self._directory.changing(tenant, actor) as change:
             live = await change.live_secrets(SecretKind.WEBHOOK)
-            if live and live[0].id == secret_id:
-                until = live[1].expire_time if len(live) > 1 else None
-                return Rotated(self._keys.open(live[0]), secret_id, until)
+            made = next((each for each in live if each.id == secret_id), None)
+            if made is not None or await change.is_recorded(f"webhook_secrets/{secret_id}"):
+                until = next((each.expire_time for each in live if each.expire_time is not None), None)
+                again = made is not None and await change.is_recent(made, _SHOWN_AGAIN)
+                return Rotated(self._keys.open(made) if made and again else None, secret_id, until)
             version = await change.next_version(SecretKind.WEBHOOK)
             until = datetime.now(UTC) + overlap if overlap else None
             previous = await change.let_expire(SecretKind.WEBHOOK, until)
@@ -134,7 +142,7 @@ class Changer:
     ) -> tuple[Secret | None, KeptApiKey]:
         """None in place of the key where the same request has made it before."""
         secret = Secret.api_key()
-        key_id = _id_of(tenant, "api_key", request_id)
+        key_id = _id_of(tenant, actor, "key", request_id, role.value, display_name, str(expire_time))
         key = ApiKey(key_id, secret.digest(), role, display_name, expire_time)
         async with self._directory.changing(tenant, actor) as change:
             made_before = await change.key(key_id)
@@ -163,9 +171,9 @@ class Changer:
         return revoked
 
 
-def _id_of(tenant: TenantId, kind: str, request_id: str) -> str:
-    """The same for the same request."""
-    return str(uuid5(_REQUESTS, f"{tenant}|{kind}|{request_id}"))
+def _id_of(tenant: TenantId, actor: Actor, *request: str) -> str:
+    """The same for the same request of the same caller, and for no other."""
+    return str(uuid5(_REQUESTS, orjson.dumps([tenant, actor.principal, actor.role, *request]).decode()))
 
 
 def _with(tenant: Tenant, settings: NewTenant) -> Tenant:

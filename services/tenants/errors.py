@@ -61,7 +61,7 @@ class ApiKeyNotFound(ServiceError):
 
 
 class TooManyApiKeys(ServiceError):
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    code = grpc.StatusCode.FAILED_PRECONDITION
     reason = "TOO_MANY_API_KEYS"
 
     def __init__(self, most: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Final
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from services.runtime.database import Row
 from services.tenants.audit import Action, Actor, AuditEvent, FieldChange
@@ -32,6 +33,9 @@ SETTINGS: Final = (
     "sources",
 )
 """The columns that hold what a client may change."""
+
+
+_CHANGES: Final = TypeAdapter(list[tuple[str, str, str]], config=ConfigDict(strict=True))
 
 
 def settings_of(tenant: NewTenant) -> tuple[object, ...]:
@@ -84,7 +88,16 @@ def key_of(row: Row) -> KeptApiKey:
     )
 
 
+class NotAnEvent(Exception):
+    """Somebody has written what the service does not write."""
+
+
 def event_of(row: Row) -> AuditEvent:
+    """Raises `NotAnEvent`."""
+    try:
+        changes = _CHANGES.validate_json(row["changes"])
+    except ValidationError:
+        raise NotAnEvent from None
     return AuditEvent(
         tenant=TenantId(row["tenant_id"]),
         sequence=row["sequence"],
@@ -93,7 +106,7 @@ def event_of(row: Row) -> AuditEvent:
         action=Action(
             row["action"],
             row["resource"],
-            tuple(FieldChange(*change) for change in orjson.loads(row["changes"])),
+            tuple(FieldChange(*change) for change in changes),
         ),
         hash=row["hash"],
     )

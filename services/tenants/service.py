@@ -17,7 +17,7 @@ from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire
-from services.tenants.access import may_know, require_grant
+from services.tenants.access import may_know, require_grant, require_may_lead
 from services.tenants.audit import Actor, verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
@@ -138,9 +138,11 @@ class TenantServicer(TenantServiceServicer):
         request: pb.UpdateTenantRequest,
         context: grpc.aio.ServicerContext[pb.UpdateTenantRequest, pb.UpdateTenantResponse],
     ) -> pb.UpdateTenantResponse:
+        tenant = _named("UpdateTenant", request.tenant_id)
         wanted = wire.read_update(request)
+        require_may_lead(current_caller(), request.update_mask.paths)
         updated = await self._changer.update(
-            _named("UpdateTenant", request.tenant_id),
+            tenant,
             wanted,
             actor=_actor(),
             etag=request.etag,
@@ -179,7 +181,7 @@ class TenantServicer(TenantServiceServicer):
             _named("RotateWebhookSecret", request.tenant_id),
             actor=_actor(),
             overlap=wire.read_overlap(request),
-            request_id=request.request_id or _actor().request_id,
+            request_id=request.request_id,
         )
         return wire.write_rotated(rotated)
 
@@ -206,7 +208,7 @@ class TenantServicer(TenantServiceServicer):
             actor=_actor(),
             display_name=wire.read_display_name(request),
             expire_time=wire.read_expiry(request),
-            request_id=request.request_id or _actor().request_id,
+            request_id=request.request_id,
         )
         return wire.write_created_key(secret, kept)
 
@@ -215,8 +217,16 @@ class TenantServicer(TenantServiceServicer):
         request: pb.ListApiKeysRequest,
         context: grpc.aio.ServicerContext[pb.ListApiKeysRequest, pb.ListApiKeysResponse],
     ) -> pb.ListApiKeysResponse:
-        keys = await self._directory.keys(await self._known("ListApiKeys", request.tenant_id))
-        return pb.ListApiKeysResponse(keys=map(wire.write_key, keys))
+        tenant = await self._known("ListApiKeys", request.tenant_id)
+        tokens = PageTokens("ListApiKeys", tenant=tenant)
+        size = request.page_size or _PAGE
+        before = wire.key_of_page(tokens.decode(request.page_token))
+        found = await self._directory.keys_before(tenant, before, size + 1)
+        page = found[:size]
+        return pb.ListApiKeysResponse(
+            keys=map(wire.write_key, page),
+            next_page_token=tokens.encode(*wire.page_after(page[-1])) if len(found) > size else "",
+        )
 
     async def RevokeApiKey(
         self,
@@ -224,7 +234,7 @@ class TenantServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.RevokeApiKeyRequest, pb.RevokeApiKeyResponse],
     ) -> pb.RevokeApiKeyResponse:
         key = await self._changer.revoke_key(
-            _named("RevokeApiKey", request.tenant_id), wire.read_key_id(request), actor=_actor()
+            _named("RevokeApiKey", request.tenant_id), request.key_id, actor=_actor()
         )
         return pb.RevokeApiKeyResponse(key=wire.write_key(key))
 

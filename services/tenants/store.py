@@ -4,14 +4,16 @@ Its callers have checked who asks: a tenant's rows are reached in that tenant's 
 across tenants goes through two functions of the database that can do nothing else.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+from weakref import WeakValueDictionary
 
-from services.runtime.database import Connection, Database
+from services.runtime.database import Connection, Database, Row
 from services.tenants.audit import Action, Actor, AuditEvent
-from services.tenants.changing import Change, add_key, add_secrets, append
 from services.tenants.errors import TenantNotFound
 from services.tenants.model import (
     ApiKey,
@@ -23,12 +25,13 @@ from services.tenants.model import (
     Tenant,
     TenantId,
 )
-from services.tenants.rows import SETTINGS, event_of, key_of, secret_of, settings_of, tenant_of
+from services.tenants.rows import SETTINGS, NotAnEvent, event_of, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret
+from services.tenants.store_change import Change, add_key, add_secrets, append
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
-_EVENTS_AT_ONCE: Final = 500
+_EVENTS_AT_ONCE: Final = 100
 _INSERT: Final = f"""
     insert into tenants.tenants (tenant_id, request_id, {", ".join(SETTINGS)})
     values ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(SETTINGS)))})
@@ -55,13 +58,16 @@ class FoundKey:
 class Directory:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._changing: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def changing(self, tenant: TenantId, actor: Actor) -> AsyncIterator[Change]:
         """One transaction in which nobody else changes the tenant; raises `TenantNotFound`."""
-        async with self._database.tenant(tenant) as connection:
+        # One at a time waits for the row: the others would hold connections that other tenants need.
+        turn = self._changing.setdefault(tenant, asyncio.Lock())
+        async with turn, self._database.tenant(tenant) as connection:
             row = await connection.fetchrow(
-                "select * from tenants.tenants where tenant_id = $1 for update", tenant
+                "select * from tenants.tenants where tenant_id = $1 for no key update", tenant
             )
             if row is None:
                 raise TenantNotFound(tenant)
@@ -119,19 +125,44 @@ class Directory:
             secret_of(row, tenant, kind) for row in rows if row["secret_id"] is not None
         ]
 
-    async def keys(self, tenant: TenantId) -> Sequence[KeptApiKey]:
-        """The newest first."""
+    async def keys_before(
+        self, tenant: TenantId, before: tuple[datetime, str] | None, count: int
+    ) -> Sequence[KeptApiKey]:
+        """The newest first; `before` is the last one's time of creation and id."""
+        time, key_id = before or (None, None)
         async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(
-                "select * from tenants.api_keys where tenant_id = $1 order by create_time desc, key_id desc",
+                """
+                select * from tenants.api_keys
+                where tenant_id = $1 and ($2::timestamptz is null or (create_time, key_id) < ($2, $3))
+                order by create_time desc, key_id desc limit $4
+                """,
                 tenant,
+                time,
+                key_id,
+                count,
             )
         return [key_of(row) for row in rows]
 
     async def events_after(self, tenant: TenantId, sequence: int, count: int) -> Sequence[AuditEvent]:
         """The oldest first."""
+        return [event_of(row) for row in await self._events_after(tenant, sequence, count)]
+
+    async def events(self, tenant: TenantId) -> AsyncIterator[AuditEvent | None]:
+        """All of them, the oldest first, some at a time; None is one that cannot be read."""
+        last = 0
+        while rows := await self._events_after(tenant, last, _EVENTS_AT_ONCE):
+            for row in rows:
+                try:
+                    event = event_of(row)
+                except NotAnEvent:
+                    event = None
+                yield event
+            last = rows[-1]["sequence"]
+
+    async def _events_after(self, tenant: TenantId, sequence: int, count: int) -> Sequence[Row]:
         async with self._database.tenant(tenant) as connection:
-            rows = await connection.fetch(
+            return await connection.fetch(
                 """
                 select * from tenants.audit_events
                 where tenant_id = $1 and sequence > $2 order by sequence limit $3
@@ -140,15 +171,6 @@ class Directory:
                 sequence,
                 count,
             )
-        return [event_of(row) for row in rows]
-
-    async def events(self, tenant: TenantId) -> AsyncIterator[AuditEvent]:
-        """All of them, the oldest first, some at a time."""
-        last = 0
-        while page := await self.events_after(tenant, last, _EVENTS_AT_ONCE):
-            for event in page:
-                yield event
-            last = page[-1].sequence
 
     async def holder_of_key(self, key_hash: bytes) -> FoundKey | None:
         """Unless the key is revoked or expired, or its tenant is not served."""

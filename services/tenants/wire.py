@@ -33,6 +33,7 @@ from services.tenants.model import (
 from services.tenants.register import Registered
 
 _NUL: Final = "\0"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.ACTIVE: tenant_pb2.TENANT_STATE_ACTIVE,
     TenantState.SUSPENDED: tenant_pb2.TENANT_STATE_SUSPENDED,
@@ -158,11 +159,6 @@ def read_display_name(request: pb.CreateApiKeyRequest) -> str:
     return request.display_name
 
 
-def read_key_id(request: pb.RevokeApiKeyRequest) -> str:
-    # PostgreSQL's text has no NUL: a name with one is nobody's, and is asked for as such.
-    return request.key_id.replace(_NUL, "\ufffd")
-
-
 def read_overlap(request: pb.RotateWebhookSecretRequest) -> timedelta:
     return request.overlap.ToTimedelta() if request.HasField("overlap") else DEFAULT_OVERLAP
 
@@ -196,7 +192,7 @@ def write_created_key(secret: Secret | None, key: KeptApiKey) -> pb.CreateApiKey
 def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
     until = rotated.previous_expire_time
     return pb.RotateWebhookSecretResponse(
-        webhook_secret=rotated.secret.reveal().decode(),
+        webhook_secret=rotated.secret.reveal().decode() if rotated.secret is not None else "",
         secret_id=rotated.id,
         previous_expire_time=_timestamp(until) if until else None,
     )
@@ -226,11 +222,25 @@ def write_verdict(verdict: Verdict) -> pb.VerifyAuditLogResponse:
     )
 
 
+def page_after(key: KeptApiKey) -> tuple[Key, Key]:
+    return round(key.create_time.timestamp() * 1e6), key.id
+
+
+def key_of_page(key: tuple[Key, ...]) -> tuple[datetime, str] | None:
+    match key:
+        case ():
+            return None
+        case (int(microseconds), str(key_id)) if 0 <= microseconds < 2**52:
+            return _EPOCH + timedelta(microseconds=microseconds), key_id.replace(_NUL, "\ufffd")
+        case _:
+            raise InvalidArgument("is not a page token", field="page_token")
+
+
 def sequence_of_page(key: tuple[Key, ...]) -> int:
     match key:
         case ():
             return 0
-        case (int(last),):
+        case (int(last),) if not isinstance(last, bool) and 0 < last < 2**63:
             return last
         case _:
             raise InvalidArgument("is not a page token", field="page_token")

@@ -1,6 +1,7 @@
 """`dossier tenant …` on a running mesh, and what its changes mean at the gateway."""
 
 import asyncio
+import getpass
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -51,8 +52,10 @@ def test_every_command_on_the_page_is_one(command: Command, words: list[str]) ->
     verb = [word for word in words[1:4] if word.replace("-", "").isalpha()]
     verb = verb[: 3 if verb[1] in {"keys", "audit"} else 2]
 
-    help_text = command(*verb, "--help", COLUMNS="200").out
+    asked = command(*verb, "--help", COLUMNS="200")
 
+    assert asked.code == 0, asked.problems
+    help_text = asked.out
     options = {word for word in words if word.startswith("--")}
     assert options <= set(re.findall(r"--[a-z][a-z-]*", help_text)), help_text
 
@@ -169,6 +172,7 @@ def test_the_log_names_the_user_and_verifies(on_mesh: Command, client: Mapping[s
     assert "canary-in-the-log" not in listed.out
     assert (verified.code, verified.object["whole"]) == (0, True)
     assert verified.object["head_hash"] == events[-1]["hash"]
+    assert {event["principal"] for event in events} == {getpass.getuser()}
     wrong = on_mesh("tenant", "audit", "verify", name, "--known-hash", "0" * 64)
     assert wrong.code == 1
     assert "not in it" in wrong.out

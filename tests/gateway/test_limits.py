@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from cli.embedded.redis import EmbeddedRedis
-from dossier.tenants.v1 import tenant_service_pb2 as tenants
+from dossier.tenants.v1 import api_key_pb2
 from gateway.server import serving
 from gateway.settings import GatewaySettings
 from services.runtime.settings import SettingsError, load_settings
@@ -208,7 +208,7 @@ async def test_a_redis_that_was_never_there_costs_neither_start_nor_readiness(
 
 async def test_counted_is_under_the_clients_name_and_never_a_key(keys: Keys, redis_url: str) -> None:
     async with running_world(keys, redis_url=redis_url) as world:
-        world.tenants.keys["dsk_a_private_one"] = ("acme", tenants.ROLE_VIEWER)
+        world.tenants.keys["dsk_a_private_one"] = ("acme", api_key_pb2.ROLE_VIEWER)
         await statuses(world.http, 2)
         await statuses(world.http, 1, "dsk_a_wrong_one")
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:

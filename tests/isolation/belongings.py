@@ -42,6 +42,8 @@ class Belongings:
     request_id: str
     """With which the client has asked for an enhancement, and given feedback."""
     api_key: str
+    api_key_id: str
+    """Of a key that nobody uses."""
     webhook_secret: str
     pages: Mapping[str, str] = field(default_factory=dict)
     """By RPC, the token of the second page of the client's list."""
@@ -58,7 +60,10 @@ class Belongings:
             "prefix": "10.250.7.0/24",
             "api_key": f"dsk_{'x' * (len(like.api_key) - 4)}",
             "pages": {rpc: _of_another_list(token) for rpc, token in like.pages.items()},
-            **{name: str(uuid4()) for name in ("enhancement", "waiting", "failed", "request_id")},
+            **{
+                name: str(uuid4())
+                for name in ("enhancement", "waiting", "failed", "request_id", "api_key_id")
+            },
         }
         for each in fields(cls):
             own.setdefault(each.name, f"invented-{each.name}".replace("_", "-"))

@@ -17,8 +17,10 @@ To add
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
+from cli.demo.desk import AUTHTOKEN
 from dossier.context.v1 import context_source_service_pb2 as context
 from dossier.context.v1.evidence_pb2 import Evidence, EvidenceKind
 from dossier.context.v1.ticket_pb2 import Ticket
@@ -33,6 +35,7 @@ from dossier.orchestrator.v1.enhancement_pb2 import Feedback
 from dossier.orchestrator.v1.queue_pb2 import QUEUE_WEIGHT_PREFERRED
 from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
+from dossier.tenants.v1.api_key_pb2 import ROLE_VIEWER
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
 from tests.isolation.belongings import Belongings
 
@@ -200,6 +203,33 @@ CASES: Final[Mapping[str, Case]] = {
         tenants.ListWebhookSecretsRequest(tenant_id=of.tenant, tool="servicedesk_plus")
     ],
     "TenantService.GetTicketingAccess": lambda _: [tenants.GetTicketingAccessRequest()],
+    "TenantService.UpdateTenant": lambda of: [
+        tenants.UpdateTenantRequest(
+            tenant_id=of.tenant,
+            tenant=Tenant(display_name="Foreign"),
+            update_mask=FieldMask(paths=["display_name"]),
+            validate_only=only,
+        )
+        for only in (True, False)
+    ],
+    "TenantService.SuspendTenant": lambda of: [tenants.SuspendTenantRequest(tenant_id=of.tenant)],
+    "TenantService.ResumeTenant": lambda of: [tenants.ResumeTenantRequest(tenant_id=of.tenant)],
+    "TenantService.RotateWebhookSecret": lambda of: [
+        tenants.RotateWebhookSecretRequest(tenant_id=of.tenant, request_id=of.request_id)
+    ],
+    "TenantService.SetTicketingCredentials": lambda of: [
+        tenants.SetTicketingCredentialsRequest(tenant_id=of.tenant, credentials={"authtoken": AUTHTOKEN})
+    ],
+    "TenantService.CreateApiKey": lambda of: [
+        tenants.CreateApiKeyRequest(tenant_id=of.tenant, role=ROLE_VIEWER, request_id=of.request_id)
+    ],
+    "TenantService.ListApiKeys": lambda of: [tenants.ListApiKeysRequest(tenant_id=of.tenant)],
+    "TenantService.RevokeApiKey": lambda of: [
+        tenants.RevokeApiKeyRequest(tenant_id=of.tenant, key_id=of.api_key_id)
+    ],
+    "TenantService.ListAuditEvents": lambda of: [tenants.ListAuditEventsRequest(tenant_id=of.tenant)],
+    "TenantService.VerifyAuditLog": lambda of: [tenants.VerifyAuditLogRequest(tenant_id=of.tenant)],
+    "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }
 
@@ -207,6 +237,7 @@ ACROSS_CLIENTS: Final[Mapping[tuple[str, str], str]] = {
     ("TenantService.CreateTenant", "operator"): "operators take clients on",
     ("TenantService.GetTenant", "operator"): "operators, the provider's own staff, know every client",
     ("TenantService.ListTenants", "operator"): "operators, the provider's own staff, know every client",
+    ("TenantService.ReencryptSecrets", "operator"): "one key-encryption key is for all clients",
     ("TenantService.AuthenticateApiKey", "service gateway"): "who has a key is told whose it is",
 }
 """Who sees more than one client on purpose, by RPC and caller, and why."""

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -95,14 +94,17 @@ class Filling:
             reported="",
             request_id=f"{word}-request",
             api_key=made["api_key"],
+            api_key_id="",
             webhook_secret=made["webhook_secret"],
         )
         self._load(has)
         has = self._enhance(has, desk)
         with psycopg.connect(self._admin_url) as connection:
             connection.execute(_BY_HAND.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'"))
-            keys = {role: self._key(connection, tenant, role) for role in ROLES if role != "admin"}
-        return Client(replace(has, pages=self._pages(has)), {"admin": has.api_key, **keys})
+        keys = {role: self._key(tenant, role)["api_key"] for role in ROLES if role != "admin"}
+        unused = self._key(tenant, "viewer")["key"]["id"]
+        has = replace(has, api_key_id=unused, pages=self._pages(has))
+        return Client(has, {"admin": has.api_key, **keys})
 
     def _create(self, tenant: str, name: str, desk: Desk) -> Mapping[str, Any]:
         ticketing = {"tool": TOOL, "base_url": desk.base_url, "options": {"requests_per_minute": "1000"}}
@@ -208,13 +210,14 @@ class Filling:
         admin = Credential(has.tenant, "admin")
         return {rpc: self._done(rpc, admin, page_size=1)["next_page_token"] for rpc in _LISTS}
 
-    def _key(self, connection: psycopg.Connection[Any], tenant: str, role: str) -> str:
-        key = f"dsk_{tenant}-{role}-{b64encode(uuid4().bytes).decode()}"
-        connection.execute(
-            "insert into tenants.api_keys (key_id, tenant_id, role, hash) values (%s, %s, %s, %s)",
-            (str(uuid4()), tenant, role, sha256(key.encode()).digest()),
+    def _key(self, tenant: str, role: str) -> Mapping[str, Any]:
+        return self._done(
+            "TenantService.CreateApiKey",
+            Credential(tenant, "admin"),
+            tenant_id=tenant,
+            role=f"ROLE_{role.upper()}",
+            request_id=str(uuid4()),
         )
-        return key
 
     def _done(self, rpc: str, caller: Credential, **fields: Any) -> Mapping[str, Any]:
         method = next(each for each in methods() if name_of(each) == rpc)

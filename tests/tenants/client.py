@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -91,7 +92,7 @@ class Client:
     async def rotate(
         self, tenant_id: str, *, overlap: timedelta | None = None, request_id: str = ""
     ) -> pb.RotateWebhookSecretResponse:
-        request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=request_id)
+        request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=request_id or str(uuid4()))
         if overlap is not None:
             request.overlap.FromTimedelta(overlap)
         return await self.stub.RotateWebhookSecret(request, metadata=self.metadata)
@@ -114,22 +115,30 @@ class Client:
         request_id: str = "",
     ) -> pb.CreateApiKeyResponse:
         request = pb.CreateApiKeyRequest(
-            tenant_id=tenant_id, role=role, display_name=display_name, request_id=request_id
+            tenant_id=tenant_id,
+            role=role,
+            display_name=display_name,
+            request_id=request_id or str(uuid4()),
         )
         if expire_time is not None:
             request.expire_time.FromDatetime(expire_time)
         return await self.stub.CreateApiKey(request, metadata=self.metadata)
 
     async def keys(self, tenant_id: str) -> list[api_key_pb2.ApiKey]:
-        request = pb.ListApiKeysRequest(tenant_id=tenant_id)
-        return list((await self.stub.ListApiKeys(request, metadata=self.metadata)).keys)
+        return list((await self.keys_page(tenant_id, page_size=1000)).keys)
+
+    async def keys_page(
+        self, tenant_id: str, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListApiKeysResponse:
+        request = pb.ListApiKeysRequest(tenant_id=tenant_id, page_size=page_size, page_token=page_token)
+        return await self.stub.ListApiKeys(request, metadata=self.metadata)
 
     async def revoke(self, tenant_id: str, key_id: str) -> api_key_pb2.ApiKey:
         request = pb.RevokeApiKeyRequest(tenant_id=tenant_id, key_id=key_id)
         return (await self.stub.RevokeApiKey(request, metadata=self.metadata)).key
 
     async def events(self, tenant_id: str) -> list[AuditEvent]:
-        return list((await self.events_page(tenant_id, page_size=1000)).events)
+        return list((await self.events_page(tenant_id, page_size=100)).events)
 
     async def events_page(
         self, tenant_id: str, *, page_size: int = 0, page_token: str = ""

@@ -1,12 +1,16 @@
 """The audit log: nobody changes it unnoticed, and it holds no secret."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, Tenant
+from services.runtime.paging import PageTokens
+from services.tenants.audit import following
+from services.tenants.rows import event_of
 from tests.support.databases import TestDatabase
 from tests.tenants.client import CREDENTIALS, Client, tenant
 from tests.tenants.failures import failure_of
@@ -47,6 +51,8 @@ async def test_a_log_that_nobody_touched_is_whole(operator: Client, head: str) -
         ("update tenants.audit_events set changes = '[]' where sequence = 3", 3),
         ("update tenants.audit_events set create_time = create_time - interval '1 s' where sequence = 1", 1),
         ("delete from tenants.audit_events where sequence = 2", 2),
+        ("""update tenants.audit_events set changes = '[["a"]]' where sequence = 2""", 2),
+        ("update tenants.audit_events set changes = '{}' where sequence = 1", 1),
         ("delete from tenants.audit_events where sequence = 1", 1),
         (
             (
@@ -115,6 +121,35 @@ async def test_no_secret_is_in_the_log(operator: Client, owner: "asyncpg.Connect
         assert secret not in log
         assert secret not in dump
     assert "authtoken" in log
+
+
+async def test_who_computes_the_hashes_anew_is_found_out_by_a_hash_noted_before(
+    operator: Client, head: str, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    before = None
+    for row in await owner.fetch("select * from tenants.audit_events order by sequence"):
+        event = event_of(row)
+        forged = replace(event.actor, principal="nobody")
+        before = following(before, event.tenant, forged, event.action)
+        await owner.execute(
+            """
+            update tenants.audit_events set principal = 'nobody', create_time = $2, hash = $3
+            where sequence = $1
+            """,
+            *(event.sequence, before.create_time, before.hash),
+        )
+
+    verdict = await operator.verify("acme", known_hash=head)
+
+    assert (verdict.events, verdict.broken_at, verdict.known_hash_found) == (4, 0, False)
+
+
+@pytest.mark.parametrize("last", [-1, True, 2**63, "1"])
+async def test_a_forged_page_token_is_refused(operator: Client, last: object) -> None:
+    await operator.create()
+    forged = PageTokens("ListAuditEvents", tenant="acme").encode(last)  # type: ignore[arg-type]
+
+    assert (await failure_of(operator.events_page("acme", page_token=forged))).reason == "INVALID_ARGUMENT"
 
 
 async def test_events_come_page_by_page(operator: Client, head: str) -> None:

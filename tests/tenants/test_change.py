@@ -232,6 +232,59 @@ async def test_a_repeated_rotation_answers_the_same_secret_and_leaves_the_one_in
     assert len(await operator.events("acme")) == 2
 
 
+async def test_a_rotation_repeated_late_ends_no_secret(operator: Client, gateway: Client) -> None:
+    await operator.create()
+    first = await operator.rotate("acme", request_id="r-1")
+    second = await operator.rotate("acme", request_id="r-2")
+
+    assert (await operator.rotate("acme", request_id="r-1")).webhook_secret == first.webhook_secret
+    third = await operator.rotate("acme", request_id="r-3")
+    gone = await operator.rotate("acme", request_id="r-1")
+
+    assert (gone.webhook_secret, gone.secret_id) == ("", first.secret_id)
+    secrets = [each.value.decode() for each in await gateway.webhook_secrets("acme")]
+    assert secrets == [third.webhook_secret, second.webhook_secret]
+
+
+async def test_after_a_while_a_repeated_rotation_shows_nothing(
+    operator: Client, gateway: Client, database: TestDatabase
+) -> None:
+    await operator.create()
+    rotated = await operator.rotate("acme", request_id="r-1")
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute("update tenants.secrets set create_time = create_time - interval '11 minutes'")
+    await connection.close()
+
+    again = await operator.rotate("acme", request_id="r-1")
+
+    assert (again.webhook_secret, again.secret_id) == ("", rotated.secret_id)
+    assert (await gateway.webhook_secrets("acme"))[0].value.decode() == rotated.webhook_secret
+
+
+async def test_somebody_elses_request_id_shows_nothing_of_theirs(operator: Client, keys: Keys) -> None:
+    await operator.create()
+    theirs = await operator.rotate("acme", request_id="r-1")
+    admin = Client(operator.stub, keys.metadata("tenants", role="admin", on_behalf_of="key-7"))
+
+    mine = await admin.rotate("acme", request_id="r-1")
+
+    assert mine.webhook_secret != theirs.webhook_secret
+    assert (await operator.events("acme"))[-1].principal == "key-7"
+
+
+async def test_the_same_id_for_another_request_is_another_request(operator: Client, gateway: Client) -> None:
+    await operator.create()
+    await operator.rotate("acme", request_id="r-1")
+
+    leaked = await operator.rotate("acme", request_id="r-1", overlap=timedelta())
+
+    assert [each.value.decode() for each in await gateway.webhook_secrets("acme")] == [leaked.webhook_secret]
+    viewer = await operator.create_key("acme", api_key_pb2.ROLE_VIEWER, request_id="k-1")
+    admin = await operator.create_key("acme", api_key_pb2.ROLE_ADMIN, request_id="k-1")
+    assert admin.key.id != viewer.key.id
+    assert admin.api_key
+
+
 async def test_a_repeated_creation_makes_no_second_key_and_does_not_show_the_first_again(
     operator: Client,
 ) -> None:
@@ -243,6 +296,64 @@ async def test_a_repeated_creation_makes_no_second_key_and_does_not_show_the_fir
     assert first.api_key
     assert (again.api_key, again.key) == ("", first.key)
     assert len(await operator.keys("acme")) == 2
+
+
+async def test_an_update_repeated_with_its_etag_is_no_conflict(operator: Client) -> None:
+    read = (await operator.create()).tenant
+    new = Tenant(display_name="First")
+    first = await operator.update("acme", new, "display_name", etag=read.etag)
+
+    again = await operator.update("acme", new, "display_name", etag=read.etag)
+
+    assert again.tenant == first.tenant
+    assert not again.changes
+
+
+@pytest.mark.parametrize("path", ["ticketing", "ticketing.tool", "ticketing.base_url", "sources"])
+async def test_a_clients_admin_does_not_say_where_the_credentials_go(
+    operator: Client, keys: Keys, path: str
+) -> None:
+    before = (await operator.create()).tenant
+    admin = Client(operator.stub, keys.metadata("tenants", role="admin"))
+
+    failure = await failure_of(admin.update("acme", Tenant(), path, "brief"))
+
+    assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_REQUIRED")
+    assert await operator.get("acme") == before
+    changed = await admin.update("acme", Tenant(), "ticketing.options", "brief")
+    assert {change.field.split(".")[0] for change in changed.changes} == {"brief", "ticketing"}
+
+
+async def test_a_key_in_place_of_its_id_is_not_repeated(operator: Client) -> None:
+    made = await operator.create()
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await operator.revoke("acme", made.api_key)
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert made.api_key not in f"{refused.value!r} {refused.value.trailing_metadata()}"
+
+
+async def test_keys_come_page_by_page(operator: Client) -> None:
+    await operator.create()
+    for _ in range(4):
+        await operator.create_key("acme")
+
+    pages = [await operator.keys_page("acme", page_size=2)]
+    while pages[-1].next_page_token:
+        token = pages[-1].next_page_token
+        pages.append(await operator.keys_page("acme", page_size=2, page_token=token))
+
+    assert [len(page.keys) for page in pages] == [2, 2, 1]
+    assert [key for page in pages for key in page.keys] == await operator.keys("acme")
+
+
+async def test_names_have_no_control_characters(operator: Client) -> None:
+    await operator.create()
+
+    failure = await failure_of(operator.create_key("acme", display_name="\x1b[2J"))
+
+    assert failure.reason == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=31)])
@@ -289,6 +400,15 @@ async def test_a_key_says_when_it_was_used(operator: Client, gateway: Client) ->
     assert await operator.keys("acme") == [used]
 
 
+async def test_a_refused_key_was_not_used(operator: Client, gateway: Client) -> None:
+    made = await operator.create()
+    await operator.suspend("acme")
+
+    assert (await failure_of(gateway.authenticate(made.api_key))).reason == "API_KEY_INVALID"
+
+    assert not (await operator.keys("acme"))[0].HasField("last_used_time")
+
+
 async def test_keys_are_listed_newest_first_and_never_themselves(operator: Client) -> None:
     first = await operator.create()
     later = datetime.now(UTC) + timedelta(days=1)
@@ -317,7 +437,7 @@ async def test_a_client_has_a_hundred_good_keys_at_most(operator: Client) -> Non
     await asyncio.gather(*(operator.create_key("acme") for _ in range(99)))
 
     failure = await failure_of(operator.create_key("acme"))
-    assert (failure.code, failure.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_API_KEYS")
+    assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_API_KEYS")
 
     await operator.revoke("acme", (await operator.keys("acme"))[0].id)
     await operator.create_key("acme")

@@ -38,16 +38,20 @@ create or replace function tenants.holder_of_key(key_hash bytea)
     returns table (key_id text, tenant_id text, role text, hash bytea)
     language sql volatile security definer set search_path = pg_catalog, pg_temp
     as $$
-        update tenants.api_keys k set last_used_time = now()
-        where k.hash = key_hash
-          and k.revoke_time is null
-          and (k.last_used_time is null or k.last_used_time < now() - interval '1 minute');
-        select k.key_id, k.tenant_id, k.role, k.hash
-        from tenants.api_keys k left join tenants.tenants t on t.tenant_id = k.tenant_id
-        where k.hash = key_hash
-          and k.revoke_time is null
-          and (k.expire_time is null or k.expire_time > now())
-          and (k.tenant_id is null or t.state = 'active')
+        with good as (
+            select k.key_id, k.tenant_id, k.role, k.hash, k.last_used_time
+            from tenants.api_keys k left join tenants.tenants t on t.tenant_id = k.tenant_id
+            where k.hash = key_hash
+              and k.revoke_time is null
+              and (k.expire_time is null or k.expire_time > now())
+              and (k.tenant_id is null or t.state = 'active')
+        ), used as (
+            update tenants.api_keys k set last_used_time = now()
+            from good
+            where k.key_id = good.key_id
+              and (good.last_used_time is null or good.last_used_time < now() - interval '1 minute')
+        )
+        select good.key_id, good.tenant_id, good.role, good.hash from good
     $$;
 
 -- migrate:down

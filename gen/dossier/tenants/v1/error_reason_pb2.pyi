@@ -39,7 +39,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
     ERROR_REASON_TOO_MANY_API_KEYS: _ErrorReason.ValueType  # 8
-    """RESOURCE_EXHAUSTED: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+    """FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the tenants service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -63,5 +63,5 @@ ERROR_REASON_TENANT_CHANGED: ErrorReason.ValueType  # 6
 ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
 ERROR_REASON_TOO_MANY_API_KEYS: ErrorReason.ValueType  # 8
-"""RESOURCE_EXHAUSTED: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+"""FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -593,8 +593,8 @@ class RotateWebhookSecretRequest(_message.Message):
     tenant_id: _builtins.str
     """The client."""
     request_id: _builtins.str
-    """Chosen by the caller, so that a repeated call makes no second secret. At most 128 characters; empty: the id of
-    the call itself (`x-request-id`).
+    """Chosen by the caller, a new one for each rotation, so that a repeated call makes no second secret. 1 to 128
+    characters.
     """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
@@ -625,7 +625,7 @@ class RotateWebhookSecretResponse(_message.Message):
     SECRET_ID_FIELD_NUMBER: _builtins.int
     PREVIOUS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     webhook_secret: _builtins.str
-    """What webhooks are signed with from now on, shown this once."""
+    """What webhooks are signed with from now on, shown this once; empty where a call from long ago is repeated."""
     secret_id: _builtins.str
     """Its name in logs and the audit log."""
     @_builtins.property
@@ -733,11 +733,9 @@ class CreateApiKeyRequest(_message.Message):
     role: _api_key_pb2.Role.ValueType
     """What it may do: admin, technician or viewer. An operator's key belongs to no client."""
     display_name: _builtins.str
-    """What it is for, for people. At most 256 characters."""
+    """What it is for, for people. At most 256 characters, none of them for control."""
     request_id: _builtins.str
-    """Chosen by the caller, so that a repeated call makes no second key. At most 128 characters; empty: the id of the
-    call itself (`x-request-id`).
-    """
+    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops to be good; absent where it does not. In the future."""
@@ -789,21 +787,29 @@ Global___CreateApiKeyResponse: _TypeAlias = CreateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class ListApiKeysRequest(_message.Message):
-    """Asks for a client's API keys."""
+    """Asks for a page of a client's API keys."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The client."""
+    page_size: _builtins.int
+    """How many keys at most. 1 to 1,000; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -811,23 +817,27 @@ Global___ListApiKeysRequest: _TypeAlias = ListApiKeysRequest  # noqa: Y015
 
 @_typing.final
 class ListApiKeysResponse(_message.Message):
-    """A client's API keys."""
+    """A page of a client's API keys."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KEYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_api_key_pb2.ApiKey]:
-        """The newest first; there are at most 100 that are good, and those that are not any more."""
+        """The newest first."""
 
     def __init__(
         self,
         *,
         keys: _abc.Iterable[_api_key_pb2.ApiKey] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -895,7 +905,7 @@ class ListAuditEventsRequest(_message.Message):
     tenant_id: _builtins.str
     """The client."""
     page_size: _builtins.int
-    """How many events at most. 1 to 1,000; 0 means 50."""
+    """How many events at most. 1 to 100; 0 means 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

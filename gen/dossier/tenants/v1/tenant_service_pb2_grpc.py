@@ -158,8 +158,8 @@ class TenantServiceServicer:
     def UpdateTenant(self, request, context):
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
-        Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+        does not say where the tool and the sources are: there its credentials go. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,7 +186,7 @@ class TenantServiceServicer:
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
-        `request_id`: the answer is then the same secret, while it counts.
+        `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,8 +234,9 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyAuditLog(self, request, context):
-        """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
-        against a hash that was noted before: give it as `known_hash`.
+        """Reads a client's whole audit log and computes every hash again. Whoever can write the database can compute hashes
+        too: that the log was written anew, or cut short, shows only against a hash that was noted outside before. Give it
+        as `known_hash`.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,8 +52,8 @@ class TenantServiceStub:
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
-    Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+    does not say where the tool and the sources are: there its credentials go. Safe to retry.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -68,7 +68,7 @@ class TenantServiceStub:
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
-    `request_id`: the answer is then the same secret, while it counts.
+    `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
     SetTicketingCredentials: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]
     """Replaces the credentials with which the client's ticketing tool is reached.
@@ -92,8 +92,9 @@ class TenantServiceStub:
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
     VerifyAuditLog: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyAuditLogRequest, _tenant_service_pb2.VerifyAuditLogResponse]
-    """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
-    against a hash that was noted before: give it as `known_hash`.
+    """Reads a client's whole audit log and computes every hash again. Whoever can write the database can compute hashes
+    too: that the log was written anew, or cut short, shows only against a hash that was noted outside before. Give it
+    as `known_hash`.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
     ReencryptSecrets: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ReencryptSecretsRequest, _tenant_service_pb2.ReencryptSecretsResponse]
@@ -140,8 +141,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
-    Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+    does not say where the tool and the sources are: there its credentials go. Safe to retry.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -156,7 +157,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
-    `request_id`: the answer is then the same secret, while it counts.
+    `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
     SetTicketingCredentials: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]  # type: ignore[assignment]
     """Replaces the credentials with which the client's ticketing tool is reached.
@@ -180,8 +181,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
     VerifyAuditLog: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyAuditLogRequest, _tenant_service_pb2.VerifyAuditLogResponse]  # type: ignore[assignment]
-    """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
-    against a hash that was noted before: give it as `known_hash`.
+    """Reads a client's whole audit log and computes every hash again. Whoever can write the database can compute hashes
+    too: that the log was written anew, or cut short, shows only against a hash that was noted outside before. Give it
+    as `known_hash`.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
     """
     ReencryptSecrets: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ReencryptSecretsRequest, _tenant_service_pb2.ReencryptSecretsResponse]  # type: ignore[assignment]
@@ -249,8 +251,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant.
-        Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+        does not say where the tool and the sources are: there its credentials go. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -283,7 +285,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
-        `request_id`: the answer is then the same secret, while it counts.
+        `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """
 
     @_abc_1.abstractmethod
@@ -343,8 +345,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.VerifyAuditLogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.VerifyAuditLogResponse, _abc.Awaitable[_tenant_service_pb2.VerifyAuditLogResponse]]:
-        """Reads a client's whole audit log and computes every hash again. That the newest events are missing shows only
-        against a hash that was noted before: give it as `known_hash`.
+        """Reads a client's whole audit log and computes every hash again. Whoever can write the database can compute hashes
+        too: that the log was written anew, or cut short, shows only against a hash that was noted outside before. Give it
+        as `known_hash`.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
         """
 

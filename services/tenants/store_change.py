@@ -1,7 +1,7 @@
 """One change of a client, in a transaction that has locked it. What is written comes with its audit event."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -46,6 +46,28 @@ class Change:
             kind.value,
         )
         return [secret_of(row, self.tenant.id, kind) for row in rows]
+
+    async def is_recent(self, secret: KeptSecret, age: timedelta) -> bool:
+        recent: bool = await self._connection.fetchval(
+            """
+            select exists (
+                select from tenants.secrets
+                where tenant_id = $1 and secret_id = $2 and create_time > now() - $3::interval
+            )
+            """,
+            self.tenant.id,
+            secret.id,
+            age,
+        )
+        return recent
+
+    async def is_recorded(self, resource: str) -> bool:
+        recorded: bool = await self._connection.fetchval(
+            "select exists (select from tenants.audit_events where tenant_id = $1 and resource = $2)",
+            self.tenant.id,
+            resource,
+        )
+        return recorded
 
     async def next_version(self, kind: SecretKind) -> int:
         last: int | None = await self._connection.fetchval(
