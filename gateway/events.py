@@ -58,7 +58,8 @@ class Events:
         require(READS, caller)
         await read_body(scope, receive, limit=0)
         request = WatchEnhancementRequest(enhancement_id=scope["path_params"]["enhancement_id"])
-        with acting_for(caller.tenant, subject=SUBJECT, role=caller.role), event_streams.track_inprogress():
+        acting = acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal)
+        with acting, event_streams.track_inprogress():
             call = self._stub.WatchEnhancement(request, timeout=self._seconds)
             try:
                 await self._send_all(call, receive, send)

@@ -9,7 +9,6 @@ from hashlib import sha256
 import asyncpg
 import httpx
 import pytest
-import redis
 
 from tests.support.mesh import Mesh
 
@@ -101,9 +100,3 @@ def test_malformed_json_in_a_rest_body_is_400_with_its_position(mesh: Mesh) -> N
 
     assert answer.status_code == 400
     assert any(word in answer.text for word in ("line 1", "position", "column")), answer.text
-
-
-def test_the_gateway_counts_in_the_instances_redis(mesh: Mesh) -> None:
-    with redis.Redis.from_url(mesh.record.redis_url) as client, mesh.http() as http:
-        assert http.get("/v1/enhancements").status_code == 200
-        assert client.exists(f"dossier:gateway:{mesh.tenant}:limit:tenant-requests:")
