@@ -3,6 +3,7 @@
 from starlette.types import Scope
 
 from gateway.authentication import Authenticator, CredentialsMissing, for_tenant
+from gateway.errors import ServiceFailed
 from gateway.failures import FailedAttempts
 from gateway.limits import Limits
 from services.runtime.caller import Caller
@@ -20,6 +21,14 @@ class Admission:
         caller = for_tenant(credential, scope)
         await self._limits.request(scope, credential=credential, tenant=caller.tenant)
         return caller
+
+    async def confirm(self, scope: Scope) -> None:
+        """Raise `Unauthenticated` where the credentials that came in are no good any more."""
+        try:
+            await self._authenticator.holder(scope, known_only=False)
+        except ServiceFailed:
+            # Nobody can say so while the tenants service is away; who came in stays.
+            return
 
     async def body(self, scope: Scope, caller: Caller, size: int) -> None:
         """Count what the caller has sent."""

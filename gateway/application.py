@@ -95,6 +95,7 @@ def application(
         callers,
         draining=draining,
         heartbeat_seconds=settings.events_heartbeat_seconds,
+        confirm_seconds=settings.events_confirm_seconds,
         seconds=settings.events_seconds,
     )
     rest = bindings(CONTRACTS)

@@ -20,6 +20,7 @@ from gateway.roles import READS, require
 from gateway.telemetry import event_streams
 from gateway.transcode.routes import to_json
 from services.runtime.caller import acting_for
+from services.runtime.errors import Unauthenticated
 from services.runtime.request_id import current_request_id
 
 PATH: Final = "/v1/enhancements/{enhancement_id}/events"
@@ -45,12 +46,14 @@ class Events:
         *,
         draining: asyncio.Event,
         heartbeat_seconds: float,
+        confirm_seconds: float,
         seconds: float,
     ) -> None:
         self._stub = OrchestratorServiceStub(orchestrator)
         self._callers = callers
         self._draining = draining
         self._heartbeat_seconds = heartbeat_seconds
+        self._confirm_seconds = confirm_seconds
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,27 +65,28 @@ class Events:
         with acting, event_streams.track_inprogress():
             call = self._stub.WatchEnhancement(request, timeout=self._seconds)
             try:
-                await self._send_all(call, receive, send)
+                await self._send_all(call, scope, receive, send)
             finally:
                 call.cancel()
 
-    async def _send_all(self, call: Updates, receive: Receive, send: Send) -> None:
+    async def _send_all(self, call: Updates, scope: Scope, receive: Receive, send: Send) -> None:
         # Until the first update has come, a failure is an ordinary answer with a status of its own.
         update = await _next(call)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        async with aclosing(self._chunks(call, update, receive)) as chunks:
+        async with aclosing(self._chunks(call, update, scope, receive)) as chunks:
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(
-        self, call: Updates, update: WatchEnhancementResponse | None, receive: Receive
+        self, call: Updates, update: WatchEnhancementResponse | None, scope: Scope, receive: Receive
     ) -> AsyncGenerator[bytes, None]:
+        refused = asyncio.create_task(self._until_refused(scope))
         stopping: list[asyncio.Task[object]] = [
             asyncio.create_task(gone(receive)),
             asyncio.create_task(self._draining.wait()),
         ]
-        running: list[asyncio.Task[object]] = [*stopping]
+        running: list[asyncio.Task[object]] = [*stopping, refused]
         number = 0
         try:
             while update is not None:
@@ -90,25 +94,36 @@ class Events:
                 yield _event("enhancement", to_json(update.enhancement), number)
                 following = asyncio.create_task(_next(call))
                 running.append(following)
-                while not following.done():
+                while not following.done() or refused.done():
                     await asyncio.wait(
                         running, timeout=self._heartbeat_seconds, return_when=asyncio.FIRST_COMPLETED
                     )
                     if any(each.done() for each in stopping):
                         return
+                    if refused.done():
+                        raise refused.result()
                     if not following.done():
                         yield _HEARTBEAT
                 running.remove(following)
                 update = following.result()
             yield _event("end", {}, number + 1)
-        except ServiceFailed as error:
+        except (ServiceFailed, Unauthenticated) as error:
             # At the end of its time the client comes again, which is what it does without being told.
-            if error.code is not StatusCode.DEADLINE_EXCEEDED:
+            if not (isinstance(error, ServiceFailed) and error.code is StatusCode.DEADLINE_EXCEEDED):
                 request_id = current_request_id() or ""
                 yield _event("error", problem_of(error, request_id).body(request_id), number + 1)
         finally:
             for each in running:
                 each.cancel()
+
+    async def _until_refused(self, scope: Scope) -> Unauthenticated:
+        """End when the key that the stream was asked for with is revoked, or its client suspended."""
+        while True:
+            await asyncio.sleep(self._confirm_seconds)
+            try:
+                await self._callers.confirm(scope)
+            except Unauthenticated as error:
+                return error
 
 
 async def _next(call: Updates) -> WatchEnhancementResponse | None:

@@ -104,6 +104,8 @@ class GatewaySettings(BaseSettings):
 
     events_heartbeat_seconds: float = Field(default=15, gt=0)
     """How long an event stream may be silent."""
+    events_confirm_seconds: float = Field(default=1, gt=0)
+    """How often it is looked whether who follows a stream still may; `secret_cache_seconds` comes on top."""
     events_seconds: float = Field(default=3600, gt=0)
     """How long an event stream lasts before the client has to come, and be authenticated, again."""
 

@@ -1,5 +1,6 @@
 """Server-sent events, over real HTTP and a real gRPC stream."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -53,6 +54,33 @@ async def test_a_silent_stream_is_kept_alive(keys: Keys) -> None:
             await anext(events)
             assert await anext(events) == ": still here"
             assert await anext(events) == ": still here"
+
+
+async def test_a_stream_ends_soon_after_its_key_is_revoked(keys: Keys) -> None:
+    async with running_world(keys, events_confirm_seconds=0.05, secret_cache_seconds=0) as world:
+        await world.orchestrator.updates.put(RUNNING)
+        async with following(world) as (_, events):
+            await anext(events)
+            world.tenants.keys.clear()
+
+            name, _number, data = (await anext(events)).splitlines()
+
+            assert name == "event: error"
+            assert orjson.loads(data.removeprefix("data: "))["reason"] == "API_KEY_INVALID"
+            assert [event async for event in events] == []
+        await eventually(lambda: world.orchestrator.watchers == 0)
+
+
+async def test_a_stream_goes_on_while_nobody_can_say_whether_its_key_is_good(keys: Keys) -> None:
+    async with running_world(keys, events_confirm_seconds=0.05, secret_cache_seconds=0) as world:
+        await world.orchestrator.updates.put(RUNNING)
+        async with following(world) as (_, events):
+            await anext(events)
+            await world.stop("tenants")
+            await asyncio.sleep(0.5)
+            await world.orchestrator.updates.put(DONE)
+
+            assert "SUCCEEDED" in await anext(events)
 
 
 async def test_an_unknown_enhancement_is_an_ordinary_404(world: World) -> None:
