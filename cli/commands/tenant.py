@@ -24,6 +24,7 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
+from cli.paging import pages
 from cli.show.tenants import facts, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import word
@@ -131,15 +132,9 @@ async def _one(instance: Instance, tenant_id: str) -> tenant_pb2.Tenant:
 
 
 async def _all(instance: Instance) -> list[tenant_pb2.Tenant]:
-    found: list[tenant_pb2.Tenant] = []
     request = tenant_service_pb2.ListTenantsRequest(page_size=_PAGE)
     async with asking_tenants(instance) as tenants:
-        while True:
-            page = await tenants.ListTenants(request)
-            found += page.tenants
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        return [each async for page in pages(tenants.ListTenants, request) for each in page.tenants]
 
 
 def _secrets(made: tenant_service_pb2.CreateTenantResponse) -> dict[str, Json]:

@@ -8,6 +8,7 @@ import typer
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
+from cli.paging import pages
 from cli.show.tenants import event_json, events_table
 from cli.tenancy import TenantArgument, asking_tenants
 from dossier.tenants.v1 import tenant_service_pb2 as pb
@@ -73,12 +74,6 @@ def verify(
 
 
 async def _all(instance: Instance, tenant_id: str) -> list[AuditEvent]:
-    events: list[AuditEvent] = []
     request = pb.ListAuditEventsRequest(tenant_id=tenant_id, page_size=_PAGE)
     async with asking_tenants(instance) as tenants:
-        while True:
-            page = await tenants.ListAuditEvents(request)
-            events += page.events
-            if not page.next_page_token:
-                return events
-            request.page_token = page.next_page_token
+        return [each async for page in pages(tenants.ListAuditEvents, request) for each in page.events]

@@ -13,6 +13,7 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
+from cli.paging import pages
 from cli.progress import progress_of
 from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
@@ -209,17 +210,14 @@ def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = F
 
 
 async def _reencrypt(instance: Instance, output: Output) -> tuple[int, int, str]:
-    seen, sealed = 0, 0
+    seen, sealed, key_id = 0, 0, ""
     request = pb.ReencryptSecretsRequest(page_size=_PAGE)
     async with asking_tenants(instance) as tenants:
         with progress_of("clients", total=None, output=output) as advance:
-            while True:
-                done = await tenants.ReencryptSecrets(request)
-                seen, sealed = seen + done.tenants, sealed + done.secrets
+            async for done in pages(tenants.ReencryptSecrets, request):
+                seen, sealed, key_id = seen + done.tenants, sealed + done.secrets, done.key_id
                 advance(done.tenants)
-                if not done.next_page_token:
-                    return seen, sealed, done.key_id
-                request.page_token = done.next_page_token
+    return seen, sealed, key_id
 
 
 def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
+from cli.paging import pages
 from cli.show.tenants import key_json, keys_table, shown_once
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import value_of
@@ -99,12 +100,6 @@ def revoke(
 
 
 async def _all(instance: Instance, tenant_id: str) -> list[ApiKey]:
-    found: list[ApiKey] = []
     request = pb.ListApiKeysRequest(tenant_id=tenant_id, page_size=_PAGE)
     async with asking_tenants(instance) as tenants:
-        while True:
-            page = await tenants.ListApiKeys(request)
-            found += page.keys
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        return [each async for page in pages(tenants.ListApiKeys, request) for each in page.keys]

@@ -98,7 +98,7 @@ def keys_table(keys: Iterable[ApiKey]) -> Table:
     return table
 
 
-def events_table(events: Iterable[AuditEvent]) -> RenderableType:
+def events_table(events: Iterable[AuditEvent]) -> Table:
     table = _table("#", "time", "who", "role", "action", "what")
     for each in events:
         who = each.principal if each.principal == each.subject else f"{each.principal} via {each.subject}"
@@ -110,7 +110,7 @@ def events_table(events: Iterable[AuditEvent]) -> RenderableType:
         )
         cells = (str(each.sequence), iso(each.create_time) or "", who, each.role, each.action, what)
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    return Group(table)
+    return table
 
 
 def shown_once(secrets: Mapping[str, str], remark: str) -> RenderableType:

@@ -1,10 +1,9 @@
 """`dossier tenant …` on a running mesh, and what its changes mean at the gateway."""
 
-import asyncio
 import getpass
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.mesh import Mesh
+from tests.support.polling import eventually
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 COMMANDS = [
@@ -20,8 +20,6 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     for line in block.splitlines()
 ]
-# Two seconds are promised; a busy machine takes its time besides.
-PATIENCE_SECONDS = 20.0
 
 _numbers = count(1)
 
@@ -33,12 +31,6 @@ def client(on_mesh: Command) -> Mapping[str, Any]:
     created = on_mesh("tenant", "create", name, "--credential", "authtoken=x", "--json")
     assert created.code == 0, created.problems
     return created.object
-
-
-async def _eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - nothing tells when another process has forgotten
-            await asyncio.sleep(0.1)
 
 
 def _status(mesh: Mesh, client: Mapping[str, Any], api_key: str) -> int:
@@ -117,33 +109,29 @@ def test_an_unknown_client_is_told_as_such(on_mesh: Command) -> None:
         assert "there is no tenant nobody" in done.error["message"], verb
 
 
-async def test_a_suspended_client_is_refused_within_moments_and_served_again(
+def test_a_suspended_client_is_refused_within_moments_and_served_again(
     on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
 ) -> None:
     name, key = client["tenant"], client["api_key"]
     assert _status(mesh, client, key) == 200
 
-    # The command has a loop of its own, so also a thread.
-    done = await asyncio.to_thread(on_mesh, "tenant", "suspend", name, "--json")
+    done = on_mesh("tenant", "suspend", name, "--json")
     assert done.object["state"] == "suspended"
-    await _eventually(lambda: _status(mesh, client, key) == 401)
+    eventually(lambda: _status(mesh, client, key) == 401, what="the key's refusal")
 
-    await asyncio.to_thread(on_mesh, "tenant", "resume", name)
-    await _eventually(lambda: _status(mesh, client, key) == 200)
+    on_mesh("tenant", "resume", name)
+    eventually(lambda: _status(mesh, client, key) == 200, what="the client served again")
 
 
-async def test_a_key_is_good_until_it_is_revoked(
-    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
-) -> None:
+def test_a_key_is_good_until_it_is_revoked(on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
-    arguments = ("tenant", "keys", "create", name, "--role", "viewer", "--name", "console", "--json")
-    made = (await asyncio.to_thread(on_mesh, *arguments)).object
+    made = on_mesh("tenant", "keys", "create", name, "--role", "viewer", "--name", "console", "--json").object
     assert _status(mesh, client, made["api_key"]) == 200
 
-    await asyncio.to_thread(on_mesh, "tenant", "keys", "revoke", name, made["id"])
+    on_mesh("tenant", "keys", "revoke", name, made["id"])
 
-    await _eventually(lambda: _status(mesh, client, made["api_key"]) == 401)
-    listed = (await asyncio.to_thread(on_mesh, "tenant", "keys", "list", name, "--json")).object["keys"]
+    eventually(lambda: _status(mesh, client, made["api_key"]) == 401, what="the key's refusal")
+    listed = on_mesh("tenant", "keys", "list", name, "--json").object["keys"]
     assert [(key["name"], key["state"]) for key in listed] == [
         ("console", "revoked"),
         ("made with the client", "good"),
@@ -158,6 +146,17 @@ def test_a_rotated_secret_is_shown_this_once(on_mesh: Command, client: Mapping[s
     assert rotated["previous_expires"]
     at_once = on_mesh("tenant", "rotate-secret", client["tenant"], "--overlap-hours", "0", COLUMNS="200")
     assert "counts no more" in at_once.out
+
+
+def test_secrets_that_need_no_other_key_are_left_alone(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    known = [each["tenant"] for each in on_mesh("tenant", "list", "--json").object["tenants"]]
+
+    done = on_mesh("tenant", "reencrypt-secrets", "--json").object
+
+    assert client["tenant"] in known
+    assert (done["tenants"], done["secrets"]) == (len(known), 0)
+    assert re.fullmatch("[0-9a-f]{16}", str(done["key_id"]))
+    assert str(done["key_id"]) in on_mesh("tenant", "reencrypt-secrets", COLUMNS="200").out
 
 
 def test_the_log_names_the_user_and_verifies(on_mesh: Command, client: Mapping[str, Any]) -> None:
