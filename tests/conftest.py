@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from cli.embedded.redis import EmbeddedRedis
 from tests.support.children import running
 from tests.support.databases import DatabaseServer, TestDatabase
 from tests.support.keys import Keys, Mint
+from tests.support.leaks import Watch, overhearing
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
 
@@ -38,12 +39,38 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
 
 
+WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[WATCH] = Watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    for name, content in report.sections:
+        item.config.stash[WATCH].look(content, f"{item.nodeid}, {name}")
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """Looks for secrets where none may be. The first to be set up, and so the last to be asked."""
+    watch = pytestconfig.stash[WATCH]
+    with overhearing(watch):
+        yield watch
+    watch.look_into_folder(tmp_path_factory.getbasetemp())
+    assert not watch.found
+
+
 @pytest.fixture(scope="session")
-def server_home() -> Iterator[Path]:
+def server_home(watch: Watch) -> Iterator[Path]:
     """Short and passable, where pytest's own folders are neither: sockets and another user live here."""
     home = Path(tempfile.mkdtemp(prefix="dossier-tests-"))
     home.chmod(0o711)
     yield home
+    watch.look_into_folder(home)
     shutil.rmtree(home)
 
 
@@ -81,11 +108,12 @@ def redis_server(server_home: Path) -> Iterator[EmbeddedRedis]:
 
 
 @pytest.fixture
-def redis_url(redis_server: EmbeddedRedis) -> str:
+def redis_url(redis_server: EmbeddedRedis, watch: Watch) -> Iterator[str]:
     """The run's Redis, emptied."""
     with redis.Redis.from_url(redis_server.url()) as client:
         client.flushall()
-    return redis_server.url()
+    yield redis_server.url()
+    watch.look_into_redis(redis_server.url())
 
 
 @pytest.fixture(scope="session")
@@ -101,17 +129,22 @@ def mint(keys: Keys) -> Mint:
 
 
 @pytest.fixture(scope="session")
-def otlp() -> Iterator[Receiver]:
+def otlp(watch: Watch) -> Iterator[Receiver]:
     """The spans that the run's mesh exports."""
     with receiving() as receiver:
         yield receiver
+    for received in receiver.spans():
+        watch.look(str(received.span), f"a span of {received.service}")
 
 
 @pytest.fixture(scope="session")
-def mesh(server_home: Path, otlp: Receiver) -> Iterator[Mesh]:
+def mesh(server_home: Path, otlp: Receiver, watch: Watch) -> Iterator[Mesh]:
     """The run's one mesh: all seven processes on servers of its own, with the sample client and its tool.
 
     A test that stops a part of it starts it again (`with mesh.without("knowledge")`).
     """
     with running_mesh(server_home / "whole-mesh", otlp_endpoint=otlp.endpoint) as mesh:
+        watch.keep(mesh.client.api_key, mesh.client.webhook_secret)
+        watch.keep_keys_of(mesh.instance)
         yield mesh
+        watch.look_into_redis(mesh.record.redis_url)

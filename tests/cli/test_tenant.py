@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import Command
+from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
 from tests.support.polling import eventually
 
@@ -28,7 +29,7 @@ _numbers = count(1)
 def client(on_mesh: Command) -> Mapping[str, Any]:
     """A client of the test's own, as `create` prints it."""
     name = f"client-{next(_numbers)}"
-    created = on_mesh("tenant", "create", name, "--credential", "authtoken=x", "--json")
+    created = on_mesh("tenant", "create", name, "--credential", f"authtoken={CANARY}", "--json")
     assert created.code == 0, created.problems
     return created.object
 
@@ -161,14 +162,14 @@ def test_secrets_that_need_no_other_key_are_left_alone(on_mesh: Command, client:
 
 def test_the_log_names_the_user_and_verifies(on_mesh: Command, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
-    on_mesh("tenant", "set-credentials", name, "--credential", "authtoken=canary-in-the-log")
+    on_mesh("tenant", "set-credentials", name, "--credential", f"authtoken={CANARY}")
 
     listed = on_mesh("tenant", "audit", "list", name, "--json")
     verified = on_mesh("tenant", "audit", "verify", name, "--json")
 
     events = listed.object["events"]
     assert [event["action"] for event in events] == ["CreateTenant", "SetTicketingCredentials"]
-    assert "canary-in-the-log" not in listed.out
+    assert CANARY not in listed.out
     assert (verified.code, verified.object["whole"]) == (0, True)
     assert verified.object["head_hash"] == events[-1]["hash"]
     assert {event["principal"] for event in events} == {getpass.getuser()}

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support.command import Command
+from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
 
 TEXT = "The printer at 10.30.60.23, a ZT411, prints empty labels since the rolls are of another brand."
@@ -126,7 +127,7 @@ def test_what_is_wrong_is_told_with_the_next_step(
 def test_a_new_client_is_given_its_secrets_once(on_mesh: Command) -> None:
     made = on_mesh(
         *("tenant", "create", "globex", "--name", "Globex", "--base-url", "http://127.0.0.1:9"),
-        *("--credential", "authtoken=s3cret", "--option", "edition=cloud", "--json"),
+        *("--credential", f"authtoken={CANARY}", "--option", "edition=cloud", "--json"),
     ).object
     shown = on_mesh("tenant", "show", "globex", "--json").object
 
@@ -136,7 +137,7 @@ def test_a_new_client_is_given_its_secrets_once(on_mesh: Command) -> None:
     assert made["api_key"]
     assert shown["options"] == {"edition": "cloud"}
     assert not {"webhook_secret", "api_key", "credentials"} & shown.keys()
-    assert "s3cret" not in json.dumps([made, shown])
+    assert CANARY not in json.dumps([made, shown])
 
 
 def test_between_several_clients_one_has_to_be_named(on_mesh: Command) -> None:

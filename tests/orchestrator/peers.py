@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from cli.demo.desk import AUTHTOKEN
 from dossier.context.v1 import context_source_service_pb2 as context_pb2
 from dossier.context.v1 import context_source_service_pb2_grpc as context_grpc
 from dossier.context.v1.evidence_pb2 import EVIDENCE_KIND_OBSERVATION, SOURCE_STATE_ANSWERED, Evidence
@@ -226,7 +227,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.base_urls: dict[str, str] = {}
         self.tool = "servicedesk_plus"
         self.options = {"edition": "onprem", "timeout_seconds": "5"}
-        self.authtoken = "standin-key"
+        self.authtoken = AUTHTOKEN
         self.sources: list[ContextSource] = []
 
     async def GetTicketingAccess(

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from cli.demo.desk import AUTHTOKEN
 from cli.standins.servicedesk_plus import ServiceDesk
 from cli.standins.servicedesk_plus.faults import Fault
 from services.orchestrator import peers as called
@@ -16,6 +17,7 @@ from services.runtime.caller import acting_for
 from tests.orchestrator.peers import Peers
 from tests.orchestrator.world import settings_for
 from tests.support.keys import Keys
+from tests.support.leaks import CANARY
 from ticketing.discovery import load_tools
 
 # On a busy machine nothing is proved by what goes out because Redis was slow.
@@ -139,9 +141,9 @@ async def test_a_refusal_of_settings_that_have_changed_is_not_final(
     another: NewTools, desk: ServiceDesk, peers: Peers
 ) -> None:
     tools = another()
-    peers.tenants.authtoken = "of-yesterday"
+    peers.tenants.authtoken = f"{CANARY}-of-yesterday"
     await tools.access()
-    peers.tenants.authtoken = "standin-key"
+    peers.tenants.authtoken = AUTHTOKEN
 
     with pytest.raises(Transient, match="settings have changed"):
         await post(tools)

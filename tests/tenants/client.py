@@ -12,12 +12,13 @@ from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Tenant, TicketingConnection
+from tests.support.leaks import CANARY
 
 if TYPE_CHECKING:
     from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
 
 TOOL = "servicedesk_plus"
-CREDENTIALS = {"authtoken": "0F-canary-credential"}
+CREDENTIALS = {"authtoken": f"{CANARY}-credential"}
 
 
 def tenant(tenant_id: str = "acme", *, tool: str = TOOL) -> Tenant:

@@ -12,6 +12,7 @@ from services.runtime.paging import PageTokens
 from services.tenants.audit import following
 from services.tenants.rows import event_of
 from tests.support.databases import TestDatabase
+from tests.support.leaks import CANARY
 from tests.tenants.client import CREDENTIALS, Client, tenant
 from tests.tenants.failures import failure_of
 
@@ -109,14 +110,14 @@ async def test_the_service_itself_can_only_append(
 
 async def test_no_secret_is_in_the_log(operator: Client, owner: "asyncpg.Connection[asyncpg.Record]") -> None:
     made = await operator.create()
-    await operator.set_credentials("acme", {"authtoken": "second-canary"})
+    await operator.set_credentials("acme", {"authtoken": f"{CANARY}-second"})
     rotated = await operator.rotate("acme")
     key = await operator.create_key("acme")
 
     log = str(await operator.events("acme"))
     dump = str([tuple(row) for row in await owner.fetch("select * from tenants.audit_events")])
 
-    secrets = {made.webhook_secret, made.api_key, rotated.webhook_secret, key.api_key, "second-canary"}
+    secrets = {made.webhook_secret, made.api_key, rotated.webhook_secret, key.api_key, f"{CANARY}-second"}
     for secret in secrets | set(CREDENTIALS.values()):
         assert secret not in log
         assert secret not in dump

@@ -18,6 +18,7 @@ from dossier.tenants.v1.tenant_pb2 import (
 )
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
+from tests.support.leaks import CANARY
 from tests.tenants.client import Client, tenant
 from tests.tenants.failures import failure_of
 
@@ -366,8 +367,8 @@ async def test_an_overlap_has_bounds(operator: Client, overlap: timedelta) -> No
 async def test_credentials_are_replaced_whole(operator: Client, orchestrator: Client) -> None:
     await operator.create()
 
-    await operator.set_credentials("acme", {"authtoken": "new-canary"})
-    assert (await orchestrator.ticketing_access()).credentials == {"authtoken": "new-canary"}
+    await operator.set_credentials("acme", {"authtoken": f"{CANARY}-new"})
+    assert (await orchestrator.ticketing_access()).credentials == {"authtoken": f"{CANARY}-new"}
 
     await operator.set_credentials("acme", {})
     assert (await orchestrator.ticketing_access()).credentials == {}

@@ -22,6 +22,7 @@ from services.tenants.service import build
 from services.tenants.settings import TenantsSettings
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
+from tests.support.leaks import CANARY
 from tests.tenants.client import CREDENTIALS, Client, tenant
 from tests.tenants.failures import failure_of
 
@@ -114,7 +115,7 @@ async def test_while_rotating_two_secrets_count_until_the_old_one_expires(
 
 async def test_the_orchestrator_gets_its_tenants_credentials(operator: Client, orchestrator: Client) -> None:
     created = await operator.create()
-    await operator.create(tenant("globex"), credentials={"authtoken": "of globex"})
+    await operator.create(tenant("globex"), credentials={"authtoken": f"{CANARY}-globex"})
 
     access = await orchestrator.ticketing_access()
 

@@ -12,12 +12,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cli.standins.loopback import listening
+from tests.support.leaks import CANARY
 from ticketing.errors import ToolError, ToolRejected, ToolUnavailable
 from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 
 TOOL = ServiceDeskPlus()
-KEY = "hunter2-key"
+KEY = f"{CANARY}-key"
 SUCCESS = {"status_code": 2000, "status": "success"}
 BOMB = gzip.compress(b" " * 50_000_000)
 
