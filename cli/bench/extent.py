@@ -23,8 +23,11 @@ class Extent:
     flood: int
     """Tickets that another client has queued beside it."""
 
+    turns: int
+    """Times that the same is measured with and without guards."""
+
     @classmethod
     def chosen(cls, *, seconds: float | None, quick: bool) -> Self:
         if quick:
-            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8, 12, 1_000)
-        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 1_200, 60, 40, 120, 5_000)
+            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8, 12, 1_000, 1)
+        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 1_200, 60, 40, 120, 5_000, 2)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import psutil
@@ -53,14 +54,19 @@ class BenchMesh:
 
 
 @contextmanager
-def running_mesh(folder: Path | None, *, output: Output) -> Iterator[BenchMesh]:
-    """Start everything in a new folder, within `folder` if one is given, and leave nothing of it behind."""
+def running_mesh(
+    folder: Path | None, *, output: Output, beside: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[BenchMesh]:
+    """Start everything in a new folder, within `folder` if one is given, and leave nothing of it behind.
+
+    `beside` is added to the environment of its processes.
+    """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="dossier-bench-", dir=folder))
     with ExitStack() as closers:
         closers.callback(shutil.rmtree, home, ignore_errors=True)
-        environment = clean_environment(os.environ)
+        environment = clean_environment(os.environ) | dict(beside)
         llm = closers.enter_context(_standin("instant_llm", environment))
         desk = closers.enter_context(_standin("servicedesk_plus", environment, "--authtoken", DESK_KEY))
         instance = Instance(home)

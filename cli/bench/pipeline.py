@@ -67,13 +67,11 @@ class PipelineResult:
 
 
 async def measure_pipeline(mesh: BenchMesh, extent: Extent) -> PipelineResult:
-    clients = [await create_client(mesh, f"pipeline-{number}", notes=True) for number in range(_TENANTS)]
-    tickets = sample_tickets()
-    await asyncio.gather(*(import_tickets(mesh, client.tenant, tickets) for client in clients))
+    clients = await pipeline_clients(mesh)
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
         light, noted = await _one_by_one(mesh, desk, clients[0], extent)
         bare = await Engine.first(mesh, count=extent.backlog)
-        backlog, per_second = await _all_at_once(mesh, desk, clients, extent)
+        backlog, per_second = await all_at_once(mesh, desk, clients, extent)
         engine = await bare.again()
     overhead = [milliseconds(each, "create_time", "end_time") for each in light]
     return PipelineResult(
@@ -89,6 +87,14 @@ async def measure_pipeline(mesh: BenchMesh, extent: Extent) -> PipelineResult:
         engine=engine,
         backlog=backlog,
     )
+
+
+async def pipeline_clients(mesh: BenchMesh) -> list[Client]:
+    """Clients whose briefs have something to find."""
+    clients = [await create_client(mesh, f"pipeline-{number}", notes=True) for number in range(_TENANTS)]
+    tickets = sample_tickets()
+    await asyncio.gather(*(import_tickets(mesh, client.tenant, tickets) for client in clients))
+    return clients
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -146,9 +152,10 @@ async def _ended(mesh: BenchMesh, client: Client, delivery: dict[str, Any]) -> E
     return last
 
 
-async def _all_at_once(
+async def all_at_once(
     mesh: BenchMesh, desk: httpx.AsyncClient, clients: Sequence[Client], extent: Extent
 ) -> tuple[Backlog, float]:
+    """How the backlog went, and how many briefs a second were made of it."""
     silent = {"url": mesh.desk_url, "secret": "-", "events": []}
     (await desk.post("/_standin/webhook", json=silent)).raise_for_status()
     tickets: list[dict[str, str]] = []

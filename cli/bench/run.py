@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from cli.bench import machine
 from cli.bench.baseline import SEARCH_CALLERS, BaselineResult, measure_baseline
 from cli.bench.extent import Extent
 from cli.bench.fairness import FairnessResult, measure_fairness
+from cli.bench.guards import GuardsResult, measure_guards
 from cli.bench.k6 import k6_program
 from cli.bench.mesh import BenchMesh, running_mesh
 from cli.bench.pipeline import PipelineResult, measure_pipeline
@@ -22,9 +22,9 @@ from cli.bench.webhook import WebhookResult, measure_webhook
 from cli.errors import DossierError
 from cli.output import Json, Output
 
-_LONGEST_SECONDS: Final = 420.0
+_LONGEST_SECONDS: Final = 600.0
 
-Result = BaselineResult | SearchResult | PipelineResult | FairnessResult | WebhookResult
+Result = BaselineResult | SearchResult | PipelineResult | FairnessResult | WebhookResult | GuardsResult
 
 
 class What(StrEnum):
@@ -33,11 +33,19 @@ class What(StrEnum):
     FAIRNESS = "fairness"
     SEARCH = "search"
     BASELINE = "baseline"
+    GUARDS = "guards"
     ALL = "all"
 
 
 # What one leaves would slow the next: a search's tickets are vacuumed for a while, webhooks fill the queue.
-_ORDER: Final = (What.BASELINE, What.PIPELINE, What.FAIRNESS, What.SEARCH, What.WEBHOOK)
+_ORDER: Final = (
+    What.BASELINE,
+    What.PIPELINE,
+    What.FAIRNESS,
+    What.SEARCH,
+    What.WEBHOOK,
+    What.GUARDS,
+)
 
 
 def bench(
@@ -47,7 +55,7 @@ def bench(
     k6_program()  # better missed before everything is started
     taken, load = datetime.now(UTC), machine.load_average()
     with running_mesh(folder, output=output) as mesh:
-        results = asyncio.run(_measure(what, mesh, extent, say=output.console.print))
+        results = asyncio.run(_measure(what, mesh, extent, folder=folder, output=output))
         here = machine.this_machine(
             postgres=asyncio.run(_postgres_version(mesh)), home=mesh.instance.home, load_before=load
         )
@@ -61,7 +69,7 @@ def bench(
 
 
 async def _measure(
-    what: What, mesh: BenchMesh, extent: Extent, *, say: Callable[[str], None]
+    what: What, mesh: BenchMesh, extent: Extent, *, folder: Path | None, output: Output
 ) -> dict[str, dict[str, Json]]:
     measured: dict[str, Result] = {}
     baseline: BaselineResult | None = None
@@ -70,7 +78,7 @@ async def _measure(
             for each in _ORDER:
                 if what not in {each, What.ALL}:
                     continue
-                say(f"measuring: {each.value}")
+                output.console.print(f"measuring: {each.value}")
                 match each:
                     case What.BASELINE:
                         measured[each.value] = baseline = await measure_baseline(mesh, extent)
@@ -84,6 +92,8 @@ async def _measure(
                     case What.WEBHOOK:
                         inserts = baseline.insert if baseline else None
                         measured[each.value] = await measure_webhook(mesh, extent, baseline=inserts)
+                    case What.GUARDS:
+                        measured[each.value] = await measure_guards(extent, folder=folder, output=output)
     except TimeoutError as late:
         raise DossierError(
             f"Not done within {_LONGEST_SECONDS:.0f} s.",

@@ -40,19 +40,24 @@ class SearchResult:
 async def measure_search(mesh: BenchMesh, extent: Extent, *, empty: Calls | None) -> SearchResult:
     empty = empty or await empty_call(seconds=max(1.0, extent.seconds / 2), callers=SEARCH_CALLERS)
     for size in extent.tenant_tickets:
-        await create_client(mesh, _tenant(size), notes=False)
-        await import_tickets(mesh, _tenant(size), past_tickets(size))
+        await searched_client(mesh, size)
     await _settle(mesh)
-    tenants = [await _search(mesh, extent, size=size, empty=empty) for size in extent.tenant_tickets]
+    tenants = [await _told(mesh, extent, size=size, empty=empty) for size in extent.tenant_tickets]
     return SearchResult(tuple(tenants), SEARCH_CALLERS, empty)
 
 
-async def _search(mesh: BenchMesh, extent: Extent, *, size: int, empty: Calls) -> TenantSearch:
+async def searched_client(mesh: BenchMesh, size: int) -> None:
+    await create_client(mesh, _tenant(size), notes=False)
+    await import_tickets(mesh, _tenant(size), past_tickets(size))
+
+
+async def search_calls(mesh: BenchMesh, extent: Extent, *, size: int) -> Calls:
+    """Search the tickets of the client of that size."""
     signer = TokenSigner(mesh.instance.signing_key)
     requests: list[dict[str, Json]] = [
         {"subject": each.subject, "description": each.description} for each in incidents(_QUERIES)
     ]
-    calls = await measure_rpc(
+    return await measure_rpc(
         f"127.0.0.1:{mesh.record.ports.serving('history')}",
         HISTORY.file,
         f"{HISTORY.full_name}/SearchSimilarTickets",
@@ -62,6 +67,10 @@ async def _search(mesh: BenchMesh, extent: Extent, *, size: int, empty: Calls) -
         warmup_seconds=extent.warmup_seconds,
         token=signer.mint(audience="history", tenant=_tenant(size), subject="bench", role="service"),
     )
+
+
+async def _told(mesh: BenchMesh, extent: Extent, *, size: int, empty: Calls) -> TenantSearch:
+    calls = await search_calls(mesh, extent, size=size)
     return TenantSearch(
         tickets=size,
         p50_ms=calls.p50_ms,

@@ -21,6 +21,7 @@ def lines(record: Mapping[str, Any]) -> list[Line]:
         ("fairness", _fairness),
         ("search", _search),
         ("baseline", _baseline),
+        ("guards", _guards),
     )
     return [line for name, told in parts if name in record for line in told(record[name])]
 
@@ -107,4 +108,14 @@ def _baseline(result: Mapping[str, Any]) -> Iterator[Line]:
             f"bare: INSERT, a commit each, {writers} writers",
             f"{insert[f'{which}_per_second']:,.0f}/s; p50 {insert[f'{which}_p50_ms']:g} ms",
             "",
+        )
+
+
+def _guards(result: Mapping[str, Any]) -> Iterator[Line]:
+    for name, what in (("webhook", "webhooks"), ("pipeline", "briefs"), ("search", "searches")):
+        cost = result[name]
+        yield Line(
+            f"guards: {what}, with authentication, tenant lookup and row-level security",
+            f"{cost['guarded_per_second']:,.0f}/s",
+            f"{cost['added']:+.0%} time over the same without them ({cost['unguarded_per_second']:,.0f}/s)",
         )

@@ -69,7 +69,9 @@ async def measure_webhook(mesh: BenchMesh, extent: Extent, *, baseline: Inserts 
     baseline = baseline or await insert_baseline(mesh, seconds=extent.seconds / 2)
     clients = [await create_client(mesh, f"webhook-{number}", notes=False) for number in range(_TENANTS)]
     async with processing_paused(mesh):
-        levels = tuple([await _level(mesh, extent, clients, callers=each) for each in extent.webhook_callers])
+        levels = tuple(
+            [await measure_level(mesh, extent, clients, callers=each) for each in extent.webhook_callers]
+        )
     best = best_of(levels)
     return WebhookResult(
         accepted_per_second=best.accepted_per_second,
@@ -79,7 +81,7 @@ async def measure_webhook(mesh: BenchMesh, extent: Extent, *, baseline: Inserts 
         insert_ratio=round(best.accepted_per_second / baseline.concurrent_per_second, 3),
         baseline=baseline,
         levels=levels,
-        while_processing=await _level(mesh, extent, clients, callers=best.callers),
+        while_processing=await measure_level(mesh, extent, clients, callers=best.callers),
     )
 
 
@@ -88,7 +90,7 @@ def best_of(levels: Sequence[Level]) -> Level:
     return max(levels, key=lambda level: (level.p99_ms < _PROMPT_MS, level.accepted_per_second))
 
 
-async def _level(mesh: BenchMesh, extent: Extent, clients: Sequence[Client], *, callers: int) -> Level:
+async def measure_level(mesh: BenchMesh, extent: Extent, clients: Sequence[Client], *, callers: int) -> Level:
     told: Told = {
         "run": uuid.uuid4().hex[:8],
         "callers": callers,

@@ -20,7 +20,7 @@ def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=240,
         check=False,
     )
 
@@ -59,6 +59,20 @@ def test_a_trickle_is_measured_alone_and_beside_a_flood(server_home: Path) -> No
     assert 0 < told["quiet_p50_ms"] <= told["quiet_p95_ms"]
     assert told["ratio"] == pytest.approx(told["flooded_p95_ms"] / told["quiet_p95_ms"], abs=0.01)
     assert 0 < told["flood_left"] < told["flood_queued"]
+
+
+def test_guards_are_measured_against_the_same_without_them(server_home: Path) -> None:
+    done = bench("guards", "--quick", "--seconds", "1", "--json", "--data-dir", str(server_home / "bench-g"))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    added = []
+    for load in ("webhook", "pipeline", "search"):
+        cost = told[load]
+        assert cost["guarded_per_second"] > 0
+        exact = cost["unguarded_per_second"] / cost["guarded_per_second"] - 1
+        assert cost["added"] == pytest.approx(exact, abs=0.02)
+        added.append(cost["added"])
+    assert told["added_at_most"] == max(added)
 
 
 def test_without_k6_it_is_told_what_to_install(server_home: Path, tmp_path: Path) -> None:
