@@ -3,20 +3,13 @@
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath, HttpUrl, SecretStr
+from pydantic import BeforeValidator, Field, FilePath, HttpUrl
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource
 
-from services.runtime.settings import SHARED_PREFIX, settings_config
+from services.runtime.settings import SHARED_PREFIX, RedisSettings, settings_config
 
 # gRPC refuses messages over 4 MiB, and a ticket has to fit into one.
 _MESSAGE_BYTES: Final = 3 * 1024 * 1024
-
-
-def _redis_address(url: SecretStr) -> SecretStr:
-    """Its scheme is checked here, so that a wrong one stops the start rather than the first request."""
-    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin redis://, rediss:// or unix://")
-    return url
 
 
 def _listed(value: object) -> object:
@@ -26,8 +19,11 @@ def _listed(value: object) -> object:
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
-class GatewaySettings(BaseSettings):
-    """Names are `DOSSIER_GATEWAY_<FIELD>`, else `DOSSIER_<FIELD>`."""
+class GatewaySettings(BaseSettings, RedisSettings):
+    """Names are `DOSSIER_GATEWAY_<FIELD>`, else `DOSSIER_<FIELD>`.
+
+    In Redis gateways share what the limits below count; without it each counts alone.
+    """
 
     model_config = settings_config("gateway")
 
@@ -81,10 +77,6 @@ class GatewaySettings(BaseSettings):
     intake_seconds: float = Field(default=10, gt=0)
     """How long a webhook may wait for its answer."""
 
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
-    """Where gateways share these limits: `redis://`, `rediss://` or `unix://`. Unset, each counts alone."""
-    redis_seconds: float = Field(default=0.5, gt=0, le=5)
-    """Longest wait for Redis before a request is let through uncounted."""
     tenant_requests_per_minute: int = Field(default=60_000, ge=0)
     """Requests to the REST API per client; 0 is no limit, as in all of these."""
     key_requests_per_minute: int = Field(default=30_000, ge=0)

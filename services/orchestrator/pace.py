@@ -8,31 +8,21 @@ limit allows, so that those who wait come back one by one. Nobody waits here, si
 A tool that said 429 is left alone by everybody until the time it gave.
 """
 
-import asyncio
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn, Self, cast
 
-import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
-
 from services.orchestrator import telemetry
+from services.runtime.redis import OptionalRedis, RedisAway
 from ticketing.errors import ToolRateLimited
 
 _WINDOW_MS: Final = 60_000
 _LONGEST_WAIT_MS: Final = 300_000
-_REDIS_AGAIN_SECONDS: Final = 1.0
 # How long a tool without a limit of its own is believed to be free: so much later than the one that was told
 # another replica learns of a 429.
 _FREE_SECONDS: Final = 0.5
-_REDIS_CONNECTIONS: Final = 8
-_TURNS: Final = 10
 
 # One round trip decides. The clock is Redis's: those of the replicas differ.
 _TAKE: Final = """
@@ -59,8 +49,6 @@ _BLOCK: Final = """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
 """
 
-_log = structlog.get_logger(__name__)
-
 
 class OutOfPermits(ToolRateLimited):
     """The tool was not asked, so that its limit is kept."""
@@ -82,38 +70,23 @@ class PacedTool:
 class Pace:
     """Gives permits. Without Redis there are no shared limits, and a 429 is known to this replica only."""
 
-    def __init__(self, redis: Redis | None, *, redis_seconds: float) -> None:
+    def __init__(self, redis: OptionalRedis | None) -> None:
         self._redis = redis
-        self._redis_seconds = redis_seconds
         if redis is not None:
-            self._take = redis.register_script(_TAKE)
-            self._block = redis.register_script(_BLOCK)
+            self._take = redis.script(_TAKE)
+            self._block = redis.script(_BLOCK)
         self._blocked: dict[tuple[str, str], float] = {}
         self._free: dict[tuple[str, str], float] = {}
-        self._away = False
-        self._ask_again = 0.0
 
     @classmethod
     def at(cls, redis_url: str | None, *, redis_seconds: float) -> Self:
-        """Nothing connects before the first permit."""
         if redis_url is None:
-            return cls(None, redis_seconds=redis_seconds)
-        pool = BlockingConnectionPool.from_url(
-            redis_url,
-            max_connections=_REDIS_CONNECTIONS,
-            # Nothing is waited for longer than `_ask` does.
-            timeout=None,
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            # A connection that a restart of Redis cut is opened again, once.
-            retry=Retry(NoBackoff(), 1),
-            decode_responses=True,
-        )
-        return cls(Redis.from_pool(pool), redis_seconds=redis_seconds)
+            return cls(None)
+        return cls(OptionalRedis.at(redis_url, use="pace", seconds=redis_seconds))
 
     async def close(self) -> None:
         if self._redis is not None:
-            await self._redis.aclose()
+            await self._redis.close()
 
     async def take(self, this: PacedTool) -> None:
         """Take the permit for one request, or raise `OutOfPermits` with the time to come back."""
@@ -125,10 +98,11 @@ class Pace:
         if self._redis is None or (unlimited and self._free.get(known, 0.0) > now):
             return
         keys = [this.key("blocked"), this.key("permits"), this.key("told")]
-        answer = await self._ask(
-            self._take, keys, this.requests_per_minute or 0, _WINDOW_MS, _LONGEST_WAIT_MS
-        )
-        if answer is None:
+        args = [this.requests_per_minute or 0, _WINDOW_MS, _LONGEST_WAIT_MS]
+        try:
+            answer = await self._redis.ask(lambda: self._take(keys=keys, args=args))
+        except RedisAway:
+            # A tool asked too often says so, and a stopped run helps nobody.
             telemetry.PACE_UNAVAILABLE.inc()
             return
         verdict, milliseconds = cast("tuple[str, int]", answer)
@@ -144,47 +118,15 @@ class Pace:
         """The tool said 429: nobody asks it until then. A block is never made shorter."""
         self._remember(this, seconds)
         if self._redis is not None:
-            await self._ask(self._block, [this.key("blocked")], max(1, round(seconds * 1000)))
+            keys, args = [this.key("blocked")], [max(1, round(seconds * 1000))]
+            with suppress(RedisAway):
+                await self._redis.ask(lambda: self._block(keys=keys, args=args))
 
     def _remember(self, this: PacedTool, seconds: float) -> None:
         now = time.monotonic()
         self._blocked = {key: until for key, until in self._blocked.items() if until > now}
         key = (this.tenant, this.tool)
         self._blocked[key] = max(now + seconds, self._blocked.get(key, 0.0))
-
-    async def _ask(self, script: AsyncScript, keys: Sequence[str], *args: int) -> object | None:
-        """Give None while Redis is away: a tool asked too often says so, and a stopped run helps nobody."""
-        now = time.monotonic()
-        if self._away and now < self._ask_again:
-            return None
-        # Of those who come while it is away, one at a time tries.
-        self._ask_again = now + _REDIS_AGAIN_SECONDS
-        try:
-            answer = await _within(self._redis_seconds, script(keys=keys, args=args))
-        except (RedisError, OSError, TimeoutError) as error:
-            if not self._away:
-                _log.warning("pace_unavailable", error=type(error).__name__)
-            self._away = True
-            return None
-        if self._away:
-            _log.info("pace_available")
-        self._away = False
-        return answer
-
-
-async def _within(seconds: float, call: Coroutine[object, object, object]) -> object:
-    """Wait for so long, in turns: that this process is busy for a while says nothing about Redis."""
-    task = asyncio.create_task(call)
-    try:
-        for _ in range(_TURNS):
-            done, _ = await asyncio.wait({task}, timeout=seconds / _TURNS)
-            if done:
-                return task.result()
-        raise TimeoutError
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
 
 
 def _refuse(this: PacedTool, verdict: str, seconds: float) -> NoReturn:

@@ -1,26 +1,19 @@
 import socket
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, FilePath, HttpUrl, PlainValidator, SecretStr
+from pydantic import Field, FilePath, HttpUrl, PlainValidator, SecretStr
 from pydantic_settings import NoDecode
 from uuid_utils import uuid7
 
 from egress.permits import Permits
-from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
-
-
-def _redis_address(url: SecretStr) -> SecretStr:
-    """Its scheme is checked here, so that a wrong one stops the start rather than the first request."""
-    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin redis://, rediss:// or unix://")
-    return url
+from services.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings, settings_config
 
 
 def _permits(told: object) -> Permits:
     return told if isinstance(told, Permits) else Permits.parse(str(told))
 
 
-class OrchestratorSettings(ServiceSettings, DatabaseSettings):
+class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     model_config = settings_config("orchestrator")
 
     grpc_port: int = Field(default=50051, ge=0, le=65535)
@@ -49,11 +42,9 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings):
     permitted_networks: Annotated[Permits, NoDecode, PlainValidator(_permits)] = Permits.parse("")
     """Private networks in which tenants' ticketing tools and context sources may be, separated by commas:
     `10.20.0.0/16` for every tenant, `acme=10.20.0.0/16` for one. Unset: none, only what is public."""
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
-    """Where replicas share the limits of ticketing tools: `redis://`, `rediss://` or `unix://`. Unset, and
-    while it is lost, `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
     redis_seconds: float = Field(default=0.2, gt=0, le=5)
-    """Longest wait for Redis before a request goes out without it."""
+    """Longest wait for Redis before a request goes out without it: replicas share the limits of ticketing
+    tools there. Without it `requests_per_minute` is not kept, and each replica learns of a 429 by itself."""
 
     run_seconds: float = Field(default=120, gt=0)
     """The time in which a brief should be delivered; until then what fails is tried again quickly."""

@@ -1,8 +1,8 @@
 """Settings from the environment: all problems reported at once, and never the value of a secret."""
 
-from typing import Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, Field, FilePath, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -58,6 +58,22 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         shared = EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)
         return (init_settings, env_settings, shared)
+
+
+def _redis_address(url: SecretStr) -> SecretStr:
+    """Its scheme is checked here, so that a wrong one stops the start rather than the first request."""
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin redis://, rediss:// or unix://")
+    return url
+
+
+class RedisSettings(BaseModel):
+    """Mixed into the settings of a process that shares something with others over Redis, or goes without."""
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_address)] | None = None
+    """`redis://`, `rediss://` or `unix://`. Unset: as if it were away."""
+    redis_seconds: float = Field(default=0.5, gt=0, le=5)
+    """Longest wait for Redis before it is gone on without."""
 
 
 class DatabaseSettings(BaseModel):

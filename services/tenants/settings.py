@@ -2,7 +2,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
-from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+from services.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings, settings_config
 from services.tenants.sealing import KeyRing
 
 
@@ -16,7 +16,7 @@ def _are_keys(text: SecretStr) -> SecretStr:
     return text
 
 
-class TenantsSettings(ServiceSettings, DatabaseSettings):
+class TenantsSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     model_config = settings_config("tenants")
 
     grpc_port: int = Field(default=50056, ge=0, le=65535)
