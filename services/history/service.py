@@ -12,11 +12,13 @@ from services.history.ingest import keep, record
 from services.history.settings import HistorySettings
 from services.history.similar import find_similar
 from services.history.store import TenantTickets
+from services.history.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
+from tenantdata.servicer import serving_rows
 
 
 class HistoryServicer(pb_grpc.HistoryServiceServicer):
@@ -106,7 +108,8 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
                 lambda server: pb_grpc.add_HistoryServiceServicer_to_server(
                     HistoryServicer(database), server
                 ),
-            )
+            ),
+            serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check},
     )

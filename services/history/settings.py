@@ -8,3 +8,5 @@ class HistorySettings(ServiceSettings, DatabaseSettings):
 
     grpc_port: int = Field(default=50052, ge=0, le=65535)
     metrics_port: int = Field(default=51052, ge=0, le=65535)
+    retention_days: float | None = Field(default=None, ge=30)
+    """How long past tickets are kept where a client's own settings do not say. Unset: for good."""

@@ -12,11 +12,13 @@ from services.knowledge.errors import ArticleNotFound
 from services.knowledge.ingest import keep, record
 from services.knowledge.settings import KnowledgeSettings
 from services.knowledge.store import TenantArticles
+from services.knowledge.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
+from tenantdata.servicer import serving_rows
 
 
 class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
@@ -104,7 +106,8 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
                 lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(
                     KnowledgeServicer(database), server
                 ),
-            )
+            ),
+            serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
     )

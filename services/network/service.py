@@ -19,10 +19,12 @@ from services.network.lookup import look_up
 from services.network.model import asset_key
 from services.network.settings import NetworkSettings
 from services.network.store import Inventory
+from services.network.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
+from tenantdata.servicer import serving_rows
 
 _FINDINGS: Final = 50
 _PAGE: Final = 50
@@ -42,7 +44,8 @@ async def build(settings: NetworkSettings, closers: AsyncExitStack) -> Service:
             (
                 pb.DESCRIPTOR.services_by_name["NetworkService"],
                 lambda server: add_NetworkServiceServicer_to_server(servicer, server),
-            )
+            ),
+            serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
     )

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
 from typing import Final
 
 import grpc
@@ -32,6 +31,7 @@ from services.orchestrator.queue import Queue
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.store import TenantEnhancements
+from services.orchestrator.tenant_data import tenant_rows
 from services.orchestrator.tool import Tools, ToolSessions
 from services.orchestrator.watch import changes
 from services.runtime.caller import current_caller, current_tenant
@@ -39,6 +39,7 @@ from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
+from tenantdata.servicer import serving_rows
 from ticketing.discovery import load_tools
 
 _GATEWAY: Final = "gateway"
@@ -95,13 +96,14 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             (
                 pb.DESCRIPTOR.services_by_name["OrchestratorService"],
                 lambda server: add_OrchestratorServiceServicer_to_server(servicer, server),
-            )
+            ),
+            serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check, "engine": engine.check},
         background=[
             engine.run,
             lambda: _show_backlog(database),
-            lambda: keep_small(database, retention=timedelta(days=settings.retention_days)),
+            lambda: keep_small(database),
         ],
     )
 

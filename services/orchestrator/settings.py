@@ -69,7 +69,8 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     `database_url`: the engine needs sessions of its own. Unset, it goes there, too."""
 
     retention_days: float = Field(default=90, ge=4)
-    """How long ended enhancements are kept. Senders deliver again for three days, and are known then."""
+    """How long ended enhancements are kept where a client's own settings do not say. Senders deliver again
+    for three days, and are known then."""
 
     public_url: HttpUrl | None = None
     """Where people reach the gateway; notes link to their enhancement there. Unset: no link."""

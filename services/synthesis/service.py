@@ -17,7 +17,9 @@ from services.synthesis.model import Call, TenantId
 from services.synthesis.purchase import Purchases
 from services.synthesis.settings import SynthesisSettings
 from services.synthesis.store import Ledger
+from services.synthesis.tenant_data import tenant_rows
 from services.synthesis.write import BriefWriter
+from tenantdata.servicer import serving_rows
 
 
 class SynthesisServicer(pb_grpc.SynthesisServiceServicer):
@@ -64,7 +66,8 @@ async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service
                 lambda server: pb_grpc.add_SynthesisServiceServicer_to_server(
                     SynthesisServicer(writer, ledger), server
                 ),
-            )
+            ),
+            serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check},
     )

@@ -10,6 +10,8 @@ class SynthesisSettings(ServiceSettings, DatabaseSettings):
 
     grpc_port: int = Field(default=50055, ge=0, le=65535)
     metrics_port: int = Field(default=51055, ge=0, le=65535)
+    retention_days: float | None = Field(default=None, ge=62)
+    """How long the ledger of calls is kept where a client's own settings do not say. Unset: for good."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     """Key of the language model's endpoint; without it the built-in writer writes every brief."""
     openai_base_url: HttpUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")

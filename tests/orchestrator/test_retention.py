@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.orchestrator.engine.backlog import backlog as counted
 from services.orchestrator.engine.retention import sweep
+from services.orchestrator.tenant_data import tenant_rows
 from tests.orchestrator.backlogs import Backlog, claimer, offer
 from tests.support.databases import TestDatabase
 
@@ -25,21 +26,47 @@ async def ended(backlog: Backlog, run: str, *, days_ago: int) -> None:
     )
 
 
-async def swept(backlog: Backlog) -> tuple[set[str], set[str]]:
-    """The enhancements and the engine's rows that a sweep leaves."""
-    await sweep(backlog.database, retention=timedelta(days=90), engine_rows=timedelta(hours=1))
-    kept = await backlog.admin("select id from orchestrator.enhancements")
+async def expired(backlog: Backlog, *, days: int = 0) -> set[str]:
+    """The enhancements of acme that are left; 0 days is the service's own 90."""
+    await tenant_rows(backlog.database, retention_days=90).expire("acme", days)
+    kept = await backlog.admin("select id from orchestrator.enhancements where tenant_id = 'acme'")
+    return {row["id"] for row in kept}
+
+
+async def test_the_engines_rows_of_what_ended_go_and_those_of_what_waits_stay(backlog: Backlog) -> None:
+    old, waiting = offer("acme"), offer("globex")
+    await backlog.accept(old, waiting)
+    await ended(backlog, old.run.id, days_ago=1)
+
+    await sweep(backlog.database, engine_rows=timedelta(hours=1))
+
     engine = await backlog.admin("select workflow_uuid from dbos.workflow_status")
-    return {row["id"] for row in kept}, {row["workflow_uuid"] for row in engine}
+    assert {row["workflow_uuid"] for row in engine} == {waiting.run.id}
+    assert len(await backlog.admin("select id from orchestrator.enhancements")) == 2
 
 
-async def test_what_ended_long_ago_goes_and_what_ended_lately_or_waits_stays(backlog: Backlog) -> None:
-    old, late, waiting = offer("acme"), offer("acme"), offer("globex")
-    await backlog.accept(old, late, waiting)
+async def test_what_ended_long_ago_goes_and_what_ended_lately_waits_or_is_anothers_stays(
+    backlog: Backlog,
+) -> None:
+    old, late, waiting, anothers = offer("acme"), offer("acme"), offer("acme"), offer("globex")
+    await backlog.accept(old, late, waiting, anothers)
     await ended(backlog, old.run.id, days_ago=91)
     await ended(backlog, late.run.id, days_ago=89)
+    await ended(backlog, anothers.run.id, days_ago=91)
 
-    assert await swept(backlog) == ({late.run.id, waiting.run.id}, {waiting.run.id})
+    assert await expired(backlog) == {late.run.id, waiting.run.id}
+    assert await expired(backlog, days=90) == {late.run.id, waiting.run.id}
+    assert await expired(backlog, days=88) == {waiting.run.id}
+    left = await backlog.admin("select id from orchestrator.enhancements where tenant_id = 'globex'")
+    assert [row["id"] for row in left] == [anothers.run.id]
+
+
+async def test_a_client_that_keeps_its_runs_for_longer_than_the_default_keeps_them(backlog: Backlog) -> None:
+    old = offer("acme")
+    await backlog.accept(old)
+    await ended(backlog, old.run.id, days_ago=91)
+
+    assert await expired(backlog, days=92) == {old.run.id}
 
 
 async def test_the_keys_of_a_change_are_kept_for_as_long_as_its_sender_may_deliver_it_again(
@@ -52,9 +79,9 @@ async def test_the_keys_of_a_change_are_kept_for_as_long_as_its_sender_may_deliv
     (taken_in,) = await backlog.accept(unchanged)
     assert taken_in.id == first.run.id
 
-    assert (await swept(backlog))[0] == {first.run.id}
+    assert await expired(backlog) == {first.run.id}
     await backlog.admin("update orchestrator.changes set create_time = now() - interval '97 hours'")
-    assert (await swept(backlog))[0] == set()
+    assert await expired(backlog) == set()
 
 
 async def test_what_comes_back_to_the_queue_has_waited_since_then(

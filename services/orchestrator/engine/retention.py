@@ -1,4 +1,4 @@
-"""Removes what ended long ago, so that nothing grows with what is done."""
+"""Removes the engine's rows of what ended some time ago, so that nothing grows with what is done."""
 
 import asyncio
 from datetime import timedelta
@@ -20,27 +20,21 @@ _ENGINE_ROWS: Final = timedelta(hours=1)
 _log = structlog.get_logger(__name__)
 
 
-async def keep_small(database: Database, *, retention: timedelta) -> None:
+async def keep_small(database: Database) -> None:
     """Sweep now and then, for ever; replicas do not stand in each other's way."""
     while True:
         more = False
         try:
-            more = await sweep(database, retention=retention, engine_rows=_ENGINE_ROWS)
+            more = await sweep(database, engine_rows=_ENGINE_ROWS)
         except (DependencyUnavailable, TimeoutError) as error:
             _log.info("not_swept", reason=str(error) or "PostgreSQL is slow")
         await asyncio.sleep(_SOON_SECONDS if more else _EVERY_SECONDS)
 
 
-async def sweep(database: Database, *, retention: timedelta, engine_rows: timedelta) -> bool:
+async def sweep(database: Database, *, engine_rows: timedelta) -> bool:
     """Remove some; True when there may be more."""
     async with database.transaction() as connection:
-        (row,) = await connection.fetch(
-            "select * from orchestrator.sweep($1, $2, $3, $4)",
-            QUEUE,
-            engine_rows.total_seconds(),
-            retention.total_seconds(),
-            _AT_A_TIME,
+        removed: int = await connection.fetchval(
+            "select orchestrator.sweep($1, $2, $3)", QUEUE, engine_rows.total_seconds(), _AT_A_TIME
         )
-    if row["enhancements"]:
-        _log.info("enhancements_removed", count=row["enhancements"])
-    return _AT_A_TIME in (row["engine_rows"], row["enhancements"])
+    return removed == _AT_A_TIME

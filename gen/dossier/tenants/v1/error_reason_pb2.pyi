@@ -40,6 +40,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
     ERROR_REASON_TOO_MANY_API_KEYS: _ErrorReason.ValueType  # 8
     """FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+    ERROR_REASON_TENANT_DELETING: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
+    ERROR_REASON_DELETION_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the tenants service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -64,4 +68,8 @@ ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
 ERROR_REASON_TOO_MANY_API_KEYS: ErrorReason.ValueType  # 8
 """FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+ERROR_REASON_TENANT_DELETING: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
+ERROR_REASON_DELETION_NOT_FOUND: ErrorReason.ValueType  # 21
+"""NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -32,6 +32,8 @@ class _TenantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSta
     """Served."""
     TENANT_STATE_SUSPENDED: _TenantState.ValueType  # 2
     """Kept, but not served."""
+    TENANT_STATE_DELETING: _TenantState.ValueType  # 3
+    """Being removed for good, and not served."""
 
 class TenantState(_TenantState, metaclass=_TenantStateEnumTypeWrapper):
     """Whether a client is served."""
@@ -42,6 +44,8 @@ TENANT_STATE_ACTIVE: TenantState.ValueType  # 1
 """Served."""
 TENANT_STATE_SUSPENDED: TenantState.ValueType  # 2
 """Kept, but not served."""
+TENANT_STATE_DELETING: TenantState.ValueType  # 3
+"""Being removed for good, and not served."""
 Global___TenantState: _TypeAlias = TenantState  # noqa: Y015
 
 @_typing.final
@@ -59,6 +63,7 @@ class Tenant(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name in addresses and tokens: a lower-case DNS label of 1 to 63 characters. Never changes."""
     display_name: _builtins.str
@@ -87,6 +92,10 @@ class Tenant(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed. Output only."""
 
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """How long what is kept of it is kept."""
+
     def __init__(
         self,
         *,
@@ -99,10 +108,11 @@ class Tenant(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        retention: Global___Retention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "retention", b"retention", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,3 +233,45 @@ class ContextSource(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContextSource: _TypeAlias = ContextSource  # noqa: Y015
+
+@_typing.final
+class Retention(_message.Message):
+    """How long what is kept of a client is kept. What is older is removed within two hours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_DAYS_FIELD_NUMBER: _builtins.int
+    RUN_DAYS_FIELD_NUMBER: _builtins.int
+    LEDGER_DAYS_FIELD_NUMBER: _builtins.int
+    AUDIT_DAYS_FIELD_NUMBER: _builtins.int
+    ticket_days: _builtins.int
+    """Past tickets, since they were resolved, else created, else recorded. 30 to 3,650 days; 0 means the
+    installation's default, which is to keep them.
+    """
+    run_days: _builtins.int
+    """Enhancements with their briefs and feedback, since they ended. 4 to 3,650 days, since senders deliver again for
+    three and are known by them; 0 means the installation's default, which is 90.
+    """
+    ledger_days: _builtins.int
+    """The ledger of calls to language models. 62 to 3,650 days, so that a month's usage is there when it is over; 0 means
+    the installation's default, which is to keep it.
+    """
+    audit_days: _builtins.int
+    """Audit events; the newest stays. 90 to 3,650 days; 0 means the installation's default, which is to keep them.
+    Changed by operators only.
+    """
+    def __init__(
+        self,
+        *,
+        ticket_days: _builtins.int = ...,
+        run_days: _builtins.int = ...,
+        ledger_days: _builtins.int = ...,
+        audit_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_days", b"audit_days", "ledger_days", b"ledger_days", "run_days", b"run_days", "ticket_days", b"ticket_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retention: _TypeAlias = Retention  # noqa: Y015

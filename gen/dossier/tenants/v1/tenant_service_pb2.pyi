@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from dossier.tenants.v1 import api_key_pb2 as _api_key_pb2
 from dossier.tenants.v1 import audit_pb2 as _audit_pb2
+from dossier.tenants.v1 import tenant_deletion_pb2 as _tenant_deletion_pb2
 from dossier.tenants.v1 import tenant_pb2 as _tenant_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -438,8 +439,8 @@ class UpdateTenantRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `display_name`, `ticketing` or fields of it, `brief` or fields of it, `sources`. One
-        that is named and not given is cleared.
+        """Which fields to change: `display_name`, `ticketing` or fields of it, `brief` or fields of it, `sources`, `retention`
+        or fields of it. One that is named and not given is cleared.
         """
 
     def __init__(
@@ -987,14 +988,19 @@ class VerifyAuditLogResponse(_message.Message):
     HEAD_HASH_FIELD_NUMBER: _builtins.int
     BROKEN_AT_FIELD_NUMBER: _builtins.int
     KNOWN_HASH_FOUND_FIELD_NUMBER: _builtins.int
+    REMOVED_EVENTS_FIELD_NUMBER: _builtins.int
     events: _builtins.int
-    """How many events there are."""
+    """How many events there are, without those that the retention has removed."""
     head_hash: _builtins.str
     """The hash of the newest: note it outside, to show later that nothing was cut off. Empty where there are no events."""
     broken_at: _builtins.int
     """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. 0: nowhere."""
     known_hash_found: _builtins.bool
     """Whether `known_hash` is in it. False also where none was given."""
+    removed_events: _builtins.int
+    """How many of the oldest events the retention has removed; the first that is left has the next sequence, and covers
+    the hash of the last that is gone.
+    """
     def __init__(
         self,
         *,
@@ -1002,10 +1008,11 @@ class VerifyAuditLogResponse(_message.Message):
         head_hash: _builtins.str = ...,
         broken_at: _builtins.int = ...,
         known_hash_found: _builtins.bool = ...,
+        removed_events: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1070,3 +1077,208 @@ class ReencryptSecretsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReencryptSecretsResponse: _TypeAlias = ReencryptSecretsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteTenantRequest(_message.Message):
+    """Deletes a client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    validate_only: _builtins.bool
+    """Only say what would be removed."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTenantRequest: _TypeAlias = DeleteTenantRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTenantResponse(_message.Message):
+    """The deletion, as it begins or as it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deletion(self) -> _tenant_deletion_pb2.TenantDeletion:
+        """The deletion."""
+
+    def __init__(
+        self,
+        *,
+        deletion: _tenant_deletion_pb2.TenantDeletion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTenantResponse: _TypeAlias = DeleteTenantResponse  # noqa: Y015
+
+@_typing.final
+class GetTenantDeletionRequest(_message.Message):
+    """Asks for a deletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETION_ID_FIELD_NUMBER: _builtins.int
+    deletion_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        deletion_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion_id", b"deletion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTenantDeletionRequest: _TypeAlias = GetTenantDeletionRequest  # noqa: Y015
+
+@_typing.final
+class GetTenantDeletionResponse(_message.Message):
+    """The deletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deletion(self) -> _tenant_deletion_pb2.TenantDeletion:
+        """As far as it has come."""
+
+    def __init__(
+        self,
+        *,
+        deletion: _tenant_deletion_pb2.TenantDeletion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTenantDeletionResponse: _TypeAlias = GetTenantDeletionResponse  # noqa: Y015
+
+@_typing.final
+class ListTenantDeletionsRequest(_message.Message):
+    """Asks for a page of deletions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most. 1 to 100; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTenantDeletionsRequest: _TypeAlias = ListTenantDeletionsRequest  # noqa: Y015
+
+@_typing.final
+class ListTenantDeletionsResponse(_message.Message):
+    """A page of deletions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def deletions(self) -> _containers.RepeatedCompositeFieldContainer[_tenant_deletion_pb2.TenantDeletion]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        deletions: _abc.Iterable[_tenant_deletion_pb2.TenantDeletion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletions", b"deletions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTenantDeletionsResponse: _TypeAlias = ListTenantDeletionsResponse  # noqa: Y015
+
+@_typing.final
+class ExportTenantRequest(_message.Message):
+    """Asks for all that is kept of a client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportTenantRequest: _TypeAlias = ExportTenantRequest  # noqa: Y015
+
+@_typing.final
+class ExportTenantResponse(_message.Message):
+    """A piece of the archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    archive: _builtins.bytes
+    """The next part of it. Bytes, because it is a file's content: a ZIP archive with one file of JSON Lines a table,
+    `service/table.jsonl`, and last `manifest.json` with each file's rows and SHA-256 and what was left out, and why.
+    An archive that ends sooner is not whole, and no tool opens it.
+    """
+    file: _builtins.str
+    """The file that this part is of; empty for what closes the archive."""
+    rows: _builtins.int
+    """Rows in the archive until now."""
+    def __init__(
+        self,
+        *,
+        archive: _builtins.bytes = ...,
+        file: _builtins.str = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "file", b"file", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportTenantResponse: _TypeAlias = ExportTenantResponse  # noqa: Y015

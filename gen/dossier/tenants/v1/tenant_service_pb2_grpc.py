@@ -122,6 +122,26 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyResponse.FromString,
                 _registered_method=True)
+        self.DeleteTenant = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/DeleteTenant',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.FromString,
+                _registered_method=True)
+        self.GetTenantDeletion = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/GetTenantDeletion',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionResponse.FromString,
+                _registered_method=True)
+        self.ListTenantDeletions = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListTenantDeletions',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsResponse.FromString,
+                _registered_method=True)
+        self.ExportTenant = channel.unary_stream(
+                '/dossier.tenants.v1.TenantService/ExportTenant',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.FromString,
+                _registered_method=True)
 
 
 class TenantServiceServicer:
@@ -132,7 +152,7 @@ class TenantServiceServicer:
 
     def CreateTenant(self, request, context):
         """Creates a client and gives its webhook secret and first API key, both shown this once.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN. Role: operator. Safe to retry with the same `request_id`
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
         for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -158,7 +178,7 @@ class TenantServiceServicer:
     def UpdateTenant(self, request, context):
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
         does not say where the tool and the sources are: there its credentials go. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -168,7 +188,7 @@ class TenantServiceServicer:
     def SuspendTenant(self, request, context):
         """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
         Its data stays. One that is suspended already stays so.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,7 +196,7 @@ class TenantServiceServicer:
 
     def ResumeTenant(self, request, context):
         """Serves a suspended client again. One that is served already stays so.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +205,7 @@ class TenantServiceServicer:
     def RotateWebhookSecret(self, request, context):
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
         `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -194,7 +214,7 @@ class TenantServiceServicer:
 
     def SetTicketingCredentials(self, request, context):
         """Replaces the credentials with which the client's ticketing tool is reached.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,7 +222,7 @@ class TenantServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Gives a client another API key, shown this once.
-        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry
         with the same `request_id`: the answer is then without the key, which is shown only once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -219,7 +239,7 @@ class TenantServiceServicer:
 
     def RevokeApiKey(self, request, context):
         """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
-        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -273,6 +293,41 @@ class TenantServiceServicer:
     def AuthenticateApiKey(self, request, context):
         """Says who an API key belongs to.
         Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTenant(self, request, context):
+        """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
+        by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
+        is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTenantDeletion(self, request, context):
+        """Says how far a deletion has come, and at the end that nothing is left.
+        Own error reasons: DELETION_NOT_FOUND. Role: operator. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTenantDeletions(self, request, context):
+        """Lists deletions, the newest first, those of clients long gone, too.
+        Own error reasons: none. Role: operator. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportTenant(self, request, context):
+        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
+        beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -365,6 +420,26 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.AuthenticateApiKey,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyResponse.SerializeToString,
+            ),
+            'DeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTenant,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.SerializeToString,
+            ),
+            'GetTenantDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTenantDeletion,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionResponse.SerializeToString,
+            ),
+            'ListTenantDeletions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTenantDeletions,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsResponse.SerializeToString,
+            ),
+            'ExportTenant': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportTenant,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -829,6 +904,114 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/AuthenticateApiKey',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/DeleteTenant',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTenantDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/GetTenantDeletion',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTenantDeletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTenantDeletions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListTenantDeletions',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListTenantDeletionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ExportTenant',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,7 +38,7 @@ class TenantServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]
     """Creates a client and gives its webhook secret and first API key, both shown this once.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN. Role: operator. Safe to retry with the same `request_id`
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
     for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
@@ -52,31 +52,31 @@ class TenantServiceStub:
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
     does not say where the tool and the sources are: there its credentials go. Safe to retry.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
     Its data stays. One that is suspended already stays so.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
     """
     ResumeTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_service_pb2.ResumeTenantResponse]
     """Serves a suspended client again. One that is served already stays so.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
     """
     RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
     `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
     SetTicketingCredentials: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]
     """Replaces the credentials with which the client's ticketing tool is reached.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]
     """Gives a client another API key, shown this once.
-    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry
     with the same `request_id`: the answer is then without the key, which is shown only once.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]
@@ -85,7 +85,7 @@ class TenantServiceStub:
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeApiKeyRequest, _tenant_service_pb2.RevokeApiKeyResponse]
     """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
-    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
     """
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListAuditEventsRequest, _tenant_service_pb2.ListAuditEventsResponse]
     """Lists what was changed of a client, and by whom, the oldest first.
@@ -116,6 +116,25 @@ class TenantServiceStub:
     """Says who an API key belongs to.
     Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
     """
+    DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]
+    """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
+    by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
+    is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    GetTenantDeletion: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]
+    """Says how far a deletion has come, and at the end that nothing is left.
+    Own error reasons: DELETION_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    ListTenantDeletions: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantDeletionsRequest, _tenant_service_pb2.ListTenantDeletionsResponse]
+    """Lists deletions, the newest first, those of clients long gone, too.
+    Own error reasons: none. Role: operator. Safe to retry.
+    """
+    ExportTenant: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.ExportTenantRequest, _tenant_service_pb2.ExportTenantResponse]
+    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
+    beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
+    """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
@@ -127,7 +146,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
     """Creates a client and gives its webhook secret and first API key, both shown this once.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN. Role: operator. Safe to retry with the same `request_id`
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
     for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]  # type: ignore[assignment]
@@ -141,31 +160,31 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
     does not say where the tool and the sources are: there its credentials go. Safe to retry.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
     Its data stays. One that is suspended already stays so.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
     """
     ResumeTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_service_pb2.ResumeTenantResponse]  # type: ignore[assignment]
     """Serves a suspended client again. One that is served already stays so.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
     """
     RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
     nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
     `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
     SetTicketingCredentials: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SetTicketingCredentialsRequest, _tenant_service_pb2.SetTicketingCredentialsResponse]  # type: ignore[assignment]
     """Replaces the credentials with which the client's ticketing tool is reached.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateApiKeyRequest, _tenant_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Gives a client another API key, shown this once.
-    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+    Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry
     with the same `request_id`: the answer is then without the key, which is shown only once.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListApiKeysRequest, _tenant_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
@@ -174,7 +193,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeApiKeyRequest, _tenant_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
-    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
     """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListAuditEventsRequest, _tenant_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists what was changed of a client, and by whom, the oldest first.
@@ -205,6 +224,25 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Says who an API key belongs to.
     Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
     """
+    DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]  # type: ignore[assignment]
+    """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
+    by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
+    is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    GetTenantDeletion: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]  # type: ignore[assignment]
+    """Says how far a deletion has come, and at the end that nothing is left.
+    Own error reasons: DELETION_NOT_FOUND. Role: operator. Safe to retry.
+    """
+    ListTenantDeletions: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantDeletionsRequest, _tenant_service_pb2.ListTenantDeletionsResponse]  # type: ignore[assignment]
+    """Lists deletions, the newest first, those of clients long gone, too.
+    Own error reasons: none. Role: operator. Safe to retry.
+    """
+    ExportTenant: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.ExportTenantRequest, _tenant_service_pb2.ExportTenantResponse]  # type: ignore[assignment]
+    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
+    beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
+    """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the clients, how their tools are reached, their secrets and their keys.
@@ -219,7 +257,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.CreateTenantResponse, _abc.Awaitable[_tenant_service_pb2.CreateTenantResponse]]:
         """Creates a client and gives its webhook secret and first API key, both shown this once.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN. Role: operator. Safe to retry with the same `request_id`
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
         for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
 
@@ -251,7 +289,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN. Role: operator, or admin of that tenant, who
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
         does not say where the tool and the sources are: there its credentials go. Safe to retry.
         """
 
@@ -263,7 +301,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.SuspendTenantResponse, _abc.Awaitable[_tenant_service_pb2.SuspendTenantResponse]]:
         """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
         Its data stays. One that is suspended already stays so.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -273,7 +311,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.ResumeTenantResponse, _abc.Awaitable[_tenant_service_pb2.ResumeTenantResponse]]:
         """Serves a suspended client again. One that is served already stays so.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -284,7 +322,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_tenant_service_pb2.RotateWebhookSecretResponse]]:
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
         nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry with the same
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
         `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """
 
@@ -295,7 +333,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.SetTicketingCredentialsResponse, _abc.Awaitable[_tenant_service_pb2.SetTicketingCredentialsResponse]]:
         """Replaces the credentials with which the client's ticketing tool is reached.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -305,7 +343,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.CreateApiKeyResponse]]:
         """Gives a client another API key, shown this once.
-        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS. Role: operator, or admin of that tenant. Safe to retry
+        Own error reasons: TENANT_NOT_FOUND, TOO_MANY_API_KEYS, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry
         with the same `request_id`: the answer is then without the key, which is shown only once.
         """
 
@@ -326,7 +364,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.RevokeApiKeyResponse]]:
         """Ends an API key for good; the gateways believe it for 2 seconds at most. One that is revoked already stays so.
-        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, API_KEY_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -392,6 +430,49 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.AuthenticateApiKeyResponse, _abc.Awaitable[_tenant_service_pb2.AuthenticateApiKeyResponse]]:
         """Says who an API key belongs to.
         Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTenant(
+        self,
+        request: _tenant_service_pb2.DeleteTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.DeleteTenantResponse, _abc.Awaitable[_tenant_service_pb2.DeleteTenantResponse]]:
+        """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
+        by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
+        is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTenantDeletion(
+        self,
+        request: _tenant_service_pb2.GetTenantDeletionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.GetTenantDeletionResponse, _abc.Awaitable[_tenant_service_pb2.GetTenantDeletionResponse]]:
+        """Says how far a deletion has come, and at the end that nothing is left.
+        Own error reasons: DELETION_NOT_FOUND. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTenantDeletions(
+        self,
+        request: _tenant_service_pb2.ListTenantDeletionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListTenantDeletionsResponse, _abc.Awaitable[_tenant_service_pb2.ListTenantDeletionsResponse]]:
+        """Lists deletions, the newest first, those of clients long gone, too.
+        Own error reasons: none. Role: operator. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportTenant(
+        self,
+        request: _tenant_service_pb2.ExportTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tenant_service_pb2.ExportTenantResponse], _abc.AsyncIterator[_tenant_service_pb2.ExportTenantResponse]]:
+        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
+        beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""What a service keeps of one client: counted, erased, exported and left to expire, the same way in each."""
