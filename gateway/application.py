@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import docs, events
+from gateway import docs, events, exports
 from gateway.admission import Admission
 from gateway.asgi import ROUTE
 from gateway.authentication import Authenticator
@@ -17,6 +17,7 @@ from gateway.counts import SharedCounts
 from gateway.edge import Edge
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.events import Events
+from gateway.exports import Exports
 from gateway.failures import FailedAttempts
 from gateway.health import MeshHealth
 from gateway.intake import Intake
@@ -107,6 +108,7 @@ def application(
         [
             *(RpcRoute(binding, mesh, callers, rest_limits) for binding in rest),
             Route(events.PATH, watching, methods=["GET"]),
+            Route(exports.PATH, Exports(tenants, callers), methods=["GET"]),
             Route("/openapi.json", _constant(document)),
             Route("/healthz", _constant({"status": "alive"})),
             Route("/readyz", _readyz(health, readiness)),

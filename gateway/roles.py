@@ -39,6 +39,9 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
         "dossier.tenants.v1.TenantService.ReencryptSecrets": "operator",
         "dossier.tenants.v1.TenantService.SuspendTenant": "operator",
         "dossier.tenants.v1.TenantService.ResumeTenant": "operator",
+        "dossier.tenants.v1.TenantService.DeleteTenant": "operator",
+        "dossier.tenants.v1.TenantService.GetTenantDeletion": "operator",
+        "dossier.tenants.v1.TenantService.ListTenantDeletions": "operator",
         # Reads, but of what only those who may change it need to know.
         "dossier.tenants.v1.TenantService.ListApiKeys": "admin",
         "dossier.tenants.v1.TenantService.ListAuditEvents": "admin",

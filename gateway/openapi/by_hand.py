@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
-from gateway import events, webhooks
+from gateway import events, exports, webhooks
 from gateway.openapi.schema import Schema, Schemas
 
 _JSON: Final = "application/json"
@@ -76,6 +76,7 @@ def hand_written_paths(schemas: Schemas, *, aliases: Sequence[str]) -> dict[str,
             "post": _webhook("ReceiveAliasedWebhook", by_alias, "The body names the client in `tenant_id`. ")
         },
         events.PATH: {"get": _EVENTS},
+        exports.PATH: {"get": _EXPORT},
         "/healthz": {"get": _open("Alive", "Whether the process answers.", {"status": _TEXT})},
         "/readyz": {
             "get": _open(
@@ -112,6 +113,24 @@ _EVENTS: Final[Schema] = {
     ],
     "responses": {
         "200": {"description": "The events.", "content": {"text/event-stream": {"schema": _TEXT}}},
+        "default": _ERROR,
+    },
+}
+
+
+_EXPORT: Final[Schema] = {
+    "operationId": "ExportTenant",
+    "tags": ["tenants"],
+    "summary": "Export everything that is kept of a client",
+    "description": "A ZIP archive with one file of JSON Lines a table and, last, `manifest.json` with each "
+    "file's rows and SHA-256 and what was left out, and why. Secrets are never in it. One that ends sooner "
+    "is not whole.\n\nNeeds the role `admin`.",
+    "parameters": [{"name": "tenant_id", "in": "path", "required": True, "schema": _TEXT}],
+    "responses": {
+        "200": {
+            "description": "The archive.",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        },
         "default": _ERROR,
     },
 }

@@ -18,6 +18,7 @@ class Grant:
 
 
 _LEADING: Final = frozenset({"ticketing", "ticketing.tool", "ticketing.base_url", "sources"})
+_EVIDENCE: Final = frozenset({"retention", "retention.audit_days"})
 _OPERATOR: Final = Grant(frozenset({"operator"}))
 _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
@@ -43,6 +44,10 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "RevokeApiKey": _ADMIN,
         "ListAuditEvents": _ADMIN,
         "VerifyAuditLog": _ADMIN,
+        "DeleteTenant": _OPERATOR,
+        "GetTenantDeletion": _OPERATOR,
+        "ListTenantDeletions": _OPERATOR,
+        "ExportTenant": _ADMIN,
     }
 )
 
@@ -68,10 +73,19 @@ def may_know(caller: Caller, tenant: str) -> bool:
     return caller.tenant == tenant
 
 
-def require_may_lead(caller: Caller, paths: Collection[str]) -> None:
-    """Where tool and sources are is the provider's to say: the tool's credentials go there."""
+def require_may_set(caller: Caller, paths: Collection[str]) -> None:
+    """Some settings are the provider's to say.
+
+    Where tool and sources are: the tool's credentials go there. How long the audit log is kept: who is in it
+    does not say when it goes.
+    """
     if caller.role != "operator" and not _LEADING.isdisjoint(paths):
         raise RoleRequired(
             "where the ticketing tool and the sources are is changed by operators",
+            metadata={"role": caller.role, "required": "operator"},
+        )
+    if caller.role != "operator" and not _EVIDENCE.isdisjoint(paths):
+        raise RoleRequired(
+            "how long the audit log is kept is changed by operators; name the other fields of retention",
             metadata={"role": caller.role, "required": "operator"},
         )

@@ -56,6 +56,17 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """The newest of the events that the retention has removed: what is left of the chain hangs on it."""
+
+    sequence: int
+    hash: bytes
+
+
+NOTHING_REMOVED: Final = Anchor(0, FIRST)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     events: int
     head: bytes | None
@@ -63,6 +74,8 @@ class Verdict:
     broken_at: int | None
     """The first sequence that is missing, changed or out of place."""
     known_found: bool
+    removed: int
+    """By the retention; they are not among the events."""
 
 
 def following(before: AuditEvent | None, tenant: TenantId, actor: Actor, action: Action) -> AuditEvent:
@@ -72,20 +85,23 @@ def following(before: AuditEvent | None, tenant: TenantId, actor: Actor, action:
     return _sealed(AuditEvent(tenant, sequence, now, actor, action, hash=b""), previous)
 
 
-async def verified(events: AsyncIterator[AuditEvent | None], *, known: bytes | None) -> Verdict:
+async def verified(
+    events: AsyncIterator[AuditEvent | None], *, known: bytes | None, anchor: Anchor = NOTHING_REMOVED
+) -> Verdict:
     """Read a whole log, the oldest first; a known hash counts only as far as the chain holds."""
-    count, previous, broken_at, known_found = 0, FIRST, None, False
+    count, previous, broken_at = 0, anchor.hash, None
+    known_found = bool(anchor.sequence) and anchor.hash == known
     async for event in events:
         count += 1
         if broken_at is not None:
             continue
-        if event is None or event.sequence != count or event != _sealed(event, previous):
-            broken_at = count
+        if event is None or event.sequence != anchor.sequence + count or event != _sealed(event, previous):
+            broken_at = anchor.sequence + count
             continue
         previous = event.hash
         known_found = known_found or event.hash == known
     head = previous if count and broken_at is None else None
-    return Verdict(count, head, broken_at, known_found)
+    return Verdict(count, head, broken_at, known_found, anchor.sequence)
 
 
 def _sealed(event: AuditEvent, previous: bytes) -> AuditEvent:

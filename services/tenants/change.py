@@ -183,6 +183,7 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         ticketing=settings.ticketing,
         brief=settings.brief,
         sources=settings.sources,
+        retention=settings.retention,
     )
 
 
@@ -197,7 +198,7 @@ def _differences(before: NewTenant, after: NewTenant) -> tuple[FieldChange, ...]
 
 def _fields(settings: NewTenant) -> dict[str, str]:
     """Every field that is set, by its path in the contract, as JSON text."""
-    ticketing, brief = settings.ticketing, settings.brief
+    ticketing, brief, retention = settings.ticketing, settings.brief, settings.retention
     said: dict[str, object] = {
         "display_name": settings.display_name,
         "ticketing.tool": ticketing.tool,
@@ -207,6 +208,10 @@ def _fields(settings: NewTenant) -> dict[str, str]:
         "brief.model": brief.model,
         "brief.max_words": brief.max_words,
         "sources": [asdict(source) for source in settings.sources],
+        "retention.ticket_days": retention.ticket_days,
+        "retention.run_days": retention.run_days,
+        "retention.ledger_days": retention.ledger_days,
+        "retention.audit_days": retention.audit_days,
     }
     return {name: _json(value) for name, value in said.items() if value}
 

@@ -31,6 +31,25 @@ class TenantSuspended(ServiceError):
         super().__init__(f"the tenant {tenant} is suspended; resume it first", metadata={"tenant_id": tenant})
 
 
+class TenantDeleting(ServiceError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TENANT_DELETING"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"the tenant {tenant} is being deleted; its id may be taken again afterwards",
+            metadata={"tenant_id": tenant},
+        )
+
+
+class DeletionNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "DELETION_NOT_FOUND"
+
+    def __init__(self, deletion_id: str) -> None:
+        super().__init__(f"there is no deletion {deletion_id}", metadata={"deletion_id": deletion_id})
+
+
 class ToolUnknown(ServiceError):
     code = grpc.StatusCode.INVALID_ARGUMENT
     reason = "TOOL_UNKNOWN"

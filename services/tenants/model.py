@@ -22,6 +22,7 @@ def tenant_id(text: str) -> TenantId:
 class TenantState(Enum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    DELETING = "deleting"
 
 
 class Role(Enum):
@@ -86,12 +87,23 @@ class ContextSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """In days; 0 means the default."""
+
+    ticket_days: int = 0
+    run_days: int = 0
+    ledger_days: int = 0
+    audit_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
     id: TenantId
     display_name: str
     ticketing: Ticketing
     brief: BriefSettings
     sources: tuple[ContextSource, ...]
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True)

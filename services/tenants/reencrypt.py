@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from services.tenants.audit import Action, Actor, FieldChange
-from services.tenants.errors import TenantNotFound
+from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import TenantId
 from services.tenants.sealing import KeyRing
 from services.tenants.store import Directory
@@ -47,5 +47,5 @@ async def _reencrypt(directory: Directory, keys: KeyRing, tenant: TenantId, acto
                     Action("ReencryptSecrets", "secrets", (changed,)),
                 )
             return len(old)
-    except TenantNotFound:
-        return 0  # deleted since it was listed
+    except (TenantDeleting, TenantNotFound):
+        return 0  # on its way out

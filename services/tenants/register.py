@@ -8,8 +8,8 @@ import structlog
 from uuid_utils import uuid7
 
 from services.tenants.audit import Actor
-from services.tenants.errors import TenantExists
-from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant
+from services.tenants.errors import TenantDeleting, TenantExists
+from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
 from services.tenants.rules import check_settings
 from services.tenants.sealing import KeptSecret, KeyRing, Place
 from services.tenants.store import Directory
@@ -60,7 +60,9 @@ class Registrar:
             return Registered(tenant, issued)
         before = await self._directory.added_by_request(new.id, request_id) if request_id else None
         if before is None:
-            raise TenantExists(new.id)
+            known = await self._directory.tenant(new.id)
+            deleting = known is not None and known.state is TenantState.DELETING
+            raise TenantDeleting(new.id) if deleting else TenantExists(new.id)
         return Registered(before, None)
 
     def _sealed(

@@ -13,6 +13,7 @@ from services.tenants.model import (
     ContextSource,
     KeptApiKey,
     NewTenant,
+    Retention,
     Role,
     SecretKind,
     Tenant,
@@ -31,6 +32,10 @@ SETTINGS: Final = (
     "model",
     "max_words",
     "sources",
+    "ticket_days",
+    "run_days",
+    "ledger_days",
+    "audit_days",
 )
 """The columns that hold what a client may change."""
 
@@ -49,6 +54,10 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.brief.model,
         tenant.brief.max_words,
         orjson.dumps([asdict(source) for source in tenant.sources]).decode(),
+        tenant.retention.ticket_days,
+        tenant.retention.run_days,
+        tenant.retention.ledger_days,
+        tenant.retention.audit_days,
     )
 
 
@@ -59,6 +68,7 @@ def tenant_of(row: Row) -> Tenant:
         ticketing=Ticketing(row["tool"], row["base_url"], orjson.loads(row["options"])),
         brief=BriefSettings(row["language"], row["model"], row["max_words"]),
         sources=tuple(ContextSource(**source) for source in orjson.loads(row["sources"])),
+        retention=Retention(row["ticket_days"], row["run_days"], row["ledger_days"], row["audit_days"]),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],

@@ -1,7 +1,7 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import Collection
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
 import grpc
@@ -17,18 +17,25 @@ from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire
-from services.tenants.access import may_know, require_grant, require_may_lead
+from services.tenants.access import may_know, require_grant, require_may_set
 from services.tenants.audit import Actor, verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
+from services.tenants.deletion import Deleter, Keeper, OwnRows
+from services.tenants.deletions import Deletions
 from services.tenants.disclose import Discloser
-from services.tenants.errors import TenantNotFound
+from services.tenants.errors import DeletionNotFound, TenantDeleting, TenantNotFound
+from services.tenants.export import Source, archived
 from services.tenants.model import Secret, TenantId, TenantState, tenant_id
+from services.tenants.peers import SUBJECT, open_peers
+from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
+from services.tenants.retention import KEPT_DAYS, keep_retention
 from services.tenants.sealing import KeyRing
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
+from services.tenants.tenant_data import tenant_rows
 from ticketing.discovery import load_tools
 
 _PAGE: Final = 50
@@ -43,7 +50,24 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
     closers.push_async_callback(database.close)
     directory = Directory(database)
-    servicer = TenantServicer(directory, settings.key_ring, tuple(load_tools()))
+    rows = tenant_rows(database, audit_days=settings.retention_days)
+    peers = open_peers(settings, closers)
+    keepers: list[Keeper] = [*peers.values(), OwnRows(rows)]
+    if settings.redis_url is not None:
+        keys = RedisKeys(settings.redis_url.get_secret_value())
+        closers.push_async_callback(keys.close)
+        keepers.append(keys)
+    deletions = Deletions(database, rows)
+    deleter = Deleter(directory, deletions, keepers, pause_seconds=settings.deletion_pause_seconds)
+    expiring = {name: rows if name == SUBJECT else peers[name] for name in KEPT_DAYS}
+    servicer = TenantServicer(
+        directory,
+        settings.key_ring,
+        tuple(load_tools()),
+        deletions=deletions,
+        deleter=deleter,
+        sources={SUBJECT: rows, **peers},
+    )
     return Service(
         servicers=[
             (
@@ -52,12 +76,28 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
             )
         ],
         checks={"postgresql": database.check},
+        background=[
+            deleter.run,
+            lambda: keep_retention(directory, expiring, every_seconds=settings.retention_sweep_seconds),
+        ],
     )
 
 
 class TenantServicer(TenantServiceServicer):
-    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        keys: KeyRing,
+        tools: Collection[str],
+        *,
+        deletions: Deletions,
+        deleter: Deleter,
+        sources: Mapping[str, Source],
+    ) -> None:
         self._directory = directory
+        self._deletions = deletions
+        self._deleter = deleter
+        self._sources = sources
         self._keys = keys
         self._registrar = Registrar(directory, keys, tools)
         self._changer = Changer(directory, keys, tools)
@@ -140,7 +180,7 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.UpdateTenantResponse:
         tenant = _named("UpdateTenant", request.tenant_id)
         wanted = wire.read_update(request)
-        require_may_lead(current_caller(), request.update_mask.paths)
+        require_may_set(current_caller(), request.update_mask.paths)
         updated = await self._changer.update(
             tenant,
             wanted,
@@ -220,7 +260,7 @@ class TenantServicer(TenantServiceServicer):
         tenant = await self._known("ListApiKeys", request.tenant_id)
         tokens = PageTokens("ListApiKeys", tenant=tenant)
         size = request.page_size or _PAGE
-        before = wire.key_of_page(tokens.decode(request.page_token))
+        before = wire.place_of_page(tokens.decode(request.page_token))
         found = await self._directory.keys_before(tenant, before, size + 1)
         page = found[:size]
         return pb.ListApiKeysResponse(
@@ -261,7 +301,8 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.VerifyAuditLogResponse:
         tenant = await self._known("VerifyAuditLog", request.tenant_id)
         known = bytes.fromhex(request.known_hash) or None
-        return wire.write_verdict(await verified(self._directory.events(tenant), known=known))
+        anchor, events = await self._directory.audit_log(tenant)
+        return wire.write_verdict(await verified(events, known=known, anchor=anchor))
 
     async def ReencryptSecrets(
         self,
@@ -279,6 +320,58 @@ class TenantServicer(TenantServiceServicer):
             next_page_token=tokens.encode(done.tenants[-1]) if len(done.tenants) == size else "",
             key_id=self._keys.current_id,
         )
+
+    async def DeleteTenant(
+        self,
+        request: pb.DeleteTenantRequest,
+        context: grpc.aio.ServicerContext[pb.DeleteTenantRequest, pb.DeleteTenantResponse],
+    ) -> pb.DeleteTenantResponse:
+        tenant = _named("DeleteTenant", request.tenant_id)
+        ask = self._deleter.preview if request.validate_only else self._deleter.begin
+        return pb.DeleteTenantResponse(deletion=wire.write_deletion(await ask(tenant, _actor())))
+
+    async def GetTenantDeletion(
+        self,
+        request: pb.GetTenantDeletionRequest,
+        context: grpc.aio.ServicerContext[pb.GetTenantDeletionRequest, pb.GetTenantDeletionResponse],
+    ) -> pb.GetTenantDeletionResponse:
+        require_grant("GetTenantDeletion", current_caller())
+        found = await self._deletions.find(request.deletion_id)
+        if found is None or not may_know(current_caller(), found.tenant):
+            raise DeletionNotFound(request.deletion_id)
+        return pb.GetTenantDeletionResponse(deletion=wire.write_deletion(found))
+
+    async def ListTenantDeletions(
+        self,
+        request: pb.ListTenantDeletionsRequest,
+        context: grpc.aio.ServicerContext[pb.ListTenantDeletionsRequest, pb.ListTenantDeletionsResponse],
+    ) -> pb.ListTenantDeletionsResponse:
+        require_grant("ListTenantDeletions", current_caller())
+        of = current_caller().tenant
+        tokens = PageTokens("ListTenantDeletions", tenant=of or "")
+        before = wire.place_of_page(tokens.decode(request.page_token))
+        size = request.page_size or _PAGE
+        found = await self._deletions.page(of=of, before=before, count=size + 1)
+        page = found[:size]
+        return pb.ListTenantDeletionsResponse(
+            deletions=map(wire.write_deletion, page),
+            next_page_token=tokens.encode(*wire.page_after_deletion(page[-1])) if len(found) > size else "",
+        )
+
+    async def ExportTenant(
+        self,
+        request: pb.ExportTenantRequest,
+        context: grpc.aio.ServicerContext[pb.ExportTenantRequest, pb.ExportTenantResponse],
+    ) -> AsyncIterator[pb.ExportTenantResponse]:
+        tenant = _named("ExportTenant", request.tenant_id)
+        found = await self._directory.tenant(tenant)
+        if found is None:
+            raise TenantNotFound(tenant)
+        if found.state is TenantState.DELETING:
+            raise TenantDeleting(tenant)
+        async with aclosing(archived(tenant, self._sources)) as parts:
+            async for part in parts:
+                yield pb.ExportTenantResponse(archive=part.archive, file=part.file, rows=part.rows)
 
     async def _known(self, rpc: str, tenant: str) -> TenantId:
         named = _named(rpc, tenant)

@@ -21,11 +21,30 @@ class TenantsSettings(ServiceSettings, DatabaseSettings, RedisSettings):
 
     grpc_port: int = Field(default=50056, ge=0, le=65535)
     metrics_port: int = Field(default=51056, ge=0, le=65535)
+    database_pool_max: int = Field(default=8, ge=2)
+    """Connections this process may hold; a deletion takes two."""
     key_encryption_key_file: Annotated[FilePath, AfterValidator(_holds_keys)] | None = None
     """32 random bytes in base64, which encrypt the keys that encrypt the tenants' secrets. Further lines are
     older keys, with which some are still encrypted."""
     key_encryption_key: Annotated[SecretStr, AfterValidator(_are_keys)] | None = None
     """The same, in the environment in place of a file."""
+
+    token_signing_key_file: FilePath
+    """The private key (JWK) that signs the tokens with which this service calls the others."""
+
+    orchestrator_target: str = "localhost:50051"
+    history_target: str = "localhost:50052"
+    knowledge_target: str = "localhost:50053"
+    network_target: str = "localhost:50054"
+    synthesis_target: str = "localhost:50055"
+
+    deletion_pause_seconds: float = Field(default=60, gt=0, le=3600)
+    """How long after nothing was found of a client it is looked once more: longer than any call between
+    services, any answer of a language model and any cache."""
+    retention_sweep_seconds: float = Field(default=3600, gt=0, le=3600)
+    """How often what is older than its client keeps it is looked for."""
+    retention_days: float | None = Field(default=None, ge=90)
+    """How long audit events are kept where a client's own settings do not say. Unset: for good."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:

@@ -13,8 +13,8 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from services.runtime.database import Connection, Database, Row
-from services.tenants.audit import Action, Actor, AuditEvent
-from services.tenants.errors import TenantNotFound
+from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent
+from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import (
     ApiKey,
     KeptApiKey,
@@ -24,6 +24,7 @@ from services.tenants.model import (
     SecretKind,
     Tenant,
     TenantId,
+    TenantState,
 )
 from services.tenants.rows import SETTINGS, NotAnEvent, event_of, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret
@@ -62,7 +63,10 @@ class Directory:
 
     @asynccontextmanager
     async def changing(self, tenant: TenantId, actor: Actor) -> AsyncIterator[Change]:
-        """One transaction in which nobody else changes the tenant; raises `TenantNotFound`."""
+        """One transaction in which nobody else changes the tenant.
+
+        Raises `TenantNotFound`, and `TenantDeleting` for one that is on its way out.
+        """
         # One at a time waits for the row: the others would hold connections that other tenants need.
         turn = self._changing.setdefault(tenant, asyncio.Lock())
         async with turn, self._database.tenant(tenant) as connection:
@@ -71,7 +75,10 @@ class Directory:
             )
             if row is None:
                 raise TenantNotFound(tenant)
-            yield Change(connection, tenant_of(row), actor)
+            found = tenant_of(row)
+            if found.state is TenantState.DELETING:
+                raise TenantDeleting(tenant)
+            yield Change(connection, found, actor)
 
     async def add(
         self,
@@ -99,6 +106,7 @@ class Directory:
                 """
                 select * from tenants.tenants
                 where tenant_id = $1 and request_id = $2 and create_time > now() - interval '24 hours'
+                    and state <> 'deleting'
                 """,
                 tenant,
                 request_id,
@@ -148,24 +156,30 @@ class Directory:
         """The oldest first."""
         return [event_of(row) for row in await self._events_after(tenant, sequence, count)]
 
-    async def events(self, tenant: TenantId) -> AsyncIterator[AuditEvent | None]:
-        """All of them, the oldest first, some at a time; None is one that cannot be read."""
-        last = 0
-        while rows := await self._events_after(tenant, last, _EVENTS_AT_ONCE):
+    async def audit_log(self, tenant: TenantId) -> tuple[Anchor, AsyncIterator[AuditEvent | None]]:
+        """Where the log begins, and all its events, the oldest first, some at a time; None cannot be read."""
+        rows = await self._events_after(tenant, 0, _EVENTS_AT_ONCE)
+        anchored = bool(rows) and rows[0]["anchor_sequence"] is not None
+        anchor = Anchor(rows[0]["anchor_sequence"], rows[0]["anchor_hash"]) if anchored else NOTHING_REMOVED
+        return anchor, self._events(tenant, rows)
+
+    async def _events(self, tenant: TenantId, rows: Sequence[Row]) -> AsyncIterator[AuditEvent | None]:
+        while rows:
             for row in rows:
                 try:
                     event = event_of(row)
                 except NotAnEvent:
                     event = None
                 yield event
-            last = rows[-1]["sequence"]
+            rows = await self._events_after(tenant, rows[-1]["sequence"], _EVENTS_AT_ONCE)
 
     async def _events_after(self, tenant: TenantId, sequence: int, count: int) -> Sequence[Row]:
         async with self._database.tenant(tenant) as connection:
             return await connection.fetch(
                 """
-                select * from tenants.audit_events
-                where tenant_id = $1 and sequence > $2 order by sequence limit $3
+                select e.*, a.sequence as anchor_sequence, a.hash as anchor_hash
+                from tenants.audit_events e left join tenants.audit_anchors a on a.tenant_id = e.tenant_id
+                where e.tenant_id = $1 and e.sequence > $2 order by e.sequence limit $3
                 """,
                 tenant,
                 sequence,

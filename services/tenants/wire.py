@@ -7,13 +7,14 @@ from typing import Final
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dossier.tenants.v1 import api_key_pb2, audit_pb2, tenant_pb2
+from dossier.tenants.v1 import api_key_pb2, audit_pb2, tenant_deletion_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
 from services.tenants.audit import AuditEvent, FieldChange, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
+from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import (
     BriefSettings,
@@ -21,6 +22,7 @@ from services.tenants.model import (
     KeptApiKey,
     KeyHolder,
     NewTenant,
+    Retention,
     Role,
     Secret,
     Tenant,
@@ -37,8 +39,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.ACTIVE: tenant_pb2.TENANT_STATE_ACTIVE,
     TenantState.SUSPENDED: tenant_pb2.TENANT_STATE_SUSPENDED,
+    TenantState.DELETING: tenant_pb2.TENANT_STATE_DELETING,
 }
-_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources"})
+_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources", "retention"})
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
     Role.ADMIN: api_key_pb2.ROLE_ADMIN,
     Role.OPERATOR: api_key_pb2.ROLE_OPERATOR,
@@ -63,6 +66,12 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
         sources=tuple(
             ContextSource(source.name, source.target, source.deadline_ms) for source in tenant.sources
         ),
+        retention=Retention(
+            tenant.retention.ticket_days,
+            tenant.retention.run_days,
+            tenant.retention.ledger_days,
+            tenant.retention.audit_days,
+        ),
     )
 
 
@@ -83,6 +92,12 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
             tenant_pb2.ContextSource(name=each.name, target=each.target, deadline_ms=each.deadline_ms)
             for each in tenant.sources
         ],
+        retention=tenant_pb2.Retention(
+            ticket_days=tenant.retention.ticket_days,
+            run_days=tenant.retention.run_days,
+            ledger_days=tenant.retention.ledger_days,
+            audit_days=tenant.retention.audit_days,
+        ),
         create_time=_timestamp(tenant.create_time),
         update_time=_timestamp(tenant.update_time),
         etag=str(tenant.version),
@@ -133,6 +148,7 @@ def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant
     # The library passes over a field whose message is not given; here it is cleared.
     given.ticketing.SetInParent()
     given.brief.SetInParent()
+    given.retention.SetInParent()
 
     def settings(before: Tenant) -> NewTenant:
         after = write_tenant(before)
@@ -219,14 +235,58 @@ def write_verdict(verdict: Verdict) -> pb.VerifyAuditLogResponse:
         head_hash=verdict.head.hex() if verdict.head else "",
         broken_at=verdict.broken_at or 0,
         known_hash_found=verdict.known_found,
+        removed_events=verdict.removed,
     )
+
+
+def write_deletion(deletion: Deletion) -> tenant_deletion_pb2.TenantDeletion:
+    return tenant_deletion_pb2.TenantDeletion(
+        id=deletion.id,
+        tenant_id=deletion.tenant,
+        state=_deletion_state(deletion),
+        request_time=_timestamp(deletion.request_time) if deletion.request_time else None,
+        principal=deletion.actor.principal,
+        subject=deletion.actor.subject,
+        request_id=deletion.actor.request_id,
+        stores=[_store(name, store) for name, store in deletion.stores.items()],
+        audit_events=deletion.audit_events,
+        audit_head_hash=deletion.audit_head.hex(),
+        verify_time=_timestamp(deletion.verify_time) if deletion.verify_time else None,
+        end_time=_timestamp(deletion.end_time) if deletion.end_time else None,
+    )
+
+
+def _deletion_state(deletion: Deletion) -> "tenant_deletion_pb2.DeletionState.ValueType":
+    if not deletion.id:
+        return tenant_deletion_pb2.DELETION_STATE_UNSPECIFIED
+    if deletion.end_time is not None:
+        return tenant_deletion_pb2.DELETION_STATE_DONE
+    if deletion.verify_time is not None:
+        return tenant_deletion_pb2.DELETION_STATE_VERIFYING
+    return tenant_deletion_pb2.DELETION_STATE_ERASING
+
+
+def _store(name: str, store: Store) -> tenant_deletion_pb2.DeletionStore:
+    tables = [
+        tenant_deletion_pb2.DeletionTable(
+            name=table, removed=store.removed.get(table, 0), left=store.left.get(table, 0)
+        )
+        for table in sorted({*store.removed, *store.left})
+    ]
+    return tenant_deletion_pb2.DeletionStore(name=name, tables=tables, awaited=store.awaited)
+
+
+def page_after_deletion(deletion: Deletion) -> tuple[Key, Key]:
+    if deletion.request_time is None:
+        raise AssertionError("what is listed has begun")
+    return round(deletion.request_time.timestamp() * 1e6), deletion.id
 
 
 def page_after(key: KeptApiKey) -> tuple[Key, Key]:
     return round(key.create_time.timestamp() * 1e6), key.id
 
 
-def key_of_page(key: tuple[Key, ...]) -> tuple[datetime, str] | None:
+def place_of_page(key: tuple[Key, ...]) -> tuple[datetime, str] | None:
     match key:
         case ():
             return None

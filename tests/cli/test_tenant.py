@@ -3,6 +3,7 @@
 import getpass
 import re
 import shlex
+import zipfile
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -201,3 +202,95 @@ def test_a_change_over_rest_is_the_keys(on_mesh: Command, mesh: Mesh, client: Ma
 
     last = on_mesh("tenant", "audit", "list", name, "--json").object["events"][-1]
     assert (last["principal"], last["subject"], last["role"]) == (keys[0]["id"], "gateway", "admin")
+
+
+def test_a_deletion_shows_what_there_is_and_deletes_nothing_unasked(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    preview = on_mesh("tenant", "delete", name, "--dry-run", "--json")
+    unasked = on_mesh("tenant", "delete", name)
+    mistyped = on_mesh("tenant", "delete", name, "--yes", "another")
+
+    assert (preview.code, preview.object["state"], preview.object["awaited"]) == (0, "preview", {})
+    assert preview.object["stores"]["tenants"]["secrets"] == {"removed": 0, "left": 2}
+    assert preview.object["left"] > 0
+    assert (unasked.code, mistyped.code) == (1, 1)
+    assert f"--yes {name}" in unasked.problems
+    assert on_mesh("tenant", "show", name, "--json").object["state"] == "active"
+
+
+def test_a_deletion_ends_with_the_proof(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+
+    deleted = on_mesh("tenant", "delete", name, "--yes", name, "--json")
+
+    assert deleted.code == 0, deleted.problems
+    told = deleted.object
+    assert (told["state"], told["left"], told["awaited"]) == ("done", 0, {})
+    assert told["removed"] >= 5
+    assert len(told["audit_head_hash"]) == 64
+    assert set(told["stores"]) == {
+        *("orchestrator", "history", "knowledge", "network", "synthesis", "tenants", "redis")
+    }
+    assert on_mesh("tenant", "show", name).code == 1
+    listed = on_mesh("tenant", "deletions", "--json").object["deletions"]
+    assert listed[0]["deletion"] == told["deletion"]
+    assert name in on_mesh("tenant", "deletions").out
+    again = on_mesh("tenant", "delete", name, "--yes", name)
+    assert again.code == 1
+    assert "TENANT_NOT_FOUND" in again.problems
+
+
+def test_a_deletion_that_is_waited_for_too_briefly_goes_on_by_itself(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    deleted = on_mesh("tenant", "delete", name, "--yes", name, "--wait-seconds", "0", "--json")
+
+    assert deleted.code == 1
+    assert deleted.object["state"] in {"erasing", "verifying"}
+
+    def ended() -> bool:
+        listed = on_mesh("tenant", "deletions", "--json").object["deletions"]
+        return bool(listed[0]["state"] == "done")
+
+    eventually(ended, what="its end")
+
+
+def test_an_export_is_a_whole_archive_or_no_file(
+    on_mesh: Command, client: Mapping[str, Any], tmp_path: Path
+) -> None:
+    archive, none = tmp_path / "client.zip", tmp_path / "none.zip"
+
+    done = on_mesh("tenant", "export", client["tenant"], "--to", str(archive), "--json")
+    unknown = on_mesh("tenant", "export", "nobody", "--to", str(none))
+    nowhere = on_mesh("tenant", "export", client["tenant"], "--to", str(tmp_path / "no" / "where.zip"))
+
+    assert done.code == 0, done.problems
+    assert archive.stat().st_mode & 0o077 == 0
+    with zipfile.ZipFile(archive) as opened:
+        names = set(opened.namelist())
+        assert opened.testzip() is None
+    assert names == {"manifest.json", *(each["name"] for each in done.object["files"])}
+    assert done.object["rows"] >= 4
+    assert (unknown.code, nowhere.code) == (1, 1)
+    assert [file.name for file in tmp_path.iterdir()] == ["client.zip"]
+
+
+def test_how_long_things_are_kept_is_set_like_other_settings(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    done = on_mesh("tenant", "update", client["tenant"], "--keep-runs", "30", "--keep-audit", "365", "--json")
+    refused = on_mesh("tenant", "update", client["tenant"], "--keep-audit", "89")
+
+    assert done.object["retention"] == {
+        "ticket_days": 0,
+        "run_days": 30,
+        "ledger_days": 0,
+        "audit_days": 365,
+    }
+    assert refused.code == 1
+    assert "tenant.retention.audit_days" in refused.problems

@@ -85,6 +85,7 @@ class Peer:
 class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     secrets: dict[tuple[str, str], list[tenants.WebhookSecret]] = field(default_factory=dict)
     keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
+    archive: list[bytes | ServiceError] = field(default_factory=list)
 
     async def ListWebhookSecrets(self, request: tenants.ListWebhookSecretsRequest, _context: Any) -> Any:
         self.hear("ListWebhookSecrets", request)
@@ -99,6 +100,13 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
         return tenants.AuthenticateApiKeyResponse(
             tenant_id=tenant, role=role, key_id=f"id-of-{request.api_key.removeprefix('dsk_')}"
         )
+
+    async def ExportTenant(self, request: tenants.ExportTenantRequest, _context: Any) -> AsyncIterator[Any]:
+        self.hear("ExportTenant", request)
+        for part in self.archive:
+            if isinstance(part, ServiceError):
+                raise part
+            yield tenants.ExportTenantResponse(archive=part)
 
     async def CreateTenant(self, request: tenants.CreateTenantRequest, _context: Any) -> Any:
         self.hear("CreateTenant", request)

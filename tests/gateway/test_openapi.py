@@ -86,6 +86,7 @@ def test_every_annotated_route_is_described(document: dict[str, Any]) -> None:
         ("/webhooks/{tenant}/{tool}", "post"),
         ("/webhook/{alias}", "post"),
         ("/v1/enhancements/{enhancement_id}/events", "get"),
+        ("/v1/tenants/{tenant_id}/export", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
         ("/openapi.json", "get"),

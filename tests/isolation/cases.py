@@ -34,6 +34,7 @@ from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from dossier.orchestrator.v1.enhancement_pb2 import Feedback
 from dossier.orchestrator.v1.queue_pb2 import QUEUE_WEIGHT_PREFERRED
 from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis
+from dossier.tenantdata.v1 import tenant_data_service_pb2 as tenantdata
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from dossier.tenants.v1.api_key_pb2 import ROLE_VIEWER
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
@@ -229,6 +230,22 @@ CASES: Final[Mapping[str, Case]] = {
     ],
     "TenantService.ListAuditEvents": lambda of: [tenants.ListAuditEventsRequest(tenant_id=of.tenant)],
     "TenantService.VerifyAuditLog": lambda of: [tenants.VerifyAuditLogRequest(tenant_id=of.tenant)],
+    # Only what it would remove: this suite goes on to need it.
+    "TenantService.DeleteTenant": lambda of: [
+        tenants.DeleteTenantRequest(tenant_id=of.tenant, validate_only=True)
+    ],
+    "TenantService.GetTenantDeletion": lambda of: [tenants.GetTenantDeletionRequest(deletion_id=of.deletion)],
+    "TenantService.ListTenantDeletions": lambda of: [
+        tenants.ListTenantDeletionsRequest(),
+        tenants.ListTenantDeletionsRequest(
+            page_size=1, page_token=of.pages.get("TenantService.ListTenantDeletions", "")
+        ),
+    ],
+    "TenantService.ExportTenant": lambda of: [tenants.ExportTenantRequest(tenant_id=of.tenant)],
+    "TenantDataService.CountRows": lambda _: [tenantdata.CountRowsRequest()],
+    "TenantDataService.EraseRows": lambda _: [tenantdata.EraseRowsRequest()],
+    "TenantDataService.ExportRows": lambda _: [tenantdata.ExportRowsRequest()],
+    "TenantDataService.ExpireRows": lambda _: [tenantdata.ExpireRowsRequest()],
     "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }

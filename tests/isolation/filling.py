@@ -45,8 +45,10 @@ values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 da
 insert into synthesis.surplus_calls (
     tenant_id, purchase_id, request_id, model, prompt_tokens, completion_tokens, cost, estimated
 ) values (%(tenant)s, gen_random_uuid(), %(word)s, 'instant', 10, 10, 1, false);
+insert into tenants.audit_anchors (tenant_id, sequence, hash)
+values (%(tenant)s, 0, decode(repeat('00', 32), 'hex'));
 """
-"""What only replicas that get into each other's way leave behind."""
+"""What only replicas that get into each other's way, or months, leave behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Filling:
     def client(self, tenant: str, *, word: str, number: int, desk: Desk) -> Client:
         """`word` is in every text of this client's; `number` tells its addresses from others'."""
         name = f"{word.capitalize()} and Sons"
+        self._create(tenant, name, desk)
+        deletions = [self._deleted(tenant)]
+        self._create(tenant, name, desk)
+        deletions.append(self._deleted(tenant))
         made = self._create(tenant, name, desk)
         desk.send_webhooks_to(
             f"{self._gateway_url}/webhooks/{tenant}/{TOOL}", secret=made["webhook_secret"], tenant=tenant
@@ -96,6 +102,7 @@ class Filling:
             api_key=made["api_key"],
             api_key_id="",
             webhook_secret=made["webhook_secret"],
+            deletion=deletions[-1],
         )
         self._load(has)
         has = self._enhance(has, desk)
@@ -114,6 +121,18 @@ class Filling:
             tenant={"id": tenant, "display_name": name, "ticketing": ticketing},
             ticketing_credentials={"authtoken": AUTHTOKEN},
         )
+
+    def _deleted(self, tenant: str) -> str:
+        """Delete it to the end; the deletion's id."""
+        provider = Credential(None, "operator")
+        begun = self._done("TenantService.DeleteTenant", provider, tenant_id=tenant)["deletion"]
+
+        def look() -> bool:
+            told = self._done("TenantService.GetTenantDeletion", provider, deletion_id=begun["id"])
+            return bool(told["deletion"]["state"] == "DELETION_STATE_DONE")
+
+        eventually(look, what=f"the end of {tenant}", timeout_seconds=60)
+        return str(begun["id"])
 
     def _load(self, has: Belongings) -> None:
         """Two of each and more, so that every list has a second page and words are rare enough to find by."""
@@ -207,8 +226,10 @@ class Filling:
         eventually(look, what=f"{enhancement} in {state}", timeout_seconds=60)
 
     def _pages(self, has: Belongings) -> Mapping[str, str]:
-        admin = Credential(has.tenant, "admin")
-        return {rpc: self._done(rpc, admin, page_size=1)["next_page_token"] for rpc in _LISTS}
+        admin, operator = Credential(has.tenant, "admin"), Credential(has.tenant, "operator")
+        pages = {rpc: self._done(rpc, admin, page_size=1)["next_page_token"] for rpc in _LISTS}
+        deletions = "TenantService.ListTenantDeletions"
+        return {**pages, deletions: self._done(deletions, operator, page_size=1)["next_page_token"]}
 
     def _key(self, tenant: str, role: str) -> Mapping[str, Any]:
         return self._done(

@@ -19,6 +19,7 @@ WITHOUT_TENANT: Final[Mapping[str, str]] = {
     **{f"{schema}.schema_migrations": "which migrations were applied" for schema in ROLES},
     "orchestrator.executors": "replicas of the orchestrator and their leases",
     "orchestrator.pauses": "whether everything is paused",
+    "tenants.deletions": "the provider's record of clients that were deleted",
 }
 ENGINES: Final = "dbos"
 """The workflow engine takes runs up across tenants, and its tables are its own: no policy can be on them.
@@ -30,7 +31,10 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "orchestrator.accept": "a batch of webhooks is of many tenants",
     "orchestrator.claim": "replicas take runs up in turns between tenants",
     "orchestrator.recover": "the runs of a replica that died, whoever's they are",
-    "orchestrator.sweep": "retention, of all tenants at once",
+    "orchestrator.sweep": "the engine's rows of what has ended, of all tenants at once",
+    "tenants.erase_audit_anchors": "the service itself may not; only of a tenant set that is being deleted",
+    "tenants.erase_audit_events": "the service itself may not; only of a tenant set that is being deleted",
+    "tenants.expire_audit_events": "the service itself may not; only old ones of the tenant set",
     "tenants.holder_of_key": "whose a key is must be found before the tenant is known",
     "tenants.tenants_after": "operators list every client",
 }
@@ -151,7 +155,7 @@ def test_what_runs_past_the_policies_is_listed_and_fenced_in(catalogue: Catalogu
 def test_services_reach_postgresql_by_the_kernels_transactions_only() -> None:
     connecting = set()
     naming = set()
-    for folder in ("services", "gateway", "ticketing", "retrieval"):
+    for folder in ("services", "tenantdata", "gateway", "ticketing", "retrieval"):
         for path in (ROOT / folder).rglob("*.py"):
             name, source = str(path.relative_to(ROOT)), path.read_text()
             if OPENING.search(source):

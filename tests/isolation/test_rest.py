@@ -62,6 +62,7 @@ BY_HAND: Final[Mapping[str, ByHand]] = {
     "GET /v1/enhancements/{enhancement_id}/events": lambda of, _: [
         Sent("GET", f"/v1/enhancements/{each}/events") for each in (of.enhancement, of.waiting)
     ],
+    "GET /v1/tenants/{tenant_id}/export": lambda of, _: [Sent("GET", f"/v1/tenants/{of.tenant}/export")],
     "GET /healthz": lambda _of, _: [Sent("GET", "/healthz")],
     "GET /readyz": lambda _of, _: [Sent("GET", "/readyz")],
     "GET /openapi.json": lambda _of, _: [Sent("GET", "/openapi.json")],

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
 
 from cli.ports import SERVICES
 from services.runtime.caller import ROLES
 from tests.isolation.belongings import steady
-from tests.isolation.calls import Answer, Credential, methods, name_of, only_reads
+from tests.isolation.calls import Answer, Credential, methods, name_of, only_reads, served_by
 from tests.isolation.cases import ACROSS_CLIENTS, CASES, NOT_SERVED
 from tests.isolation.world import BOREALIS, FOREIGN, World
 
@@ -17,7 +18,13 @@ NO_ANSWER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "UNIMPLEMENTED", "DEADLINE_EX
 """By these nothing is shown: the call did not get to what is asked here."""
 KNOWN = {"OK", "ALREADY_EXISTS", "FAILED_PRECONDITION"}
 """What is told of things that are there."""
-OWN = (*FOREIGN, Credential(None, "operator"), Credential(None, "service", "gateway"))
+OWN = (
+    *FOREIGN,
+    Credential(None, "operator"),
+    Credential(None, "service", "gateway"),
+    # For nobody, of whom it erases nothing.
+    Credential("nobody-at-all", "service", "tenants"),
+)
 
 
 def test_every_rpc_has_a_case_and_every_case_an_rpc() -> None:
@@ -45,7 +52,7 @@ def test_asters_things_are_as_things_that_nobody_has(
     about_aster, about_nobody = case(world.aster.has), case(world.nobody)
 
     with world.asters_stay_as_they_are():
-        answers = world.services.ask(method, about_aster, caller, claimed_tenant=world.aster.has.tenant)
+        answers = asked_of_all(world, method, about_aster, caller)
     if about_aster != about_nobody:
         expected = world.services.ask(method, about_nobody, caller, claimed_tenant=world.nobody.tenant)
         assert hidden(world, answers) == hidden(world, expected)
@@ -54,6 +61,18 @@ def test_asters_things_are_as_things_that_nobody_has(
         assert answer.code not in NO_ANSWER or answer.reason == "API_KEY_INVALID", answer
         # What borealis itself has just said is no news to it.
         assert world.aster.has.seen_in(world.aster.has.hide_in(answer.text())) == set()
+
+
+def asked_of_all(
+    world: World, method: MethodDescriptor, requests: Sequence[Message], caller: Credential
+) -> Sequence[Answer]:
+    return [
+        answer
+        for service in served_by(method)
+        for answer in world.services.ask(
+            method, requests, caller, claimed_tenant=world.aster.has.tenant, at=service
+        )
+    ]
 
 
 def hidden(world: World, answers: Sequence[Answer]) -> Sequence[str]:
@@ -77,7 +96,11 @@ def test_the_same_is_answered_to_whom_it_belongs(world: World, method: MethodDes
     requests = CASES[name_of(method)](world.borealis.has)
     refused = {}
     for caller in OWN:
-        answers = world.services.ask(method, requests, caller)
+        answers = [
+            answer
+            for service in served_by(method)
+            for answer in world.services.ask(method, requests, caller, at=service)
+        ]
         if {answer.code for answer in answers} <= KNOWN:
             return
         refused[str(caller)] = answers

@@ -49,6 +49,7 @@ class World:
     services: Services
     aster: Client
     borealis: Client
+    aster_desk: Desk
     borealis_desk: Desk
     nobody: Belongings
     alone: Reads
@@ -140,6 +141,7 @@ def running_world(home: Path, *, admin_url: str, pooled: bool) -> Iterator[World
             services=services,
             aster=aster,
             borealis=borealis,
+            aster_desk=desks[1],
             borealis_desk=desks[0],
             nobody=nobody,
             alone=alone,
@@ -170,6 +172,8 @@ def _environment(admin_url: str, pgbouncer: PgBouncer | None) -> dict[str, str]:
     return {
         "DOSSIER_DATABASE_URL": admin_url,
         "DOSSIER_LOG_FORMAT": "json",
+        "DOSSIER_TENANTS_DELETION_PAUSE_SECONDS": "0.1",
+        "DOSSIER_TENANTS_RETENTION_SWEEP_SECONDS": "1",
         **urls,
         **(pooled if pgbouncer else {}),
     }

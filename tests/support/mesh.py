@@ -150,6 +150,7 @@ def running_mesh(home: Path, *, otlp_endpoint: str) -> Iterator[Mesh]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "DOSSIER_LOG_FORMAT": "json",
+        "DOSSIER_TENANTS_DELETION_PAUSE_SECONDS": "0.5",
     }
     with running_desk() as desk, supervised(home, environment) as instance:
         client = asyncio.run(sample.create_client(instance, desk))

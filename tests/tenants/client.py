@@ -11,7 +11,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
-from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Tenant, TicketingConnection
+from dossier.tenants.v1.tenant_deletion_pb2 import TenantDeletion
+from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Retention, Tenant, TicketingConnection
 from tests.support.leaks import CANARY
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def tenant(tenant_id: str = "acme", *, tool: str = TOOL) -> Tenant:
         ),
         brief=BriefSettings(language="nl", model="gpt-5-mini", max_words=300),
         sources=[ContextSource(name="monitoring", target="monitoring.acme.example:443", deadline_ms=3000)],
+        retention=Retention(ticket_days=365, run_days=30, ledger_days=400, audit_days=730),
     )
 
 
@@ -150,6 +152,23 @@ class Client:
     async def verify(self, tenant_id: str, *, known_hash: str = "") -> pb.VerifyAuditLogResponse:
         request = pb.VerifyAuditLogRequest(tenant_id=tenant_id, known_hash=known_hash)
         return await self.stub.VerifyAuditLog(request, metadata=self.metadata)
+
+    async def delete(self, tenant_id: str, *, validate_only: bool = False) -> TenantDeletion:
+        request = pb.DeleteTenantRequest(tenant_id=tenant_id, validate_only=validate_only)
+        return (await self.stub.DeleteTenant(request, metadata=self.metadata)).deletion
+
+    async def deletion(self, deletion_id: str) -> TenantDeletion:
+        request = pb.GetTenantDeletionRequest(deletion_id=deletion_id)
+        return (await self.stub.GetTenantDeletion(request, metadata=self.metadata)).deletion
+
+    async def deletions(self, *, page_size: int = 0, page_token: str = "") -> pb.ListTenantDeletionsResponse:
+        request = pb.ListTenantDeletionsRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListTenantDeletions(request, metadata=self.metadata)
+
+    async def export(self, tenant_id: str) -> bytes:
+        request = pb.ExportTenantRequest(tenant_id=tenant_id)
+        call = self.stub.ExportTenant(request, metadata=self.metadata)
+        return b"".join([part.archive async for part in call])
 
     async def authenticate(self, api_key: str) -> pb.AuthenticateApiKeyResponse:
         request = pb.AuthenticateApiKeyRequest(api_key=api_key)

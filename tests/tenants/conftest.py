@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
 
 
+NOBODY = "localhost:1"
+
+
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
     """A key-encryption key."""
@@ -37,7 +40,14 @@ def settings(database: TestDatabase, keys: Keys, key_file: Path) -> TenantsSetti
         metrics_port=0,
         database_url=SecretStr(database.url("tenants")),
         token_jwks_file=keys.jwks_file,
+        token_signing_key_file=keys.signing_key_file,
         key_encryption_key_file=key_file,
+        deletion_pause_seconds=0.1,
+        orchestrator_target=NOBODY,
+        history_target=NOBODY,
+        knowledge_target=NOBODY,
+        network_target=NOBODY,
+        synthesis_target=NOBODY,
     )
 
 

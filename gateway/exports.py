@@ -1,0 +1,66 @@
+"""Everything that is kept of a client, as an archive that is passed on while it is made."""
+
+from typing import Final
+
+import grpc
+from starlette.types import Receive, Scope, Send
+
+from dossier.tenants.v1.tenant_service_pb2 import ExportTenantRequest, ExportTenantResponse
+from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
+from gateway.admission import Admission
+from gateway.asgi import read_body, unless_gone
+from gateway.errors import ServiceFailed
+from gateway.mesh import SUBJECT
+from gateway.roles import WRITES, require
+from services.runtime.caller import acting_for
+
+PATH: Final = "/v1/tenants/{tenant_id}/export"
+
+_SECONDS: Final = 3600.0
+_HEADERS: Final = [
+    (b"content-type", b"application/zip"),
+    (b"content-disposition", b'attachment; filename="export.zip"'),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Exports:
+    """The endpoint."""
+
+    def __init__(self, tenants: grpc.aio.Channel, callers: Admission) -> None:
+        self._stub = TenantServiceStub(tenants)
+        self._callers = callers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await self._callers.caller(scope)
+        require(WRITES, caller)
+        await read_body(scope, receive, limit=0)
+        request = ExportTenantRequest(tenant_id=scope["path_params"]["tenant_id"])
+        with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
+            call = self._stub.ExportTenant(request, timeout=_SECONDS)
+        try:
+            await unless_gone(receive, _pass_on(call, send))
+        finally:
+            call.cancel()
+
+
+async def _pass_on(
+    call: "grpc.aio.UnaryStreamCall[ExportTenantRequest, ExportTenantResponse]", send: Send
+) -> None:
+    # Until the first part has come, a failure is an ordinary answer; later it cuts the connection.
+    part = await _next(call)
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    while part is not None:
+        await send({"type": "http.response.body", "body": part.archive, "more_body": True})
+        part = await _next(call)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _next(
+    call: "grpc.aio.UnaryStreamCall[ExportTenantRequest, ExportTenantResponse]",
+) -> ExportTenantResponse | None:
+    try:
+        part = await call.read()
+    except grpc.aio.AioRpcError as error:
+        raise ServiceFailed("tenants", error) from error
+    return part if isinstance(part, ExportTenantResponse) else None

@@ -1,0 +1,48 @@
+"""An archive that is passed on while it is made, over real HTTP and a real gRPC stream."""
+
+import grpc
+import httpx
+import pytest
+
+from services.runtime.errors import DependencyUnavailable
+from tests.gateway.peers import ending_with
+from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key
+
+PATH = "/v1/tenants/acme/export"
+
+
+@pytest.mark.parametrize(("whose", "tenant"), [(ADMIN, "acme"), (OPERATOR, None)])
+async def test_the_archive_arrives_as_it_is(world: World, whose: str, tenant: str | None) -> None:
+    world.tenants.archive = [b"PK", b"\x00" * 300_000, b"the end"]
+
+    answer = await world.http.get(PATH, headers=key(whose))
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.content == b"".join(part for part in world.tenants.archive if isinstance(part, bytes))
+    (asked,) = world.tenants.heard("ExportTenant")
+    assert asked.tenant_id == "acme"
+    assert (world.tenants.callers[-1].tenant, world.tenants.callers[-1].subject) == (tenant, "gateway")
+
+
+@pytest.mark.parametrize("whose", [TECHNICIAN, VIEWER])
+async def test_it_takes_an_admin(world: World, whose: str) -> None:
+    answer = await world.http.get(PATH, headers=key(whose))
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "ROLE_REQUIRED")
+    assert not world.tenants.heard("ExportTenant")
+
+
+async def test_what_fails_at_once_is_an_ordinary_answer(world: World) -> None:
+    world.tenants.archive = [ending_with(grpc.StatusCode.NOT_FOUND)]
+
+    answer = await world.http.get(PATH, headers=key())
+
+    assert (answer.status_code, answer.json()["reason"]) == (404, "BECAUSE_NOT_FOUND")
+
+
+async def test_what_fails_later_does_not_pass_for_a_whole_archive(world: World) -> None:
+    world.tenants.archive = [b"PK", DependencyUnavailable("history")]
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await world.http.get(PATH, headers=key())
