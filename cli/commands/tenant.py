@@ -19,6 +19,8 @@ from cli.commands.tenant_changes import (
     suspend,
     update,
 )
+from cli.commands.tenant_deletion import delete, deletions
+from cli.commands.tenant_export import export
 from cli.commands.tenant_keys import keys
 from cli.errors import DossierError
 from cli.instance import Instance
@@ -112,6 +114,9 @@ tenant.command("resume")(resume)
 tenant.command("rotate-secret")(rotate_webhook_secret)
 tenant.command("set-credentials")(set_credentials)
 tenant.command("reencrypt-secrets")(reencrypt_secrets)
+tenant.command("export")(export)
+tenant.command("delete")(delete)
+tenant.command("deletions")(deletions)
 tenant.add_typer(keys, name="keys")
 tenant.add_typer(audit, name="audit")
 

@@ -53,6 +53,7 @@ def verify(
         "tenant": tenant_id,
         "whole": whole,
         "events": found.events,
+        "removed_events": found.removed_events,
         "head_hash": found.head_hash,
         "broken_at": found.broken_at or None,
         "known_hash_found": found.known_hash_found if known_hash else None,
@@ -65,10 +66,14 @@ def verify(
         told = "The log is empty: the client is older than it and unchanged since, or it was taken away."
     elif not whole:
         told = "The log fits together, but the known hash is not in it: events were cut off, or written anew."
+        if found.removed_events:
+            told += f" Or it was one of the {found.removed_events} oldest, which the retention has removed."
     else:
         told = (
             f"The log is whole: {found.events} events. Note the newest one's hash outside: {found.head_hash}."
         )
+        if found.removed_events:
+            told += f" {found.removed_events} older ones were removed by the retention."
     Output(as_json=as_json).result(data, shown=told)
     return 0 if whole else _BROKEN
 

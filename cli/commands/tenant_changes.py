@@ -41,6 +41,24 @@ def update(
     max_words: Annotated[
         int | None, typer.Option(help="The most words of a brief, 50 to 500; 0 is the default.")
     ] = None,
+    keep_tickets: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="How long past tickets are kept, 30 to 3650; 0 is the default."),
+    ] = None,
+    keep_runs: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="How long ended runs are kept, 4 to 3650; 0 is the default."),
+    ] = None,
+    keep_ledger: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DAYS", help="How long calls to language models are kept, 62 to 3650; 0 is the default."
+        ),
+    ] = None,
+    keep_audit: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", help="How long audit events are kept, 90 to 3650; 0 is the default."),
+    ] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="name=target of a context source to ask; others stay.")
     ] = None,
@@ -58,6 +76,10 @@ def update(
         "brief.language": language,
         "brief.model": model,
         "brief.max_words": max_words,
+        "retention.ticket_days": keep_tickets,
+        "retention.run_days": keep_runs,
+        "retention.ledger_days": keep_ledger,
+        "retention.audit_days": keep_audit,
     }
     paths = [path for path, value in given.items() if value is not None]
     if option or no_option:

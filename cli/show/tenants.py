@@ -12,7 +12,7 @@ from cli.output import Json
 from cli.words import iso, moment, word
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
-from dossier.tenants.v1.tenant_pb2 import Tenant, TenantState
+from dossier.tenants.v1.tenant_pb2 import Retention, Tenant, TenantState
 
 
 def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
@@ -31,6 +31,9 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
             {"name": source.name, "target": source.target, "deadline_ms": source.deadline_ms}
             for source in each.sources
         ],
+        "retention": {
+            field.name: getattr(each.retention, field.name) for field in Retention.DESCRIPTOR.fields
+        },
         "created": iso(each.create_time),
         "updated": iso(each.update_time),
         "etag": each.etag,

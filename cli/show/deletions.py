@@ -1,0 +1,83 @@
+"""Deletions of clients as JSON and as tables."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.output import Json
+from cli.words import iso, word
+from dossier.tenants.v1.tenant_deletion_pb2 import DELETION_STATE_DONE, DeletionState, TenantDeletion
+
+
+def removed_of(deletion: TenantDeletion) -> int:
+    return sum(table.removed for store in deletion.stores for table in store.tables)
+
+
+def left_of(deletion: TenantDeletion) -> int:
+    return sum(table.left for store in deletion.stores for table in store.tables)
+
+
+def awaited_of(deletion: TenantDeletion) -> dict[str, str]:
+    return {store.name: store.awaited for store in deletion.stores if store.awaited}
+
+
+def deletion_json(deletion: TenantDeletion) -> dict[str, Json]:
+    return {
+        "deletion": deletion.id or None,
+        "tenant": deletion.tenant_id,
+        "state": word(DeletionState.DESCRIPTOR, deletion.state) or "preview",
+        "requested": iso(deletion.request_time),
+        "principal": deletion.principal,
+        "verified": iso(deletion.verify_time),
+        "ended": iso(deletion.end_time),
+        "removed": removed_of(deletion),
+        "left": left_of(deletion),
+        "awaited": awaited_of(deletion),
+        "stores": {
+            store.name: {table.name: {"removed": table.removed, "left": table.left} for table in store.tables}
+            for store in deletion.stores
+        },
+        "audit_events": deletion.audit_events,
+        "audit_head_hash": deletion.audit_head_hash,
+    }
+
+
+def deletion_shown(deletion: TenantDeletion) -> RenderableType:
+    """Every table of every store; at the end, the proof."""
+    table = _table("where", "table", "removed", "left")
+    for store in deletion.stores:
+        for each in store.tables:
+            table.add_row(Text(store.name), Text(each.name), str(each.removed), str(each.left))
+    awaited = [Text(f"Waiting: {reason}", style="yellow") for reason in awaited_of(deletion).values()]
+    return Group(table, *awaited, Text(told(deletion)))
+
+
+def told(deletion: TenantDeletion) -> str:
+    """How it stands, in a sentence."""
+    if not deletion.id:
+        return f"{left_of(deletion)} rows and keys would be removed, with {deletion.tenant_id} itself."
+    if deletion.state == DELETION_STATE_DONE:
+        return (
+            f"{deletion.tenant_id} is deleted. {removed_of(deletion)} rows and keys were removed; none was"
+            f" found at {iso(deletion.verify_time)}, and none at {iso(deletion.end_time)}. The last of its"
+            f" {deletion.audit_events} audit events had the hash {deletion.audit_head_hash}."
+        )
+    if deletion.HasField("verify_time"):
+        return f"Nothing was found at {iso(deletion.verify_time)}; after a pause it is looked once more."
+    return f"{left_of(deletion)} rows and keys are left."
+
+
+def deletions_table(deletions: Sequence[TenantDeletion]) -> Table:
+    table = _table("tenant", "state", "asked for", "by", "ended", "removed", "waiting for", "id")
+    for each in deletions:
+        data = deletion_json(each)
+        cells = (data["tenant"], data["state"], data["requested"], data["principal"], data["ended"])
+        waiting = ", ".join(awaited_of(each))
+        table.add_row(*(Text(str(cell or "")) for cell in (*cells, data["removed"], waiting, each.id)))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="dim")
