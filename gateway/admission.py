@@ -1,13 +1,21 @@
 """Whether a request to the REST API comes in: from whom, from where, and how many have come already."""
 
+import asyncio
+import time
+from contextlib import suppress
+from typing import Final
+
 from starlette.types import Scope
 
 from gateway.authentication import Authenticator, CredentialsMissing, for_tenant
 from gateway.errors import ServiceFailed
 from gateway.failures import FailedAttempts
-from gateway.limits import Limits
+from gateway.limits import Limits, RateLimitExceeded
 from services.runtime.caller import Caller
-from services.runtime.errors import Unauthenticated
+from services.runtime.errors import TokenExpired, Unauthenticated
+
+_LOOK_AGAIN_SECONDS: Final = 2.0
+"""A limit may have been raised, a key revoked."""
 
 
 class Admission:
@@ -33,6 +41,24 @@ class Admission:
     async def body(self, scope: Scope, caller: Caller, size: int) -> None:
         """Count what the caller has sent."""
         await self._limits.body(scope, tenant=caller.tenant, size=size)
+
+    async def rows(self, scope: Scope, caller: Caller, most: int) -> int:
+        """Count as many of these rows as are let in now; how many that is."""
+        return await self._limits.rows(scope, tenant=caller.tenant, most=most)
+
+    async def rows_in_time(self, scope: Scope, caller: Caller, most: int, *, until: float) -> int:
+        """The same, but wait for it; only as long as the credentials are good."""
+        while True:
+            # What has expired was good when the request came, and is nothing that can be revoked.
+            with suppress(TokenExpired):
+                await self.confirm(scope)
+            try:
+                return await self._limits.rows(scope, tenant=caller.tenant, most=most)
+            except RateLimitExceeded as over:
+                wait = over.retry_after_seconds or 0.0
+                if time.monotonic() + wait > until:
+                    raise
+            await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
 
     async def _identified(self, scope: Scope) -> Caller:
         blocked = self._failures.blocked(scope)

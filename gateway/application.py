@@ -1,7 +1,7 @@
 """Every route of the gateway, in one ASGI application."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import orjson
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from gateway import docs, events, exports
 from gateway.admission import Admission
 from gateway.asgi import ROUTE
 from gateway.authentication import Authenticator
+from gateway.client_limits import ClientLimits
 from gateway.counts import SharedCounts
 from gateway.edge import Edge
 from gateway.errors import MethodNotAllowed, RouteNotFound
@@ -20,14 +21,16 @@ from gateway.events import Events
 from gateway.exports import Exports
 from gateway.failures import FailedAttempts
 from gateway.health import MeshHealth
+from gateway.imports.lines import BodyLimits
+from gateway.imports.route import ImportLimits, ImportRoute
 from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.mesh import CONTRACTS, Mesh
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
 from gateway.settings import GatewaySettings
-from gateway.transcode.bindings import bindings
-from gateway.transcode.routes import RestLimits, RpcRoute
+from gateway.transcode.bindings import Binding, bindings
+from gateway.transcode.routes import BoundRoute, RestLimits, RpcRoute
 from gateway.webhook_secrets import secret_cache
 from gateway.webhooks import Webhooks
 from services.runtime.readiness import Readiness
@@ -40,7 +43,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Routes:
     """The first route that matches; where only methods differ, the caller learns which there are."""
 
-    def __init__(self, routes: Sequence[RpcRoute | Route]) -> None:
+    def __init__(self, routes: Sequence[BoundRoute | Route]) -> None:
         self.routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,18 +75,20 @@ def application(
 ) -> ASGIApp:
     tools = load_tools()
     tenants = mesh.channels["tenants"]
+    client_limits = ClientLimits(tenants, seconds=settings.secret_cache_seconds)
     authenticator = Authenticator(
         tenants,
         TokenVerifier(settings.token_jwks_file, audience="gateway"),
+        client_limits,
         seconds=settings.secret_cache_seconds,
     )
     failures = FailedAttempts(settings.address_failures_per_minute, counts)
-    limits = Limits(settings, counts)
+    limits = Limits(settings, client_limits, counts)
     callers = Admission(authenticator, failures, limits)
     public_url = str(settings.public_url or "").rstrip("/")
     webhooks = Webhooks(
         tools,
-        secret_cache(tenants, seconds=settings.secret_cache_seconds),
+        secret_cache(tenants, client_limits, seconds=settings.secret_cache_seconds),
         intake,
         failures=failures,
         limits=limits,
@@ -100,13 +105,12 @@ def application(
         seconds=settings.events_seconds,
     )
     rest = bindings(CONTRACTS)
-    rest_limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
     document = openapi_document(
         rest, comments=packaged_comments(), aliases=sorted(settings.webhook_aliases), public_url=public_url
     )
     others = Routes(
         [
-            *(RpcRoute(binding, mesh, callers, rest_limits) for binding in rest),
+            *_of_rpcs(rest, mesh, callers, settings),
             Route(events.PATH, watching, methods=["GET"]),
             Route(exports.PATH, Exports(tenants, callers), methods=["GET"]),
             Route("/openapi.json", _constant(document)),
@@ -121,6 +125,26 @@ def application(
         await (webhooks if scope["path"].startswith("/webhook") else others)(scope, receive, send)
 
     return Edge(dispatch, access_log=settings.access_log)
+
+
+def _of_rpcs(
+    rest: Sequence[Binding], mesh: Mesh, callers: Admission, settings: GatewaySettings
+) -> Iterator[BoundRoute]:
+    limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
+    import_limits = ImportLimits(
+        BodyLimits(
+            settings.import_line_bytes,
+            settings.import_body_bytes,
+            stall_seconds=settings.import_stall_seconds,
+        ),
+        settings.import_seconds,
+    )
+    rows = {binding.body_type for binding in rest if binding.is_import}
+    for binding in rest:
+        if binding.is_import:
+            yield ImportRoute(binding, mesh, callers, import_limits)
+        else:
+            yield RpcRoute(binding, mesh, callers, limits, is_row=binding.body_type in rows)
 
 
 def _constant(content: object) -> Endpoint:

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from dossier.tenants.v1 import api_key_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 from gateway.asgi import header
 from gateway.cache import BriefCache
+from gateway.client_limits import ClientLimits
 from gateway.errors import ServiceFailed
 from gateway.mesh import SUBJECT, asked
 from services.runtime.caller import Caller, acting_for
@@ -45,9 +46,12 @@ class TenantForeign(PermissionDenied):
 
 
 class Authenticator:
-    def __init__(self, tenants: grpc.aio.Channel, verifier: TokenVerifier, *, seconds: float) -> None:
+    def __init__(
+        self, tenants: grpc.aio.Channel, verifier: TokenVerifier, limits: ClientLimits, *, seconds: float
+    ) -> None:
         self._stub = tenant_service_pb2_grpc.TenantServiceStub(tenants)
         self._verifier = verifier
+        self._limits = limits
         self._callers = BriefCache(self._ask, known=bool, seconds=seconds)
 
     async def holder(self, scope: Scope, *, known_only: bool) -> Caller:
@@ -79,6 +83,8 @@ class Authenticator:
             if error.code in {StatusCode.UNAUTHENTICATED, StatusCode.INVALID_ARGUMENT}:
                 return None
             raise
+        if answer.tenant_id:
+            self._limits.learn(answer.tenant_id, answer.limits)
         return Caller(subject=answer.key_id, tenant=answer.tenant_id or None, role=_ROLES[answer.role])
 
 

@@ -49,11 +49,8 @@ class BriefCache(Generic[Key, Value]):
         entry = self._kept[0].get(key)
         return None if entry is None else entry[1]
 
-    async def _fetch(self, key: Key) -> Value:
-        try:
-            value = await self._load(key)
-        finally:
-            del self._loading[key]
+    def put(self, key: Key, value: Value) -> None:
+        """Keep what was learned another way, as if it had been loaded."""
         for kept in self._kept:
             kept.pop(key, None)
         kept = self._kept[0 if self._known(value) else 1]
@@ -61,6 +58,13 @@ class BriefCache(Generic[Key, Value]):
             # The oldest: dictionaries remember the order.
             del kept[next(iter(kept))]
         kept[key] = (time.monotonic() + self._seconds, value)
+
+    async def _fetch(self, key: Key) -> Value:
+        try:
+            value = await self._load(key)
+        finally:
+            del self._loading[key]
+        self.put(key, value)
         return value
 
 

@@ -93,6 +93,15 @@ class BodyTooLarge(HttpError):
         super().__init__(f"the body is over {limit} bytes", metadata={"limit_bytes": str(limit)})
 
 
+class BodyInflated(BodyTooLarge):
+    """What was sent unpacks to far more than rows do."""
+
+    reason = "BODY_INFLATED"
+
+    def __init__(self, times: int) -> None:
+        HttpError.__init__(self, f"the body unpacks to more than {times} times its size; send it as it is")
+
+
 class JsonMalformed(InvalidArgument):
     reason = "JSON_MALFORMED"
 

@@ -38,6 +38,7 @@ CONTRACTS: Final[Mapping[str, ServiceDescriptor]] = MappingProxyType(
 
 Answer = TypeVar("Answer")
 Unary = Callable[[Message, float], Awaitable[Message]]
+ClientStream = Callable[[float], "grpc.aio.StreamUnaryCall[Message, Message]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Mesh:
     def unary(self, service: str, method: MethodDescriptor) -> Unary:
         """Make the call of one RPC, by its descriptor."""
         call = self.channels[service].unary_unary(
-            f"/{method.containing_service.full_name}/{method.name}",
+            _path(method),
             request_serializer=GetMessageClass(method.input_type).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
@@ -56,6 +57,23 @@ class Mesh:
             return await asked(service, call(request, timeout=seconds))
 
         return ask
+
+    def client_stream(self, service: str, method: MethodDescriptor) -> ClientStream:
+        """Make the call of an RPC that takes a stream, by its descriptor."""
+        call = self.channels[service].stream_unary(
+            _path(method),
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+
+        def begin(seconds: float) -> "grpc.aio.StreamUnaryCall[Message, Message]":
+            return call(timeout=seconds)
+
+        return begin
+
+
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
 
 
 async def asked(service: str, call: Awaitable[Answer]) -> Answer:

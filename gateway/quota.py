@@ -39,15 +39,20 @@ class Standing:
     """What somebody has left, as far as this gateway knows."""
 
     granted: bool
+    amount: int
+    limit: int
     left: int
     seconds: float
     """Until the window ends."""
+    until: float
+    """When it ends here."""
 
 
 @dataclass(slots=True)
 class _Share:
     """What this gateway has of one holder's limit."""
 
+    limit: int
     left: int
     """In Redis, at most."""
     here: int = 0
@@ -60,7 +65,7 @@ class _Share:
 
 
 class Quota:
-    """One limit, 0 for none, that each of its holders has for itself.
+    """One limit, 0 for none, that each of its holders has for itself; some have another, which may change.
 
     Without any Redis each gateway counts alone. While the one there should be is away, `open_without` says
     whether everybody is let through, or each gateway counts alone.
@@ -78,7 +83,6 @@ class Quota:
         self.limit = limit
         self._counts = counts
         self._open_without = open_without
-        self._slice = max(1, limit // _SLICES)
         self._shares: dict[Holder, _Share] = {}
 
     def spent(self, holder: Holder) -> float:
@@ -88,15 +92,17 @@ class Quota:
             return 0.0
         return max(0.0, share.until - time.monotonic())
 
-    async def take(self, holder: Holder, amount: int = 1) -> Standing | None:
+    async def take(self, holder: Holder, amount: int = 1, *, limit: int | None = None) -> Standing | None:
         """Take that much, or nothing; None where it was let through without being counted.
 
-        What is more than the whole limit takes the whole: there is no minute in which it would fit.
+        What is more than the whole limit takes the whole: there is no minute in which it would fit. `limit`
+        is the holder's own, where it has one.
         """
-        if not self.limit:
+        limit = self.limit if limit is None else limit
+        if not limit:
             return None
-        amount = min(amount, self.limit)
-        share = self._share(holder)
+        amount = min(amount, limit)
+        share = self._share(holder, limit)
         standing = self._standing(share, amount)
         if standing is not None:
             return standing
@@ -111,30 +117,48 @@ class Quota:
         finally:
             share.waiting -= amount
 
+    def give_back(self, holder: Holder, standing: Standing, amount: int) -> None:
+        """Undo so much of a take; of one in a window that has ended there is nothing to undo."""
+        share = self._shares.get(holder)
+        if share is not None and share.until == standing.until:
+            share.here += amount
+
     def _key(self, holder: Holder) -> str:
         return f"dossier:gateway:{holder.tenant or '-'}:limit:{self.name}:{holder.name}"
 
-    def _share(self, holder: Holder) -> _Share:
+    def _share(self, holder: Holder, limit: int) -> _Share:
         share = self._shares.get(holder)
+        if share is not None and share.limit != limit:
+            self._resize(share, limit)
         if share is None:
             if len(self._shares) >= _MOST_HOLDERS:
                 # The oldest: dictionaries remember the order.
                 del self._shares[next(iter(self._shares))]
-            share = self._shares[holder] = _Share(self.limit)
+            share = self._shares[holder] = _Share(limit, limit)
         return share
+
+    def _resize(self, share: _Share, limit: int) -> None:
+        """What was taken stays taken. A slice of the old limit may be more than the new one, and lapses."""
+        more = limit - share.limit
+        if self._counts is None:
+            share.here = max(0, share.here + more)
+        else:
+            share.here, share.left = 0, max(0, share.left + more)
+        share.limit = limit
 
     def _standing(self, share: _Share, amount: int) -> Standing | None:
         """Decide with what is here; None where Redis has to be asked."""
         now = time.monotonic()
         if now >= share.until:
-            share.here, share.left = 0, self.limit
+            share.here, share.left = 0, share.limit
             return None
         granted = amount <= share.here
         if granted:
             share.here -= amount
         elif amount <= share.here + share.left:
             return None
-        return Standing(granted, share.here + share.left, share.ended - now)
+        left = share.here + share.left
+        return Standing(granted, amount, share.limit, left, share.ended - now, share.until)
 
     async def _refill(self, share: _Share, key: str, amount: int) -> bool:
         asked = time.monotonic()
@@ -144,10 +168,10 @@ class Quota:
         need = amount - share.here
         handed = await self._counts.hand_out(
             key,
-            limit=self.limit,
+            limit=share.limit,
             window_seconds=WINDOW_SECONDS,
             need=need,
-            want=max(need, self._slice, share.waiting - share.here),
+            want=max(need, share.limit // _SLICES, share.waiting - share.here),
         )
         answered = time.monotonic()
         if answered >= share.until:
@@ -165,5 +189,5 @@ class Quota:
         return True
 
     def _count_alone(self, share: _Share, now: float) -> None:
-        share.here, share.left = self.limit, 0
+        share.here, share.left = share.limit, 0
         share.until = share.ended = now + WINDOW_SECONDS

@@ -49,6 +49,15 @@ class GatewaySettings(BaseSettings, RedisSettings):
     """`auto` is readable on a terminal and JSON elsewhere."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    import_line_bytes: int = Field(default=_MESSAGE_BYTES, ge=1024, le=_MESSAGE_BYTES)
+    """Rows of an import over it are refused."""
+    import_body_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
+    """Imports over it, unpacked, get 413."""
+    import_stall_seconds: float = Field(default=60, gt=0)
+    """How long an import may go on without a line, or without its service taking one."""
+    import_seconds: float = Field(default=3600, gt=0)
+    """How long an import may take, waiting for its limit included."""
+
     token_jwks_file: FilePath
     """The public keys (JWKS) that verify service tokens presented to the REST API."""
     token_signing_key_file: FilePath
@@ -83,6 +92,10 @@ class GatewaySettings(BaseSettings, RedisSettings):
     """Requests to the REST API per API key, or per subject of a token."""
     tenant_body_bytes_per_minute: int = Field(default=512 * 1024 * 1024, ge=0)
     """Bytes in bodies of REST requests, per client."""
+    tenant_import_rows_per_minute: int = Field(default=100_000, ge=0)
+    """Rows of imports, and what is recorded one by one, per client."""
+    key_import_rows_per_minute: int = Field(default=50_000, ge=0)
+    """The same, per API key, or per subject of a token."""
     tenant_webhooks_per_minute: int = Field(default=0, ge=0)
     """Webhooks per client. Off: a ticketing tool that does not deliver again after 429 loses time by it, and
     what one client floods does not delay the others in any case."""

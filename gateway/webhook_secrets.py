@@ -8,6 +8,7 @@ import grpc
 
 from dossier.tenants.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from gateway.cache import BriefCache
+from gateway.client_limits import ClientLimits
 from gateway.mesh import SUBJECT, asked
 from services.runtime.caller import acting_for
 from ticketing.model import WebhookSecret
@@ -20,7 +21,7 @@ _SECONDS: Final = 5.0
 SecretCache: TypeAlias = BriefCache[tuple[str, str], Sequence[WebhookSecret]]
 
 
-def secret_cache(tenants: grpc.aio.Channel, *, seconds: float) -> SecretCache:
+def secret_cache(tenants: grpc.aio.Channel, limits: ClientLimits, *, seconds: float) -> SecretCache:
     stub = tenant_service_pb2_grpc.TenantServiceStub(tenants)
 
     async def load(key: tuple[str, str]) -> Sequence[WebhookSecret]:
@@ -28,6 +29,8 @@ def secret_cache(tenants: grpc.aio.Channel, *, seconds: float) -> SecretCache:
         request = tenant_service_pb2.ListWebhookSecretsRequest(tenant_id=tenant, tool=tool)
         with acting_for(None, subject=SUBJECT):
             response = await asked("tenants", stub.ListWebhookSecrets(request, timeout=_SECONDS))
+        if response.secrets:
+            limits.learn(tenant, response.limits)
         now = datetime.now(UTC)
         return tuple(
             WebhookSecret(secret.id, secret.value)

@@ -22,6 +22,7 @@ from gateway.transcode.values import is_leaf, message_of
 
 _DEEPEST_QUERY: Final = 3
 _JSON: Final = "application/json"
+_LINES: Final = "application/x-ndjson"
 
 
 def openapi_document(
@@ -73,11 +74,23 @@ def _operation(binding: Binding, schemas: Schemas, comments: Comments) -> dict[s
         },
     }
     if binding.body:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {_JSON: {"schema": _body_schema(binding, schemas)}},
-        }
+        operation["requestBody"] = _rows(binding, schemas) if binding.is_import else _body(binding, schemas)
     return operation
+
+
+def _body(binding: Binding, schemas: Schemas) -> Schema:
+    return {"required": True, "content": {_JSON: {"schema": _body_schema(binding, schemas)}}}
+
+
+def _rows(binding: Binding, schemas: Schemas) -> Schema:
+    """OpenAPI has no word for lines before 3.2: the schema is that of one."""
+    row = binding.method.input_type.fields_by_name[binding.body]
+    return {
+        "description": "A row a line, as the schema says; blank lines are passed over. `Content-Encoding: "
+        "gzip` is understood. Rows are kept as they come: after a failure, send all of them again.",
+        "required": True,
+        "content": {_LINES: {"schema": schemas.message(message_of(row))}},
+    }
 
 
 def _body_schema(binding: Binding, schemas: Schemas) -> Schema:

@@ -25,6 +25,8 @@ class Admits(Protocol):
 
     async def body(self, scope: Scope, caller: Caller, size: int) -> None: ...
 
+    async def rows(self, scope: Scope, caller: Caller, most: int) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class RestLimits:
@@ -37,18 +39,14 @@ def to_json(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-class RpcRoute(BaseRoute):
-    """One annotated RPC."""
+class BoundRoute(BaseRoute):
+    """Where an annotated RPC is found."""
 
-    def __init__(self, binding: Binding, mesh: Mesh, callers: Admits, limits: RestLimits) -> None:
+    def __init__(self, binding: Binding) -> None:
         self.binding = binding
         self.path = binding.template.text
         self.methods = {binding.http_method} | ({"HEAD"} if binding.http_method == "GET" else set())
-        self._ask = mesh.unary(binding.service, binding.method)
-        self._callers = callers
-        self._limits = limits
-        self._role = role_for(binding.method, http_method=binding.http_method)
-        self._request_type = GetMessageClass(binding.method.input_type)
+        self.role = role_for(binding.method, http_method=binding.http_method)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http":
@@ -64,12 +62,28 @@ class RpcRoute(BaseRoute):
             {"path_params": variables},
         )
 
+
+class RpcRoute(BoundRoute):
+    """One annotated RPC; `is_row` where its body is what an import has many of."""
+
+    def __init__(
+        self, binding: Binding, mesh: Mesh, callers: Admits, limits: RestLimits, *, is_row: bool
+    ) -> None:
+        super().__init__(binding)
+        self._ask = mesh.unary(binding.service, binding.method)
+        self._callers = callers
+        self._limits = limits
+        self._is_row = is_row
+        self._request_type = GetMessageClass(binding.method.input_type)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
-        require(self._role, caller)
+        require(self.role, caller)
         body = await read_body(scope, receive, limit=self._limits.body_bytes)
         await self._callers.body(scope, caller, len(body))
         request = self._request(scope, body)
+        if self._is_row:
+            await self._callers.rows(scope, caller, 1)
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             response = await unless_gone(receive, self._ask(request, self._limits.seconds))
         await send_json(send, 200, to_json(response))

@@ -85,11 +85,12 @@ def test_every_rpc_says_whether_it_may_be_retried(method: MethodDescriptor) -> N
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.full_name)
-def test_every_unary_rpc_has_a_rest_route_unless_it_is_between_services(method: MethodDescriptor) -> None:
+def test_every_rpc_that_answers_once_has_a_rest_route_unless_it_is_between_services(
+    method: MethodDescriptor,
+) -> None:
     options = descriptor_pb2.MethodOptions.FromString(method.GetOptions().SerializeToString())
     routed = options.HasExtension(annotations_pb2.http)
-    streams = method.client_streaming or method.server_streaming
-    assert routed == (not streams and method.full_name not in UNARY_WITHOUT_REST)
+    assert routed == (not method.server_streaming and method.full_name not in UNARY_WITHOUT_REST)
 
 
 def test_no_two_rpcs_share_a_rest_route() -> None:

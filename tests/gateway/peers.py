@@ -19,6 +19,7 @@ from dossier.orchestrator.v1 import enhancement_pb2, orchestrator_service_pb2_gr
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
 from dossier.tenants.v1 import api_key_pb2, tenant_service_pb2_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
+from dossier.tenants.v1.tenant_pb2 import Tenant, TenantLimits
 from services.runtime.caller import Caller, current_caller, current_tenant
 from services.runtime.errors import DependencyUnavailable, ServiceError, Unauthenticated
 from services.runtime.request_id import current_request_id
@@ -86,11 +87,18 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     secrets: dict[tuple[str, str], list[tenants.WebhookSecret]] = field(default_factory=dict)
     keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
     archive: list[bytes | ServiceError] = field(default_factory=list)
+    limits: dict[str, TenantLimits] = field(default_factory=dict)
 
     async def ListWebhookSecrets(self, request: tenants.ListWebhookSecretsRequest, _context: Any) -> Any:
         self.hear("ListWebhookSecrets", request)
         found = self.secrets.get((request.tenant_id, request.tool), [])
-        return tenants.ListWebhookSecretsResponse(secrets=found)
+        return tenants.ListWebhookSecretsResponse(secrets=found, limits=self.limits.get(request.tenant_id))
+
+    async def GetTenant(self, request: tenants.GetTenantRequest, _context: Any) -> Any:
+        self.hear("GetTenant", request)
+        return tenants.GetTenantResponse(
+            tenant=Tenant(id=request.tenant_id, limits=self.limits.get(request.tenant_id))
+        )
 
     async def AuthenticateApiKey(self, request: tenants.AuthenticateApiKeyRequest, _context: Any) -> Any:
         self.hear("AuthenticateApiKey", request)
@@ -98,7 +106,10 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
             raise KeyInvalid("the API key is unknown")
         tenant, role = self.keys[request.api_key]
         return tenants.AuthenticateApiKeyResponse(
-            tenant_id=tenant, role=role, key_id=f"id-of-{request.api_key.removeprefix('dsk_')}"
+            tenant_id=tenant,
+            role=role,
+            key_id=f"id-of-{request.api_key.removeprefix('dsk_')}",
+            limits=self.limits.get(tenant),
         )
 
     async def ExportTenant(self, request: tenants.ExportTenantRequest, _context: Any) -> AsyncIterator[Any]:
@@ -217,6 +228,40 @@ class Orchestrator(Peer, orchestrator_service_pb2_grpc.OrchestratorServiceServic
 @dataclass(slots=True)
 class History(Peer, history_service_pb2_grpc.HistoryServiceServicer):
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    takes: asyncio.Event = field(default_factory=asyncio.Event)
+    """Until it is set, a stream's rows are not read on."""
+    streams: int = 0
+    batches: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    remembers: bool = True
+
+    async def ImportTickets(
+        self, requests: AsyncIterator[history.ImportTicketsRequest], _context: Any
+    ) -> history.ImportTicketsResponse:
+        """A row without a title is rejected, as by the real one."""
+        response = history.ImportTicketsResponse()
+        self.streams += 1
+        position = 0
+        try:
+            async for request in requests:
+                await self.takes.wait()
+                if self.remembers:
+                    self.hear("ImportTickets", request)
+                    self.ids += [row.id for row in request.tickets]
+                self.batches.append(len(request.tickets))
+                for row in request.tickets:
+                    position += 1
+                    if row.title:
+                        response.created_count += 1
+                        continue
+                    response.rejected_count += 1
+                    if len(response.rejected) < 100:
+                        response.rejected.add(
+                            row=position, id=row.id, field="title", reason="must not be empty"
+                        )
+        finally:
+            self.streams -= 1
+        return response
 
     async def GetTicket(self, request: history.GetTicketRequest, context: Any) -> Any:
         """`code-NOT_FOUND` ends with a reason, `bare-NOT_FOUND` without, `slow` only when cancelled."""

@@ -100,6 +100,8 @@ async def test_every_answer_says_what_is_left(keys: Keys, redis_url: str) -> Non
         "tenant_requests_per_minute": 10,
         "key_requests_per_minute": 3,
         "tenant_body_bytes_per_minute": 150,
+        "tenant_import_rows_per_minute": 30,
+        "key_import_rows_per_minute": 20,
     }
     async with running_world(keys, redis_url=redis_url, **limits) as world:
         await statuses(world.http, 1)
@@ -110,11 +112,15 @@ async def test_every_answer_says_what_is_left(keys: Keys, redis_url: str) -> Non
         '"key-requests";q=3;w=60',
         '"tenant-requests";q=10;w=60',
         '"tenant-body-bytes";q=150;w=60;qu="content-bytes"',
+        '"key-import-rows";q=20;w=60',
+        '"tenant-import-rows";q=30;w=60',
     ]
     assert [part.partition(";t=")[0] for part in left.split(", ")] == [
         '"key-requests";r=1',
         '"tenant-requests";r=8',
         '"tenant-body-bytes";r=139',
+        '"key-import-rows";r=19',
+        '"tenant-import-rows";r=29',
     ]
     assert all(55 < int(part.partition(";t=")[2]) <= 60 for part in left.split(", "))
     assert missing.status_code == 404

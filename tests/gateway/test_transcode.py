@@ -243,9 +243,13 @@ def _service(number: int, **rule: str) -> ServiceDescriptor:
         syntax="proto3",
         dependency=["gateway/test/toy.proto", "google/api/annotations.proto"],
     )
-    stream = bool(rule.pop("stream", ""))
+    streams = rule.pop("streams", "")
     method = file.service.add(name="ToyService").method.add(
-        name="Play", input_type=".gateway.test.Toy", output_type=".gateway.test.Toy", server_streaming=stream
+        name="Play",
+        input_type=".gateway.test.Toy",
+        output_type=".gateway.test.Toy",
+        client_streaming=streams == "in",
+        server_streaming=streams == "out",
     )
     http: Any = method.options
     for name, value in rule.items():
@@ -258,11 +262,14 @@ def _service(number: int, **rule: str) -> ServiceDescriptor:
 @pytest.mark.parametrize(
     ("number", "rule"),
     [
-        (1, {"get": "/v1/toys", "stream": "yes"}),
+        (1, {"get": "/v1/toys", "streams": "out"}),
         (2, {"get": "/v1/toys/{nothing}"}),
         (3, {"post": "/v1/toys", "body": "nothing"}),
         (4, {"get": "/v1/toys", "response_body": "text"}),
         (5, {"body": "*"}),
+        # The rows of a stream have to be a field, and its answer has to tell those that were rejected.
+        (6, {"post": "/v1/toys:import", "body": "*", "streams": "in"}),
+        (7, {"post": "/v1/toys:import", "body": "toys", "streams": "in"}),
     ],
 )
 def test_an_annotation_that_cannot_be_kept_stops_the_start(number: int, rule: dict[str, str]) -> None:

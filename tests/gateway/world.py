@@ -124,6 +124,7 @@ async def running_world(keys: Keys, **settings: Any) -> AsyncIterator[World]:
         OPERATOR: ("", api_key_pb2.ROLE_OPERATOR),
     }
     world.orchestrator.open.set()
+    world.history.takes.set()
     async with AsyncExitStack() as closers:
         for name in world.peers():
             await world.start(name)

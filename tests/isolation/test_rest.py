@@ -87,7 +87,20 @@ def requests(route: str, of: Belongings, by: Client) -> Sequence[Sent]:
     binding = OF_RPCS.get(route)
     if binding is None:
         return BY_HAND[route](of, by)
-    return [transcoded(binding, message) for message in CASES[name_of(binding.method)](of)]
+    messages = CASES[name_of(binding.method)](of)
+    if binding.is_import:
+        return [imported(binding, messages)]
+    return [transcoded(binding, message) for message in messages]
+
+
+def imported(binding: Binding, messages: Sequence[Message]) -> Sent:
+    """A client's stream as one body, of a row a line."""
+    streamed: list[dict[str, Any]] = [
+        MessageToDict(message, preserving_proto_field_name=True) for message in messages
+    ]
+    rows = [json.dumps(row) for fields in streamed for row in fields.pop(binding.body, ())]
+    query = f"?{urlencode(streamed[0])}" if streamed[0] else ""
+    return Sent(binding.http_method, binding.template.text + query, "\n".join(rows).encode())
 
 
 def transcoded(binding: Binding, message: Message) -> Sent:

@@ -426,7 +426,7 @@ class RejectedTicket(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     row: _builtins.int
-    """The row's position in the stream, from 1."""
+    """The row's position in the stream, from 1; over REST the number of its line."""
     id: _builtins.str
     """The row's `id`, as sent; empty when it had none."""
     field: _builtins.str

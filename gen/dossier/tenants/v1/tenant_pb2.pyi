@@ -64,6 +64,7 @@ class Tenant(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RETENTION_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name in addresses and tokens: a lower-case DNS label of 1 to 63 characters. Never changes."""
     display_name: _builtins.str
@@ -96,6 +97,10 @@ class Tenant(_message.Message):
     def retention(self) -> Global___Retention:
         """How long what is kept of it is kept."""
 
+    @_builtins.property
+    def limits(self) -> Global___TenantLimits:
+        """How much it may ask of the gateways in a minute. Changed by operators only. Absent: as the gateways are set."""
+
     def __init__(
         self,
         *,
@@ -109,14 +114,74 @@ class Tenant(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         retention: Global___Retention | None = ...,
+        limits: Global___TenantLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "limits", b"limits", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "retention", b"retention", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "retention", b"retention", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class TenantLimits(_message.Message):
+    """How much a client may ask of the gateways in a minute, all of them together. In each, absent means as the gateways
+    are set, and 0 no limit.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    BODY_BYTES_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    IMPORT_ROWS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    WEBHOOKS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    WEBHOOK_BYTES_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    requests_per_minute: _builtins.int
+    """Requests to the REST API. 0 to 10,000,000."""
+    body_bytes_per_minute: _builtins.int
+    """Bytes in bodies of such requests, imports apart. 0 to 1,099,511,627,776 (1 TiB)."""
+    import_rows_per_minute: _builtins.int
+    """Rows of imports, and tickets and articles that are recorded one by one. 0 to 10,000,000."""
+    webhooks_per_minute: _builtins.int
+    """Webhooks whose signature holds. 0 to 10,000,000."""
+    webhook_bytes_per_minute: _builtins.int
+    """Bytes in bodies of such webhooks. 0 to 1,099,511,627,776 (1 TiB)."""
+    def __init__(
+        self,
+        *,
+        requests_per_minute: _builtins.int | None = ...,
+        body_bytes_per_minute: _builtins.int | None = ...,
+        import_rows_per_minute: _builtins.int | None = ...,
+        webhooks_per_minute: _builtins.int | None = ...,
+        webhook_bytes_per_minute: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_body_bytes_per_minute", b"_body_bytes_per_minute", "_import_rows_per_minute", b"_import_rows_per_minute", "_requests_per_minute", b"_requests_per_minute", "_webhook_bytes_per_minute", b"_webhook_bytes_per_minute", "_webhooks_per_minute", b"_webhooks_per_minute", "body_bytes_per_minute", b"body_bytes_per_minute", "import_rows_per_minute", b"import_rows_per_minute", "requests_per_minute", b"requests_per_minute", "webhook_bytes_per_minute", b"webhook_bytes_per_minute", "webhooks_per_minute", b"webhooks_per_minute"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_body_bytes_per_minute", b"_body_bytes_per_minute", "_import_rows_per_minute", b"_import_rows_per_minute", "_requests_per_minute", b"_requests_per_minute", "_webhook_bytes_per_minute", b"_webhook_bytes_per_minute", "_webhooks_per_minute", b"_webhooks_per_minute", "body_bytes_per_minute", b"body_bytes_per_minute", "import_rows_per_minute", b"import_rows_per_minute", "requests_per_minute", b"requests_per_minute", "webhook_bytes_per_minute", b"webhook_bytes_per_minute", "webhooks_per_minute", b"webhooks_per_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__body_bytes_per_minute: _TypeAlias = _typing.Literal["body_bytes_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__body_bytes_per_minute: _TypeAlias = _typing.Literal["_body_bytes_per_minute", b"_body_bytes_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__import_rows_per_minute: _TypeAlias = _typing.Literal["import_rows_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__import_rows_per_minute: _TypeAlias = _typing.Literal["_import_rows_per_minute", b"_import_rows_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_minute: _TypeAlias = _typing.Literal["requests_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_minute: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__webhook_bytes_per_minute: _TypeAlias = _typing.Literal["webhook_bytes_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__webhook_bytes_per_minute: _TypeAlias = _typing.Literal["_webhook_bytes_per_minute", b"_webhook_bytes_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__webhooks_per_minute: _TypeAlias = _typing.Literal["webhooks_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__webhooks_per_minute: _TypeAlias = _typing.Literal["_webhooks_per_minute", b"_webhooks_per_minute"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__body_bytes_per_minute) -> _WhichOneofReturnType__body_bytes_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__import_rows_per_minute) -> _WhichOneofReturnType__import_rows_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_minute) -> _WhichOneofReturnType__requests_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook_bytes_per_minute) -> _WhichOneofReturnType__webhook_bytes_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhooks_per_minute) -> _WhichOneofReturnType__webhooks_per_minute | None: ...
+
+Global___TenantLimits: _TypeAlias = TenantLimits  # noqa: Y015
 
 @_typing.final
 class TicketingConnection(_message.Message):

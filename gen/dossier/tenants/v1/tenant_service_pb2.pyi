@@ -246,18 +246,24 @@ class ListWebhookSecretsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRETS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookSecret]:
         """The newest first; empty when there is no such tenant or it is not served."""
+
+    @_builtins.property
+    def limits(self) -> _tenant_pb2.TenantLimits:
+        """The tenant's own limits, where there are secrets; absent: as the gateways are set."""
 
     def __init__(
         self,
         *,
         secrets: _abc.Iterable[Global___WebhookSecret] | None = ...,
+        limits: _tenant_pb2.TenantLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["secrets", b"secrets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "secrets", b"secrets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -393,22 +399,28 @@ class AuthenticateApiKeyResponse(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """The tenant; empty for an operator's key, which is for all."""
     role: _api_key_pb2.Role.ValueType
     """The role."""
     key_id: _builtins.str
     """Names the key in logs and audit."""
+    @_builtins.property
+    def limits(self) -> _tenant_pb2.TenantLimits:
+        """The tenant's own limits; absent: as the gateways are set."""
+
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
         role: _api_key_pb2.Role.ValueType = ...,
         key_id: _builtins.str = ...,
+        limits: _tenant_pb2.TenantLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "role", b"role", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "limits", b"limits", "role", b"role", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -440,7 +452,7 @@ class UpdateTenantRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Which fields to change: `display_name`, `ticketing` or fields of it, `brief` or fields of it, `sources`, `retention`
-        or fields of it. One that is named and not given is cleared.
+        or fields of it, `limits` or fields of it. One that is named and not given is cleared.
         """
 
     def __init__(

@@ -178,8 +178,9 @@ class TenantServiceServicer:
     def UpdateTenant(self, request, context):
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
-        does not say where the tool and the sources are: there its credentials go. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
+        that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
+        limits are. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,8 +52,9 @@ class TenantServiceStub:
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
-    does not say where the tool and the sources are: there its credentials go. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
+    that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
+    limits are. Safe to retry.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -160,8 +161,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
-    does not say where the tool and the sources are: there its credentials go. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
+    that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
+    limits are. Safe to retry.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -289,8 +291,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of that tenant, who
-        does not say where the tool and the sources are: there its credentials go. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
+        that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
+        limits are. Safe to retry.
         """
 
     @_abc_1.abstractmethod

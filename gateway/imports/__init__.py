@@ -1,0 +1,1 @@
+"""Imports over REST: rows as newline-delimited JSON, passed on as they come."""
