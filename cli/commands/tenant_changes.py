@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cli.errors import DossierError
 from cli.instance import Instance
+from cli.limits import METAVAR, limits_of
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
@@ -63,11 +64,29 @@ def update(
         list[str] | None, typer.Option(help="name=target of a context source to ask; others stay.")
     ] = None,
     no_source: Annotated[list[str] | None, typer.Option(help="The name of a source to ask no more.")] = None,
+    limit_requests: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="Requests to the REST API a minute; 0 is no limit.")
+    ] = None,
+    limit_body_bytes: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="Bytes in their bodies a minute; 0 is no limit.")
+    ] = None,
+    limit_import_rows: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="Rows imported over REST a minute; 0 is no limit.")
+    ] = None,
+    limit_webhooks: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="Webhooks a minute; 0 is no limit.")
+    ] = None,
+    limit_webhook_bytes: Annotated[
+        str | None, typer.Option(metavar=METAVAR, help="Bytes in their bodies a minute; 0 is no limit.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a client's settings; what is not given stays. Effective everywhere within two seconds."""
+    """Change a client's settings; what is not given stays. Effective everywhere within two seconds.
+
+    Example: dossier tenant update acme --language de --limit-import-rows 20000 --dry-run
+    """
     instance = Instance.resolve(data_dir)
     given = {
         "display_name": name,
@@ -81,7 +100,16 @@ def update(
         "retention.ledger_days": keep_ledger,
         "retention.audit_days": keep_audit,
     }
+    limits = {
+        "requests_per_minute": limit_requests,
+        "body_bytes_per_minute": limit_body_bytes,
+        "import_rows_per_minute": limit_import_rows,
+        "webhooks_per_minute": limit_webhooks,
+        "webhook_bytes_per_minute": limit_webhook_bytes,
+    }
+    own_limits = limits_of(limits)
     paths = [path for path, value in given.items() if value is not None]
+    paths += [f"limits.{name}" for name, value in limits.items() if value is not None]
     if option or no_option:
         paths.append("ticketing.options")
     if source or no_source:
@@ -95,6 +123,7 @@ def update(
             if value is not None:
                 head, _, tail = path.partition(".")
                 setattr(getattr(new, head) if tail else new, tail or head, value)
+        new.limits.CopyFrom(own_limits)
         new.ticketing.options.update({**now.ticketing.options, **pairs("--option", option)})
         for gone in no_option or ():
             _require(gone in new.ticketing.options, "option", gone)

@@ -17,8 +17,18 @@ class Grant:
     subject: str | None = None
 
 
-_LEADING: Final = frozenset({"ticketing", "ticketing.tool", "ticketing.base_url", "sources"})
-_EVIDENCE: Final = frozenset({"retention", "retention.audit_days"})
+_WHERE: Final = "where the ticketing tool and the sources are"
+_PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # The tool's credentials and the tickets go there.
+        "ticketing.tool": _WHERE,
+        "ticketing.base_url": _WHERE,
+        "sources": _WHERE,
+        # Who is in the log does not say when it goes.
+        "retention.audit_days": "how long the audit log is kept",
+        "limits": "what a client's limits are",
+    }
+)
 _OPERATOR: Final = Grant(frozenset({"operator"}))
 _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
@@ -74,18 +84,13 @@ def may_know(caller: Caller, tenant: str) -> bool:
 
 
 def require_may_set(caller: Caller, paths: Collection[str]) -> None:
-    """Some settings are the provider's to say.
-
-    Where tool and sources are: the tool's credentials go there. How long the audit log is kept: who is in it
-    does not say when it goes.
-    """
-    if caller.role != "operator" and not _LEADING.isdisjoint(paths):
-        raise RoleRequired(
-            "where the ticketing tool and the sources are is changed by operators",
-            metadata={"role": caller.role, "required": "operator"},
-        )
-    if caller.role != "operator" and not _EVIDENCE.isdisjoint(paths):
-        raise RoleRequired(
-            "how long the audit log is kept is changed by operators; name the other fields of retention",
-            metadata={"role": caller.role, "required": "operator"},
-        )
+    """Some settings are the provider's to say, by themselves and within what they are part of."""
+    if caller.role == "operator":
+        return
+    for path in paths:
+        for setting, what in _PROVIDERS.items():
+            if path == setting or path.startswith(f"{setting}.") or setting.startswith(f"{path}."):
+                raise RoleRequired(
+                    f"{what} is changed by operators; without {setting} the rest may be",
+                    metadata={"role": caller.role, "required": "operator", "field": setting},
+                )

@@ -184,6 +184,7 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         brief=settings.brief,
         sources=settings.sources,
         retention=settings.retention,
+        limits=settings.limits,
     )
 
 
@@ -213,7 +214,9 @@ def _fields(settings: NewTenant) -> dict[str, str]:
         "retention.ledger_days": retention.ledger_days,
         "retention.audit_days": retention.audit_days,
     }
-    return {name: _json(value) for name, value in said.items() if value}
+    # A limit of 0 says something: there is none.
+    limits = {f"limits.{name}": _json(value) for name, value in settings.limits.own.items()}
+    return {name: _json(value) for name, value in said.items() if value} | limits
 
 
 def _json(value: object) -> str:

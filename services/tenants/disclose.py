@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from services.tenants.errors import TenantNotFound, TenantSuspended
-from services.tenants.model import Secret, SecretKind, Tenant, TenantId, WebhookSecret
+from services.tenants.model import Limits, Secret, SecretKind, Tenant, TenantId, WebhookSecret
 from services.tenants.sealing import KeyRing, Place
 from services.tenants.store import Directory
 
@@ -23,8 +23,8 @@ class Discloser:
         self._keys = keys
         self._decoy = keys.seal(Secret.random(), Place(TenantId(""), SecretKind.WEBHOOK, 0))
 
-    async def webhook_secrets(self, tenant: TenantId, tool: str) -> Sequence[WebhookSecret]:
-        """The newest first. None for an unknown or suspended tenant or another tool.
+    async def webhook_secrets(self, tenant: TenantId, tool: str) -> tuple[Sequence[WebhookSecret], Limits]:
+        """The newest first, and the tenant's limits. None for an unknown or suspended tenant or another tool.
 
         All of these take the same work, so that the time does not tell strangers which tenants there are.
         """
@@ -32,7 +32,9 @@ class Discloser:
         opened = [
             WebhookSecret(each.id, self._keys.open(each), each.expire_time) for each in kept or [self._decoy]
         ]
-        return opened if found is not None and found.served and found.ticketing.tool == tool else ()
+        if found is None or not found.served or found.ticketing.tool != tool:
+            return (), Limits()
+        return opened, found.limits
 
     async def ticketing_access(self, tenant: TenantId) -> TicketingAccess:
         found, kept = await self._directory.live_secrets(tenant, SecretKind.TICKETING)

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Final, NewType, Self
@@ -97,6 +97,22 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """In a minute; None is as the gateways are set, 0 no limit."""
+
+    requests_per_minute: int | None = None
+    body_bytes_per_minute: int | None = None
+    import_rows_per_minute: int | None = None
+    webhooks_per_minute: int | None = None
+    webhook_bytes_per_minute: int | None = None
+
+    @property
+    def own(self) -> Mapping[str, int]:
+        """Those that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
     id: TenantId
     display_name: str
@@ -104,6 +120,7 @@ class NewTenant:
     brief: BriefSettings
     sources: tuple[ContextSource, ...]
     retention: Retention
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from services.tenants.model import (
     BriefSettings,
     ContextSource,
     KeptApiKey,
+    Limits,
     NewTenant,
     Retention,
     Role,
@@ -36,6 +37,7 @@ SETTINGS: Final = (
     "run_days",
     "ledger_days",
     "audit_days",
+    "limits",
 )
 """The columns that hold what a client may change."""
 
@@ -58,6 +60,7 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.retention.run_days,
         tenant.retention.ledger_days,
         tenant.retention.audit_days,
+        orjson.dumps(tenant.limits.own).decode(),
     )
 
 
@@ -69,11 +72,16 @@ def tenant_of(row: Row) -> Tenant:
         brief=BriefSettings(row["language"], row["model"], row["max_words"]),
         sources=tuple(ContextSource(**source) for source in orjson.loads(row["sources"])),
         retention=Retention(row["ticket_days"], row["run_days"], row["ledger_days"], row["audit_days"]),
+        limits=limits_of(row),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],
         version=row["version"],
     )
+
+
+def limits_of(row: Row) -> Limits:
+    return Limits(**orjson.loads(row["limits"]))
 
 
 def secret_of(row: Row, tenant: TenantId, kind: SecretKind) -> KeptSecret:

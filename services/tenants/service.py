@@ -153,8 +153,10 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.ListWebhookSecretsResponse:
         require_grant("ListWebhookSecrets", current_caller())
         asked = request.tenant_id if may_know(current_caller(), request.tenant_id) else ""
-        secrets = await self._discloser.webhook_secrets(tenant_id(asked), request.tool)
-        return pb.ListWebhookSecretsResponse(secrets=map(wire.write_webhook_secret, secrets))
+        secrets, limits = await self._discloser.webhook_secrets(tenant_id(asked), request.tool)
+        return pb.ListWebhookSecretsResponse(
+            secrets=map(wire.write_webhook_secret, secrets), limits=wire.write_limits(limits)
+        )
 
     async def GetTicketingAccess(
         self,
@@ -171,7 +173,8 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.AuthenticateApiKeyResponse:
         require_grant("AuthenticateApiKey", current_caller())
         holder = await holder_of(Secret(request.api_key.encode()), directory=self._directory)
-        return wire.write_holder(holder)
+        found = await self._directory.tenant(holder.tenant) if holder.tenant is not None else None
+        return wire.write_holder(holder, found.limits if found is not None else None)
 
     async def UpdateTenant(
         self,

@@ -21,6 +21,7 @@ from services.tenants.model import (
     ContextSource,
     KeptApiKey,
     KeyHolder,
+    Limits,
     NewTenant,
     Retention,
     Role,
@@ -41,7 +42,7 @@ _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.SUSPENDED: tenant_pb2.TENANT_STATE_SUSPENDED,
     TenantState.DELETING: tenant_pb2.TENANT_STATE_DELETING,
 }
-_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources", "retention"})
+_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources", "retention", "limits"})
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
     Role.ADMIN: api_key_pb2.ROLE_ADMIN,
     Role.OPERATOR: api_key_pb2.ROLE_OPERATOR,
@@ -72,6 +73,7 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
             tenant.retention.ledger_days,
             tenant.retention.audit_days,
         ),
+        limits=Limits(**{field.name: value for field, value in tenant.limits.ListFields()}),
     )
 
 
@@ -101,7 +103,12 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         create_time=_timestamp(tenant.create_time),
         update_time=_timestamp(tenant.update_time),
         etag=str(tenant.version),
+        limits=write_limits(tenant.limits),
     )
+
+
+def write_limits(limits: Limits | None) -> tenant_pb2.TenantLimits | None:
+    return tenant_pb2.TenantLimits(**limits.own) if limits is not None and limits.own else None
 
 
 def write_registered(registered: Registered) -> pb.CreateTenantResponse:
@@ -124,9 +131,12 @@ def write_access(access: TicketingAccess) -> pb.GetTicketingAccessResponse:
     return pb.GetTicketingAccessResponse(tenant=write_tenant(access.tenant), credentials=access.credentials)
 
 
-def write_holder(holder: KeyHolder) -> pb.AuthenticateApiKeyResponse:
+def write_holder(holder: KeyHolder, limits: Limits | None) -> pb.AuthenticateApiKeyResponse:
     return pb.AuthenticateApiKeyResponse(
-        tenant_id=holder.tenant or "", role=_ROLES[holder.role], key_id=holder.key_id
+        tenant_id=holder.tenant or "",
+        role=_ROLES[holder.role],
+        key_id=holder.key_id,
+        limits=write_limits(limits),
     )
 
 
@@ -149,6 +159,7 @@ def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant
     given.ticketing.SetInParent()
     given.brief.SetInParent()
     given.retention.SetInParent()
+    given.limits.SetInParent()
 
     def settings(before: Tenant) -> NewTenant:
         after = write_tenant(before)

@@ -75,6 +75,24 @@ def test_an_update_changes_what_is_given(on_mesh: Command, client: Mapping[str, 
     assert shown["name"] == name
 
 
+def test_a_client_has_limits_of_its_own_as_long_as_it_is_wanted(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name, key = client["tenant"], client["api_key"]
+    limits = ("--limit-requests", "2", "--limit-webhooks", "0", "--json")
+
+    done = on_mesh("tenant", "update", name, *limits)
+
+    assert done.object["limits"] == {"requests_per_minute": 2, "webhooks_per_minute": 0}
+    assert on_mesh("tenant", "show", name, "--json").object["limits"] == done.object["limits"]
+    eventually(lambda: _status(mesh, client, key) == 429, what="the limit to be kept")
+
+    back = on_mesh("tenant", "update", name, "--limit-requests", "default", "--json")
+    assert back.object["changes"] == [{"field": "limits.requests_per_minute", "before": "2", "after": ""}]
+    assert back.object["limits"] == {"webhooks_per_minute": 0}
+    eventually(lambda: _status(mesh, client, key) == 200, what="the limit to be gone")
+
+
 def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
     before = on_mesh("tenant", "show", name, "--json").object
@@ -93,6 +111,10 @@ def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> No
         (("--no-option", "nope"), "The client has no option nope."),
         (("--no-source", "nope"), "The client has no source nope."),
         (("--max-words", "9"), "tenant.brief.max_words"),
+        (("--limit-requests", "many"), "'many' is no limit."),
+        (("--limit-requests=-1",), "'-1' is no limit."),
+        (("--limit-requests", "10000001"), "tenant.limits.requests_per_minute"),
+        (("--limit-webhook-bytes", "9" * 30), "more than a limit can be"),
         (("--tool", "telepathy"), "telepathy"),
     ],
 )

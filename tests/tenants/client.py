@@ -61,8 +61,11 @@ class Client:
         return await self.stub.ListTenants(request, metadata=self.metadata)
 
     async def webhook_secrets(self, tenant_id: str, tool: str = TOOL) -> list[pb.WebhookSecret]:
+        return list((await self.live_secrets(tenant_id, tool)).secrets)
+
+    async def live_secrets(self, tenant_id: str, tool: str = TOOL) -> pb.ListWebhookSecretsResponse:
         request = pb.ListWebhookSecretsRequest(tenant_id=tenant_id, tool=tool)
-        return list((await self.stub.ListWebhookSecrets(request, metadata=self.metadata)).secrets)
+        return await self.stub.ListWebhookSecrets(request, metadata=self.metadata)
 
     async def ticketing_access(self) -> pb.GetTicketingAccessResponse:
         return await self.stub.GetTicketingAccess(pb.GetTicketingAccessRequest(), metadata=self.metadata)

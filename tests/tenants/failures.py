@@ -14,6 +14,7 @@ class Failure:
     code: grpc.StatusCode
     reason: str
     metadata: dict[str, str]
+    message: str
 
 
 async def failure_of(call: Awaitable[object]) -> Failure:
@@ -22,4 +23,4 @@ async def failure_of(call: Awaitable[object]) -> Failure:
     info = error_info(raised.value)
     assert info is not None
     assert info.domain == "tenants.dossier"
-    return Failure(raised.value.code(), info.reason, dict(info.metadata))
+    return Failure(raised.value.code(), info.reason, dict(info.metadata), raised.value.details() or "")
