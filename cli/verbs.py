@@ -20,6 +20,7 @@ VERBS = {
     "enhancements": "cli.commands.enhancements:enhancements",
     "queue": "cli.commands.queue:queue",
     "token": "cli.commands.token:token",
+    "signing-keys": "cli.commands.signing_keys:signing_keys",
     "migrate": "cli.commands.migrate:migrate",
     "bench": "cli.commands.bench:bench_verb",
 }

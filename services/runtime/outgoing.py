@@ -11,9 +11,8 @@ from opentelemetry.trace import Span, SpanKind, Status
 
 from services.runtime import deadline, request_id, telemetry
 from services.runtime.caller import Caller, caller_or_none
-from services.runtime.tokens import TokenSigner
+from services.runtime.tokens import TOKEN_SECONDS, TokenSigner
 
-_TOKEN_SECONDS: Final = 300
 # A token is replaced while it is still good for any call it may be sent with.
 _TOKEN_REUSE_SECONDS: Final = 200
 _TOKENS_MAX: Final = 4096
@@ -30,11 +29,16 @@ class Tokens:
         self._audience = audience
         self._subject = subject
         self._minted: dict[tuple[str | None, str, str], tuple[float, str]] = {}
+        self._signed_by = signer.key_id
 
     def current(self) -> str:
         caller = caller_or_none()
         bearer = (None, "service", "") if caller is None else self._bearer(caller)
         now = time.monotonic()
+        if (key_id := self._signer.key_id) != self._signed_by:
+            # The former key may not be believed much longer.
+            self._minted.clear()
+            self._signed_by = key_id
         kept = self._minted.get(bearer)
         if kept is not None and now < kept[0]:
             return kept[1]
@@ -45,7 +49,7 @@ class Tokens:
             subject=self._subject,
             role=role,
             on_behalf_of=on_behalf_of,
-            ttl_seconds=_TOKEN_SECONDS,
+            ttl_seconds=TOKEN_SECONDS,
         )
         if len(self._minted) >= _TOKENS_MAX:
             self._minted.clear()
