@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cli.errors import DossierError
 from cli.ports import Ports
 
+COMMAND = "command"
+"""Holds the certificate of whoever runs the command, whose tokens name the user."""
 DATA_DIR_VARIABLE = "DOSSIER_DATA_DIR"
 
 
@@ -95,6 +97,8 @@ class InstanceRecord(_Record):
     database_url: str = ""
     """The admin's address of the embedded database; an external one is not written down."""
     redis_url: str = ""
+    tls: bool = False
+    """Whether its processes have certificates that it made itself."""
     processes: tuple[ProcessRecord, ...] = ()
 
     @property
@@ -109,6 +113,7 @@ class Instance:
         self.home = home
         self.logs = home / "logs"
         self.keys = home / "keys"
+        self.certificates = home / "certificates"
         self.postgres = home / "postgres"
         self.lock = home / "supervisor.lock"
         self._record = home / "instance.json"
@@ -134,6 +139,17 @@ class Instance:
     @property
     def key_encryption_key(self) -> Path:
         return self.keys / "kek"
+
+    @property
+    def ca(self) -> Path:
+        return self.certificates / "ca.crt"
+
+    def certificate(self, holder: str) -> Path:
+        """Name the file of a process's certificate, or of `COMMAND`."""
+        return self.certificates / f"{holder}.crt"
+
+    def certificate_key(self, holder: str) -> Path:
+        return self.certificates / f"{holder}.key"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 SERVICES = ("orchestrator", "history", "knowledge", "network", "synthesis", "tenants")
+WORKLOADS = ("gateway", *SERVICES)
 DEFAULT_GATEWAY = 8080
 _DEFAULT_FIRST_SERVICE = 50051
 _METRICS_OFFSET = 1000
@@ -40,7 +41,7 @@ class Ports:
 
     def all(self) -> Iterator[tuple[str, int]]:
         """Every port with the name of its process."""
-        for name in ("gateway", *SERVICES):
+        for name in WORKLOADS:
             yield name, self.serving(name)
         for name in (*self.gateway_names, *SERVICES):
             yield f"{name} metrics", self.metrics(name)

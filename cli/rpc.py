@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from cli.certificates import command_tls
 from cli.errors import DossierError
 from cli.instance import Instance
 from services.runtime.caller import acting_for
@@ -56,6 +57,7 @@ async def calling(
         services=descriptors,
         signer=TokenSigner(instance.signing_key),
         subject=user,
+        tls=command_tls(instance, record),
     ) as channel:
         with acting_for(tenant, subject=user, role=role):
             try:

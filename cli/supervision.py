@@ -15,6 +15,7 @@ def start_supervisor(
     *,
     bound: bool,
     gateways: int = 1,
+    tls: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
@@ -22,6 +23,8 @@ def start_supervisor(
     argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home), f"--gateways={gateways}"]
     if port is not None:
         argv.append(f"--port={port}")
+    if tls:
+        argv.append("--tls")
     if bound:
         argv = Program("supervisor", tuple(argv)).launch_argv()
     with instance.log("supervisor").open("ab") as log:

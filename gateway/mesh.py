@@ -97,7 +97,12 @@ def open_mesh(settings: GatewaySettings, closers: AsyncExitStack) -> Mesh:
     channels = {}
     for name, contract in CONTRACTS.items():
         channel = open_channel(
-            targets[name], audience=name, services=[contract], signer=signer, subject=SUBJECT
+            targets[name],
+            audience=name,
+            services=[contract],
+            signer=signer,
+            subject=SUBJECT,
+            tls=settings.tls,
         )
         closers.push_async_callback(channel.close)
         channels[name] = channel

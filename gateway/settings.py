@@ -4,9 +4,9 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, FilePath, HttpUrl
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource
+from pydantic_settings import NoDecode
 
-from services.runtime.settings import SHARED_PREFIX, RedisSettings, settings_config
+from services.runtime.settings import EnvironmentSettings, RedisSettings, TlsSettings, settings_config
 
 # gRPC refuses messages over 4 MiB, and a ticket has to fit into one.
 _MESSAGE_BYTES: Final = 3 * 1024 * 1024
@@ -19,7 +19,7 @@ def _listed(value: object) -> object:
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
 
-class GatewaySettings(BaseSettings, RedisSettings):
+class GatewaySettings(EnvironmentSettings, RedisSettings, TlsSettings):
     """Names are `DOSSIER_GATEWAY_<FIELD>`, else `DOSSIER_<FIELD>`.
 
     In Redis gateways share what the limits below count; without it each counts alone.
@@ -70,7 +70,7 @@ class GatewaySettings(BaseSettings, RedisSettings):
     synthesis_target: str = "localhost:50055"
     tenants_target: str = "localhost:50056"
 
-    webhook_aliases: dict[str, str] = {"servicedesk": "servicedesk_plus"}
+    webhook_aliases: dict[str, str] = Field(default={"servicedesk": "servicedesk_plus"})
     """Senders that cannot put the tenant into the address post to `/webhook/<alias>`: alias → adapter."""
     secret_cache_seconds: float = Field(default=2, ge=0)
     """How long a webhook secret or an API key is believed without asking again, known or unknown."""
@@ -113,15 +113,3 @@ class GatewaySettings(BaseSettings, RedisSettings):
     """How often it is looked whether who follows a stream still may; `secret_cache_seconds` comes on top."""
     events_seconds: float = Field(default=3600, gt=0)
     """How long an event stream lasts before the client has to come, and be authenticated, again."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        shared = EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)
-        return (init_settings, env_settings, shared)

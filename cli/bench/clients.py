@@ -75,6 +75,7 @@ async def submit(mesh: BenchMesh, submissions: Sequence[orchestrator.Submission]
         services=[ORCHESTRATOR],
         signer=TokenSigner(mesh.instance.signing_key),
         subject="gateway",
+        tls=None,
     ) as channel:
         with acting_for(None, subject="gateway"):
             request = orchestrator.SubmitEnhancementsRequest(submissions=submissions)

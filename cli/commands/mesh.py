@@ -43,11 +43,21 @@ GatewaysOption = Annotated[
 ]
 
 
+TlsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--tls",
+        help="Mutual TLS between the services, with a CA and certificates made for this start.",
+    ),
+]
+
+
 def up(
     *,
     data_dir: DataDirOption = None,
     port: PortOption = None,
     gateways: GatewaysOption = None,
+    tls: TlsOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running and return.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,9 +66,9 @@ def up(
     output = Output(as_json=as_json)
     running = instance.running()
     if running is not None:
-        _complete(instance, running, port=port, gateways=gateways, output=output)
+        _complete(instance, running, port=port, gateways=gateways, tls=tls, output=output)
         return
-    supervisor = start_supervisor(instance, port, bound=not detach, gateways=gateways or 1)
+    supervisor = start_supervisor(instance, port, bound=not detach, gateways=gateways or 1, tls=bool(tls))
     try:
         record = follow(
             instance, until=all_ready, timeout_seconds=_READY_SECONDS, output=output, supervisor=supervisor
@@ -121,11 +131,18 @@ def _complete(
     *,
     port: int | None,
     gateways: int | None,
+    tls: bool | None,
     output: Output,
 ) -> None:
-    if port not in {None, running.gateway_port} or gateways not in {None, running.gateways}:
+    if (
+        port not in {None, running.gateway_port}
+        or gateways not in {None, running.gateways}
+        or tls not in {None, running.tls}
+    ):
+        encrypted = "with" if running.tls else "without"
         raise DossierError(
-            f"{instance.home} already runs, on port {running.gateway_port}, gateways: {running.gateways}.",
+            f"{instance.home} already runs, on port {running.gateway_port}, gateways: {running.gateways},"
+            f" {encrypted} TLS.",
             hint="Stop it first with `dossier down`, or give the other one a --data-dir of its own.",
         )
     os.kill(running.supervisor.pid, signal.SIGHUP)
@@ -159,6 +176,7 @@ def _instance_json(instance: Instance, record: InstanceRecord) -> dict[str, Json
         "docs_url": f"http://localhost:{record.gateway_port}/docs",
         "database": record.database,
         "redis": record.redis,
+        "tls": record.tls,
         "supervisor_pid": record.supervisor.pid,
         "processes": processes_json(record),
     }

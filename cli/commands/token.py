@@ -9,7 +9,7 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
-from cli.ports import SERVICES
+from cli.ports import WORKLOADS
 from services.runtime.caller import ROLES
 from services.runtime.tokens import TokenSigner
 
@@ -28,7 +28,7 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Mint a short-lived token for one service, signed with the instance's key."""
-    _one_of("audience", audience, ("gateway", *SERVICES))
+    _one_of("audience", audience, WORKLOADS)
     _one_of("role", role, sorted(ROLES))
     instance = Instance.resolve(data_dir)
     if not instance.signing_key.exists():

@@ -13,18 +13,17 @@ from cli.supervisor.mesh import compose_mesh, first_record
 from cli.supervisor.supervisor import Supervisor
 
 
-def main(home: Path, ports: Ports) -> int:
+def main(home: Path, ports: Ports, *, tls: bool) -> int:
     instance = Instance(home)
     try:
         with only_supervisor(instance):
-            return _run(instance, ports)
+            return _run(instance, first_record(ports, tls=tls))
     except AlreadySupervised as busy:
         return busy.exit_code
 
 
-def _run(instance: Instance, ports: Ports) -> int:
+def _run(instance: Instance, record: InstanceRecord) -> int:
     stop_leftovers(instance.read())
-    record = first_record(ports)
     instance.write(record)
     try:
         record = _supervise(instance, record)
@@ -51,5 +50,6 @@ if __name__ == "__main__":
     _parser.add_argument("home", type=Path)
     _parser.add_argument("--port", type=int)
     _parser.add_argument("--gateways", type=int, default=1)
+    _parser.add_argument("--tls", action="store_true")
     _told = _parser.parse_args()
-    sys.exit(main(_told.home, Ports.starting_at(_told.port, gateways=_told.gateways)))
+    sys.exit(main(_told.home, Ports.starting_at(_told.port, gateways=_told.gateways), tls=_told.tls))

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 from cli.instance import Instance
 from cli.migrate.urls import with_user
-from cli.ports import SERVICES, Ports
+from cli.ports import SERVICES, WORKLOADS, Ports
 
 DATABASE_VARIABLE = "DOSSIER_DATABASE_URL"
 REDIS_VARIABLE = "DOSSIER_REDIS_URL"
 
 
 def compose(
-    instance: Instance, *, ports: Ports, embedded_database_url: str | None, redis_url: str
+    instance: Instance, *, ports: Ports, embedded_database_url: str | None, redis_url: str, tls: bool
 ) -> Mapping[str, str]:
     """Make one environment that serves all: every name in it says whose it is.
 
@@ -36,4 +36,9 @@ def compose(
         composed[f"{prefix}_TARGET"] = f"localhost:{ports.serving(service)}"
         if embedded_database_url is not None:
             composed[f"{prefix}_DATABASE_URL"] = with_user(embedded_database_url, f"dossier_{service}")
+    for workload in WORKLOADS if tls else ():
+        prefix = f"DOSSIER_{workload.upper()}_TLS"
+        composed[f"{prefix}_CERT_FILE"] = str(instance.certificate(workload))
+        composed[f"{prefix}_KEY_FILE"] = str(instance.certificate_key(workload))
+        composed[f"{prefix}_CA_FILE"] = str(instance.ca)
     return composed

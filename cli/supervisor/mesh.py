@@ -19,7 +19,7 @@ from cli.supervisor.probe import http_probe, local_probe
 from cli.supervisor.supervisor import Managed, Plan
 
 
-def first_record(ports: Ports) -> InstanceRecord:
+def first_record(ports: Ports, *, tls: bool) -> InstanceRecord:
     """Describe an instance before anything of it exists."""
     return InstanceRecord(
         phase=Phase.STARTING,
@@ -29,6 +29,7 @@ def first_record(ports: Ports) -> InstanceRecord:
         gateways=ports.gateways,
         database="external" if os.environ.get(DATABASE_VARIABLE) else "embedded",
         redis="external" if os.environ.get(REDIS_VARIABLE) else "embedded",
+        tls=tls,
     )
 
 
@@ -60,6 +61,7 @@ def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
         ports=record.ports,
         embedded_database_url=record.database_url or None,
         redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
+        tls=record.tls,
     )
     prepare = preparing(instance, database_url=database_url, environment=environment)
     plan = Plan(servers, create, prepare, groups=_groups(record.ports, environment))

@@ -1,4 +1,4 @@
-"""Keys and migrations, once per start: `python -m cli.supervisor.prepare HOME`.
+"""Keys, certificates and migrations, once per start: `python -m cli.supervisor.prepare HOME`.
 
 Makes the keys at once, migrates once its standard input is closed, and tells its steps and, if it fails, its
 trouble as JSON Lines on standard output.
@@ -26,6 +26,11 @@ def make_keys(instance: Instance) -> None:
     from cli.supervisor.keys import ensure_keys  # noqa: PLC0415 - the supervisor imports this module
 
     ensure_keys(instance)
+    record = instance.read()
+    if record is not None and record.tls:
+        from cli.authority import issue_certificates  # noqa: PLC0415 - as above
+
+        issue_certificates(instance)
     tell(step=KEYS)
 
 

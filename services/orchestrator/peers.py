@@ -29,6 +29,7 @@ from services.orchestrator.source_channels import SourceChannels
 from services.runtime.caller import current_tenant
 from services.runtime.channels import open_channel
 from services.runtime.errors import error_info
+from services.runtime.tls import TlsFiles
 from services.runtime.tokens import TokenSigner
 
 T = TypeVar("T")
@@ -147,15 +148,22 @@ class Peers:
             raise PeerFailure(name, "unavailable", detail, reason="", final=False) from unknown
 
     def _channel(self, target: str, audience: str, file: FileDescriptor) -> grpc.aio.Channel:
-        channel = self._open(target, audience, file)
+        channel = self._open(target, audience, file, tls=self._settings.tls)
         self._closers.push_async_callback(channel.close)
         return channel
 
     def _source_channel(self, address: str, name: str, authority: str) -> grpc.aio.Channel:
-        return self._open(address, f"source:{name}", context_pb2.DESCRIPTOR, authority=authority)
+        # A tenant's own server is no part of the mesh, and must not be shown our certificate.
+        return self._open(address, f"source:{name}", context_pb2.DESCRIPTOR, tls=None, authority=authority)
 
     def _open(
-        self, target: str, audience: str, file: FileDescriptor, *, authority: str | None = None
+        self,
+        target: str,
+        audience: str,
+        file: FileDescriptor,
+        *,
+        tls: TlsFiles | None,
+        authority: str | None = None,
     ) -> grpc.aio.Channel:
         return open_channel(
             target,
@@ -163,6 +171,7 @@ class Peers:
             services=list(file.services_by_name.values()),
             signer=self._signer,
             subject=SUBJECT,
+            tls=tls,
             authority=authority,
         )
 

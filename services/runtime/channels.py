@@ -9,6 +9,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from services.runtime.outgoing import UNARY_SECONDS, Details, Outgoing, Tokens, end_with
+from services.runtime.renewing import RenewingChannel
+from services.runtime.tls import TlsFiles
 from services.runtime.tokens import TokenSigner
 
 _REPEATABLE: Final = frozenset({MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT})
@@ -41,27 +43,35 @@ def open_channel(
     services: Sequence[ServiceDescriptor],
     signer: TokenSigner,
     subject: str,
+    tls: TlsFiles | None,
     authority: str | None = None,
 ) -> grpc.aio.Channel:
     """Open a channel to the service `audience`, on which the process `subject` calls the given services.
 
-    `authority` is who is spoken to where `target` is only an address.
+    `authority` is who is spoken to where `target` is only an address. With `tls` the service has to show a
+    certificate for the name in `target`, and is shown ours.
 
     Calls carry a token for the current caller's tenant and role, the request id and the trace, and end
     before the call being served does.
     """
     outgoing = Outgoing(Tokens(signer, audience=audience, subject=subject))
     named = [] if authority is None else [("grpc.default_authority", authority)]
-    return grpc.aio.insecure_channel(
-        target if ":///" in target or target.startswith(_SCHEMES) else f"dns:///{target}",
-        options=[*_OPTIONS, *named, ("grpc.service_config", json.dumps(service_config(services)))],
-        # One object per kind of call: grpc.aio takes an interceptor for the first kind it has, and no other.
-        interceptors=[
-            _UnaryUnary(outgoing),
-            _UnaryStream(outgoing),
-            _StreamUnary(outgoing),
-            _StreamStream(outgoing),
-        ],
+    address = target if ":///" in target or target.startswith(_SCHEMES) else f"dns:///{target}"
+    options = [*_OPTIONS, *named, ("grpc.service_config", json.dumps(service_config(services)))]
+    # One object per kind of call: grpc.aio takes an interceptor for the first kind it has, and no other.
+    interceptors: list[grpc.aio.ClientInterceptor] = [
+        _UnaryUnary(outgoing),
+        _UnaryStream(outgoing),
+        _StreamUnary(outgoing),
+        _StreamStream(outgoing),
+    ]
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
+    return RenewingChannel(
+        tls,
+        lambda credentials: grpc.aio.secure_channel(
+            address, credentials, options=options, interceptors=interceptors
+        ),
     )
 
 

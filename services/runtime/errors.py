@@ -84,6 +84,12 @@ class TokenInvalid(Unauthenticated):
     reason = "TOKEN_INVALID"
 
 
+class CertificateMismatch(Unauthenticated):
+    """The token was signed for another workload than the client certificate names."""
+
+    reason = "CERTIFICATE_MISMATCH"
+
+
 class PermissionDenied(ServiceError):
     """The caller is known and may not do this."""
 

@@ -21,6 +21,7 @@ from services.runtime.interceptors import server_interceptor
 from services.runtime.probes import probes
 from services.runtime.readiness import Check, Readiness
 from services.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.runtime.tls import TlsFiles, server_credentials
 from services.runtime.tokens import TokenVerifier
 
 EXIT_FAILED: Final = 1
@@ -109,7 +110,7 @@ async def serving(name: str, settings: S, build: Build[S]) -> AsyncIterator[Runn
         names = [descriptor.full_name for descriptor, _ in service.servicers]
         readiness = Readiness(service.checks, names)
         server = _server(name, settings, service, readiness=readiness)
-        port = server.add_insecure_port(f"{settings.grpc_host}:{settings.grpc_port}")
+        port = _listen(server, f"{settings.grpc_host}:{settings.grpc_port}", settings.tls)
         with probes(settings.grpc_host, settings.metrics_port, readiness) as metrics_port:
             async with _background([readiness.watch, *service.background]):
                 await readiness.begin()
@@ -122,11 +123,19 @@ async def serving(name: str, settings: S, build: Build[S]) -> AsyncIterator[Runn
                     await server.stop(settings.drain_seconds)
 
 
+def _listen(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
+    if tls is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, server_credentials(tls))
+
+
 def _server(
     name: str, settings: ServiceSettings, service: Service, *, readiness: Readiness
 ) -> grpc.aio.Server:
     verifier = TokenVerifier(settings.token_jwks_file, audience=name)
-    interceptor = server_interceptor(domain=f"{name}.dossier", verifier=verifier)
+    interceptor = server_interceptor(
+        domain=f"{name}.dossier", verifier=verifier, certified=settings.tls is not None
+    )
     server = grpc.aio.server(interceptors=[interceptor], options=_SERVER_OPTIONS)
     for _, add in service.servicers:
         add(server)

@@ -1,8 +1,8 @@
 """Settings from the environment: all problems reported at once, and never the value of a secret."""
 
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -11,6 +11,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from pydantic_settings import SettingsError as UnreadableVariable
+
+from services.runtime.tls import CertificatesUnusable, TlsFiles
 
 SHARED_PREFIX = "DOSSIER_"
 
@@ -26,7 +28,57 @@ def settings_config(service: str) -> SettingsConfigDict:
     )
 
 
-class ServiceSettings(BaseSettings):
+class EnvironmentSettings(BaseSettings):
+    """Read from the environment and nowhere else, by the names that `settings_config` gives."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - one source: the environment
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        shared = EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)
+        return (init_settings, env_settings, shared)
+
+
+class TlsSettings(BaseModel):
+    """Mixed into the settings of who calls services or is one: all three make mutual TLS, none does not."""
+
+    tls_cert_file: FilePath | None = None
+    """This process's certificate, in PEM, followed by those between it and the CA; read again, with the other
+    two, when it is renewed."""
+    tls_key_file: FilePath | None = None
+    """The private key of the certificate, in PEM."""
+    tls_ca_file: FilePath | None = None
+    """The CA, in PEM, by whose certificates the other side is believed; one that signs for this mesh only."""
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        match self.tls_cert_file, self.tls_key_file, self.tls_ca_file:
+            case (None, _, _) | (_, None, _) | (_, _, None):
+                return None
+            case cert, key, ca:
+                return TlsFiles(cert, key, ca)
+
+    @model_validator(mode="after")
+    def _is_whole_and_usable(self) -> Self:
+        given = {name for name in TlsSettings.model_fields if getattr(self, name) is not None}
+        missing = [name for name in TlsSettings.model_fields if name not in given]
+        if given and missing:
+            variables = ", ".join(_variable(type(self), (name,)) for name in missing)
+            raise ValueError(f"{variables}: is required where the other settings of TLS are given")
+        if self.tls is not None:
+            try:
+                self.tls.watched()
+            except (OSError, CertificatesUnusable) as problem:
+                raise ValueError(f"{_variable(type(self), ('tls_cert_file',))}: {problem}") from None
+        return self
+
+
+class ServiceSettings(EnvironmentSettings, TlsSettings):
     """What every service needs; a service adds its own fields and `model_config = settings_config(name)`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -46,18 +98,6 @@ class ServiceSettings(BaseSettings):
     """The public keys (JWKS) that verify service tokens; read again when the file changes."""
     token_signing_key_file: FilePath | None = None
     """The private key (JWK) that signs tokens; a service that calls others redeclares it as required."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - one source: the environment
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        shared = EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)
-        return (init_settings, env_settings, shared)
 
 
 def _redis_address(url: SecretStr) -> SecretStr:
@@ -108,14 +148,14 @@ def _line(settings_type: type[BaseSettings], problem: ErrorDetails) -> str:
     return f"{_variable(settings_type, problem['loc'])}: {_reason(settings_type, problem)}"
 
 
-def _variable(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> str:
+def _variable(settings_type: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Name the environment variable to set, from the place where validation failed."""
     name = str(location[0])
     field = settings_type.model_fields.get(name)
     if field is None:
         # A field with a vendor's name (OPENAI_API_KEY) is located by that name.
         return name
-    own_prefix = settings_type.model_config.get("env_prefix", "")
+    own_prefix = str(settings_type.model_config.get("env_prefix", ""))
     return f"{own_prefix}{name.upper()} (or {SHARED_PREFIX}{name.upper()})"
 
 

@@ -116,9 +116,13 @@ def test_each_service_gets_its_role_on_the_embedded_database_and_a_login_of_ones
     ports = Ports.starting_at(9000)
 
     embedded = compose(
-        instance, ports=ports, embedded_database_url="postgresql://postgres@/dossier?host=/run", redis_url="r"
+        instance,
+        ports=ports,
+        embedded_database_url="postgresql://postgres@/dossier?host=/run",
+        redis_url="r",
+        tls=False,
     )
-    external = compose(instance, ports=ports, embedded_database_url=None, redis_url="r")
+    external = compose(instance, ports=ports, embedded_database_url=None, redis_url="r", tls=False)
 
     assert embedded["DOSSIER_HISTORY_DATABASE_URL"] == "postgresql://dossier_history@/dossier?host=/run"
     assert "DOSSIER_HISTORY_DATABASE_URL" not in external

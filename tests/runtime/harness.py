@@ -15,6 +15,7 @@ from services.runtime.channels import open_channel
 from services.runtime.readiness import Check
 from services.runtime.serve import RunningService, Service, serving
 from services.runtime.settings import ServiceSettings, settings_config
+from services.runtime.tls import TlsFiles
 from services.runtime.tokens import TokenSigner
 from tests.support.grpc_echo import DESCRIPTOR, SERVICE, Deed, EchoServicer, EchoStub, add_to
 from tests.support.keys import Keys
@@ -60,24 +61,35 @@ async def echo_service(
     checks: Mapping[str, Check] | None = None,
     drain_seconds: float = 5,
     name: str = "echo",
+    tls: TlsFiles | None = None,
 ) -> AsyncIterator[Echo]:
     async def build(_settings: EchoSettings, _closers: AsyncExitStack) -> Service:
         servicer = deed if isinstance(deed, EchoServicer) else EchoServicer(deed)
         return Service([(DESCRIPTOR, lambda server: add_to(server, servicer))], checks or {})
 
-    settings = EchoSettings(token_jwks_file=keys.jwks_file, drain_seconds=drain_seconds)
+    settings = EchoSettings(
+        token_jwks_file=keys.jwks_file,
+        drain_seconds=drain_seconds,
+        tls_cert_file=tls.cert if tls else None,
+        tls_key_file=tls.key if tls else None,
+        tls_ca_file=tls.ca if tls else None,
+    )
     with acting_for("acme", subject="test"):
         async with (
             serving(name, settings, build) as running,
-            channel_to(running.target, keys, audience=name) as channel,
+            channel_to(running.target, keys, audience=name, tls=tls) as channel,
         ):
             yield Echo(running, channel, EchoStub(channel))
 
 
 @asynccontextmanager
-async def channel_to(target: str, keys: Keys, *, audience: str = "echo") -> AsyncIterator[grpc.aio.Channel]:
+async def channel_to(
+    target: str, keys: Keys, *, audience: str = "echo", tls: TlsFiles | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
     signer = TokenSigner(keys.signing_key_file)
-    channel = open_channel(target, audience=audience, services=[DESCRIPTOR], signer=signer, subject="test")
+    channel = open_channel(
+        target, audience=audience, services=[DESCRIPTOR], signer=signer, subject="test", tls=tls
+    )
     try:
         yield channel
     finally:

@@ -145,14 +145,14 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running_mesh(home: Path, *, otlp_endpoint: str) -> Iterator[Mesh]:
+def running_mesh(home: Path, *, otlp_endpoint: str, tls: bool = False) -> Iterator[Mesh]:
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "DOSSIER_LOG_FORMAT": "json",
         "DOSSIER_TENANTS_DELETION_PAUSE_SECONDS": "0.5",
     }
-    with running_desk() as desk, supervised(home, environment) as instance:
+    with running_desk() as desk, supervised(home, environment, tls=tls) as instance:
         client = asyncio.run(sample.create_client(instance, desk))
         loaded = asyncio.run(sample.load(instance, client.tenant, output=Output(as_json=True)))
         assert not any(summary.rejected for summary in loaded.values())
@@ -160,12 +160,16 @@ def running_mesh(home: Path, *, otlp_endpoint: str) -> Iterator[Mesh]:
 
 
 @contextmanager
-def supervised(home: Path, environment: dict[str, str]) -> Iterator[Instance]:
+def supervised(home: Path, environment: dict[str, str], *, tls: bool = False) -> Iterator[Instance]:
     """Run an instance without clients, all ready, with this beside the clean environment."""
     home.mkdir(mode=0o711)
     instance = Instance(home)
     supervisor = start_supervisor(
-        instance, free_mesh_port(), bound=True, environment=clean_environment() | STANDINS | environment
+        instance,
+        free_mesh_port(),
+        bound=True,
+        tls=tls,
+        environment=clean_environment() | STANDINS | environment,
     )
     try:
         eventually(lambda: _ready(instance), what="a ready mesh", timeout_seconds=_START_SECONDS)

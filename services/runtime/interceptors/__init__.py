@@ -14,14 +14,17 @@ from services.runtime.telemetry import current_tracer
 from services.runtime.tokens import TokenVerifier
 
 
-def server_interceptor(*, domain: str, verifier: TokenVerifier) -> grpc.aio.ServerInterceptor:
+def server_interceptor(
+    *, domain: str, verifier: TokenVerifier, certified: bool
+) -> grpc.aio.ServerInterceptor:
+    """Surround the calls of a server; `certified` where its clients show certificates."""
     concerns: list[Concern] = [
         RequestIdConcern(),  # before whoever writes it down
         LogConcern(),  # outside errors: sees the final code of every call, cancelled ones too
         MetricsConcern(),  # as log
         ErrorsConcern(domain),  # the one place where an exception becomes a status; the rest raise through it
         DeadlineConcern(),  # before the first work that may take long
-        CallerConcern(verifier),  # before a stranger's message is looked at
+        CallerConcern(verifier, certified=certified),  # before a stranger's message is looked at
         ValidationConcern(),  # innermost: handlers see only messages that keep their contract
     ]
     if (tracer := current_tracer()) is not None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dossier/context/v1/error_reason.proto\x12\x12\x64ossier.context.v1*\xff\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_INVALID_ARGUMENT\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_MISSING\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_INVALID\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x04\x12%\n!ERROR_REASON_TOKEN_WRONG_AUDIENCE\x10\x05\x12 \n\x1c\x45RROR_REASON_TENANT_REQUIRED\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_ROLE_REQUIRED\x10\x07\x12\'\n#ERROR_REASON_DEPENDENCY_UNAVAILABLE\x10\x08\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\t\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dossier/context/v1/error_reason.proto\x12\x12\x64ossier.context.v1*\xa6\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_INVALID_ARGUMENT\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_MISSING\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_INVALID\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x04\x12%\n!ERROR_REASON_TOKEN_WRONG_AUDIENCE\x10\x05\x12 \n\x1c\x45RROR_REASON_TENANT_REQUIRED\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_ROLE_REQUIRED\x10\x07\x12\'\n#ERROR_REASON_DEPENDENCY_UNAVAILABLE\x10\x08\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\t\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\n\x12%\n!ERROR_REASON_CERTIFICATE_MISMATCH\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.context.v1.error_re
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=62
-  _globals['_ERRORREASON']._serialized_end=445
+  _globals['_ERRORREASON']._serialized_end=484
 # @@protoc_insertion_point(module_scope)

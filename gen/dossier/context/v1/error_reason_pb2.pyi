@@ -49,6 +49,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DEADLINE_EXCEEDED: the time the caller gave is over."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 10
     """INTERNAL: our fault. The message gives the request id under which the log says more."""
+    ERROR_REASON_CERTIFICATE_MISMATCH: _ErrorReason.ValueType  # 11
+    """UNAUTHENTICATED: with mutual TLS, the token's subject is not whom the client certificate is for. Metadata
+    `subject` is the token's. Present the certificate of whoever signed the token.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons that every service may answer with. On the wire a reason stands in `google.rpc.ErrorInfo.reason`
@@ -82,4 +86,8 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 9
 """DEADLINE_EXCEEDED: the time the caller gave is over."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 10
 """INTERNAL: our fault. The message gives the request id under which the log says more."""
+ERROR_REASON_CERTIFICATE_MISMATCH: ErrorReason.ValueType  # 11
+"""UNAUTHENTICATED: with mutual TLS, the token's subject is not whom the client certificate is for. Metadata
+`subject` is the token's. Present the certificate of whoever signed the token.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
