@@ -149,7 +149,7 @@ def ask(channel: grpc.Channel, method: MethodDescriptor, authorization: str | No
         info = error_info(error)
         assert info is not None, error
         assert error.code() is grpc.StatusCode.UNAUTHENTICATED or not info.reason.startswith("TOKEN")
-        return info.reason
+        return str(info.reason)
     except StopIteration:
         return "OK"
     return "OK"
