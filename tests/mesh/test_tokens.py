@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 import grpc
 import jwt
 import orjson
@@ -102,26 +101,9 @@ def channels(mesh: Mesh) -> Iterator[Mapping[str, grpc.Channel]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_written(mesh: Mesh) -> Iterator[None]:
-    before = asyncio.run(writes(mesh))
+    before = asyncio.run(mesh.row_counts())
     yield
-    assert asyncio.run(writes(mesh)) == before
-
-
-async def writes(mesh: Mesh) -> Mapping[str, int]:
-    """How many rows each table of ours has; the engine's lease writes all the time, in its own."""
-    connection = await asyncpg.connect(mesh.record.database_url)
-    try:
-        tables = await connection.fetch(
-            "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables"
-            " WHERE table_schema = ANY($1) AND table_type = 'BASE TABLE'",
-            list(SERVICES),
-        )
-        return {
-            each["name"]: await connection.fetchval(f"SELECT count(*) FROM {each['name']}")  # noqa: S608
-            for each in tables
-        }
-    finally:
-        await connection.close()
+    assert asyncio.run(mesh.row_counts()) == before
 
 
 def ask(channel: grpc.Channel, method: MethodDescriptor, authorization: str | None) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 import grpc
 import httpx
 import psutil
@@ -23,6 +24,7 @@ from cli.enhancing import orchestrating, read
 from cli.follow import all_ready
 from cli.instance import Instance, InstanceRecord, Phase
 from cli.output import Output
+from cli.ports import SERVICES
 from cli.rpc import calling
 from cli.show.steps import ENDED
 from cli.supervision import start_supervisor
@@ -109,6 +111,22 @@ class Mesh:
             check=False,
             timeout=120,
         )
+
+    async def row_counts(self) -> dict[str, int]:
+        """How many rows each table has, the engine's as well."""
+        connection = await asyncpg.connect(self.record.database_url)
+        try:
+            tables = await connection.fetch(
+                "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables"
+                " WHERE table_schema = ANY($1) AND table_type = 'BASE TABLE'",
+                [*SERVICES, "dbos"],
+            )
+            return {
+                each["name"]: await connection.fetchval(f"SELECT count(*) FROM {each['name']}")  # noqa: S608
+                for each in tables
+            }
+        finally:
+            await connection.close()
 
     def process(self, name: str) -> psutil.Process | None:
         found = next(entry for entry in self.record.processes if entry.name == name)
