@@ -196,6 +196,16 @@ async def test_renewed_certificates_are_taken_without_a_restart_and_break_no_cal
         assert (await under_way).text == "wait"
 
 
+async def test_a_caller_that_connects_anew_shows_its_renewed_certificate(
+    keys: Keys, tmp_path: Path, ours: TlsFiles
+) -> None:
+    async with echo_service(keys, say, tls=ours) as service:
+        # Nothing has connected yet; the authority that certified both is believed no longer afterwards.
+        certify(tmp_path / "ours", Authority.made(), *US)
+
+        assert (await service.stub.Say(echo("x"))).text == "X"
+
+
 @pytest.mark.parametrize("broken", ["cert", "key", "ca"])
 async def test_files_that_cannot_be_used_break_nothing(
     keys: Keys, tmp_path: Path, authority: Authority, ours: TlsFiles, broken: str
