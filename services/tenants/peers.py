@@ -92,7 +92,14 @@ def open_peers(settings: TenantsSettings, closers: AsyncExitStack) -> Mapping[st
     }
     peers = {}
     for name, target in targets.items():
-        channel = open_channel(target, audience=name, services=[_CONTRACT], signer=signer, subject=SUBJECT)
+        channel = open_channel(
+            target,
+            audience=name,
+            services=[_CONTRACT],
+            signer=signer,
+            subject=SUBJECT,
+            tls=settings.tls,
+        )
         closers.push_async_callback(channel.close)
         peers[name] = RemoteRows(name, TenantDataServiceStub(channel))
     return peers
