@@ -33,8 +33,17 @@ _ANY_PORT: Final = frozenset(range(1, 65536))
 class Refused(Exception):
     """What a tenant configured may not be reached; nothing was sent there.
 
-    The message continues a sentence that begins with the name of the setting.
+    The message continues a sentence that begins with the name of the setting; `next_step` is what its text
+    ends with.
     """
+
+    def __init__(self, what: str, next_step: str = "") -> None:
+        super().__init__(what, next_step)
+        self.what = what
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.next_step}" if self.next_step else self.what
 
 
 class Guard:
@@ -85,4 +94,4 @@ def _within(inner: Network, outer: Network) -> bool:
 def _refused(verdict: Verdict) -> Refused:
     permittable = verdict.block is not None and verdict.block.network in PERMITTABLE
     next_step = f"the operator can permit it with {SETTING}" if permittable else "nothing can permit it"
-    return Refused(f"leads to {verdict.address}, which is not public: {verdict.reason}; {next_step}")
+    return Refused(f"leads to {verdict.address}, which is not public: {verdict.reason}", next_step)

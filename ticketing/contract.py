@@ -11,6 +11,26 @@ from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, Webhoo
 NoteFormat = Literal["html", "text"]
 
 
+class Probe(Protocol):
+    """Tries out what one connection permits.
+
+    Each method makes one attempt and returns, in words without secrets, what it saw. It raises `ToolError`s:
+    `CannotTell` where the tool says it only to who does it.
+    """
+
+    async def sign_in(self) -> str:
+        """Called first."""
+
+    async def read_ticket(self) -> str: ...
+
+    async def read_notes(self) -> str: ...
+
+    async def add_note(self) -> str:
+        """Adds a private note that says it is a test, and only to the ticket that the probe was given."""
+
+    async def list_resolved(self) -> str: ...
+
+
 class TicketingTool(Protocol):
     """An adapter keeps no state: everything about a tenant comes with the call.
 
@@ -50,3 +70,6 @@ class TicketingTool(Protocol):
         self, http: ClientSession, connection: Connection, *, since: datetime
     ) -> AsyncIterator[Ticket]:
         """Yield the whole of each ticket that is resolved and has changed since then, oldest change first."""
+
+    def probe(self, http: ClientSession, connection: Connection, *, ticket_id: str | None) -> Probe:
+        """Give what tests the connection: by any ticket, or by this one."""

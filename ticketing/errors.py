@@ -59,7 +59,28 @@ class ToolRateLimited(ToolError):
 
 
 class ToolRejected(ToolError):
-    """Trying again will not help; the message says which setting or permission to check."""
+    """Trying again will not help; the text ends with `next_step`, which setting or permission to check."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.args = (message, next_step)
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.next_step}" if self.next_step else self.message
+
+
+class PermissionMissing(ToolRejected):
+    """The tool knows who asks, and does not let this account do it."""
+
+
+class CannotTell(ToolError):
+    """What a connection permits is not to be learnt in this way; `next_step` says in which."""
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(message)
+        self.args = (message, next_step)
+        self.next_step = next_step
 
 
 class AddressRefused(ToolRejected):

@@ -38,7 +38,7 @@ def tool_session(
         try:
             return await send(request)
         except Refused as refused:
-            raise AddressRefused(f"base_url {refused}") from refused
+            raise AddressRefused(f"base_url {refused.what}", refused.next_step) from refused
 
     async def waiting(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
         if before_each is not None:

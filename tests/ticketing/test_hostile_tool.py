@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from cli.standins.loopback import listening
 from tests.support.leaks import CANARY
-from ticketing.errors import ToolError, ToolRejected, ToolUnavailable
+from ticketing.errors import PermissionMissing, ToolError, ToolRejected, ToolUnavailable
 from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 
@@ -43,7 +43,7 @@ def always(response: Response) -> Callable[[Request], Awaitable[Response]]:
         (HTMLResponse("<h1>Bad gateway</h1>", 502), ToolUnavailable, "HTTP 502"),
         (HTMLResponse("<h1>Not found</h1>", 404), ToolRejected, "base_url and portal"),
         (HTMLResponse("<h1>Who are you</h1>", 401), ToolRejected, "authtoken"),
-        (HTMLResponse("<h1>No</h1>", 403), ToolRejected, "role"),
+        (HTMLResponse("<h1>No</h1>", 403), PermissionMissing, "role"),
         (Response(b""), ToolUnavailable, "cut short"),
         (Response(b"\xff\xfe\x00"), ToolUnavailable, "cut short"),
         (Response(b"not gzip", headers={"content-encoding": "gzip"}), ToolUnavailable, "wrongly encoded"),

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import Fault, NewRequest, ServiceDesk
-from ticketing.errors import TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable
+from ticketing.errors import PermissionMissing, TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable
 from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 
@@ -199,7 +199,7 @@ async def test_a_rate_limit_may_name_the_moment(
         (Fault(kind="truncated"), ToolUnavailable, "cut short"),
         (Fault(kind="lost_reply"), ToolUnavailable, "add a note"),
         (Fault(kind="failed_with_200"), ToolRejected, "4001: Unable to add"),
-        (Fault(kind="forbidden"), ToolRejected, "role .* add notes"),
+        (Fault(kind="forbidden"), PermissionMissing, "role .* add notes"),
         (Fault(kind="web_page"), ToolRejected, "web page"),
         (Fault(kind="redirect"), ToolRejected, "final address"),
         (Fault(kind="huge"), ToolRejected, "larger"),

@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 from ticketing.contract import NoteFormat
 from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
 from ticketing.servicedesk_plus.notes import find_note, post_note
+from ticketing.servicedesk_plus.probe import ServiceDeskPlusProbe
 from ticketing.servicedesk_plus.signature import matching_secret
 from ticketing.servicedesk_plus.tickets import list_resolved, read_ticket
 from ticketing.servicedesk_plus.webhook import parse_webhook
@@ -41,3 +42,8 @@ class ServiceDeskPlus:
         self, http: ClientSession, connection: Connection, *, since: datetime
     ) -> AsyncIterator[Ticket]:
         return list_resolved(http, connection, since=since)
+
+    def probe(
+        self, http: ClientSession, connection: Connection, *, ticket_id: str | None
+    ) -> ServiceDeskPlusProbe:
+        return ServiceDeskPlusProbe(http, connection, ticket_id)

@@ -11,20 +11,18 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeVar
 
-from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientConnectorDNSError,
-    ClientConnectorError,
-    ClientError,
-    ClientPayloadError,
-    ClientResponse,
-    ClientSession,
-    InvalidURL,
-    ServerDisconnectedError,
-)
+from aiohttp import ClientError, ClientResponse, ClientSession, InvalidURL
 from pydantic import ValidationError
 
-from ticketing.errors import TicketMissing, ToolError, ToolRateLimited, ToolRejected, ToolUnavailable
+from ticketing.errors import (
+    PermissionMissing,
+    TicketMissing,
+    ToolError,
+    ToolRateLimited,
+    ToolRejected,
+    ToolUnavailable,
+)
+from ticketing.reach import what_broke
 from ticketing.servicedesk_plus.site import Site
 from ticketing.servicedesk_plus.wire import Reply, ResponseStatus
 
@@ -51,7 +49,7 @@ class Call:
 async def call(http: ClientSession, site: Site, this: Call, reply_type: type[R]) -> R:
     status, headers, body = await _exchange(http, site, this)
     if 300 <= status < 400:
-        raise ToolRejected(f"cannot {this.doing}: redirected ({status}); set base_url to the final address")
+        raise ToolRejected(f"cannot {this.doing}: redirected ({status})", "set base_url to the final address")
     reply: R | ValidationError
     try:
         reply = reply_type.model_validate_json(body)
@@ -86,23 +84,7 @@ async def _exchange(http: ClientSession, site: Site, this: Call) -> tuple[int, M
     except InvalidURL:
         raise ToolRejected("base_url is not an address") from None
     except ClientError as error:
-        raise ToolUnavailable(f"cannot {this.doing}: {_what_broke(error)}") from error
-
-
-def _what_broke(error: ClientError) -> str:
-    match error:
-        case ClientConnectorCertificateError():
-            return "the tool's certificate is not trusted"
-        case ClientConnectorDNSError():
-            return "the name in base_url is not known"
-        case ClientConnectorError():
-            return "no connection to base_url"
-        case ServerDisconnectedError():
-            return "the connection was cut before the answer"
-        case ClientPayloadError():
-            return "the answer is cut short or wrongly encoded"
-        case _:
-            return type(error).__name__
+        raise ToolUnavailable(f"cannot {this.doing}: {what_broke(error)}") from error
 
 
 async def _body(response: ClientResponse, this: Call) -> bytes:
@@ -130,20 +112,21 @@ def _failure(  # noqa: PLR0911 - a table: one row per meaning
             return ToolRateLimited(f"cannot {this.doing}: rate limited", _retry_after(headers))
         case (4022, _) | (_, 401):
             return ToolRejected(
-                f"cannot {this.doing}: the API key is refused; check that the credential authtoken is not "
-                f"expired or revoked and that option edition ({site.edition}) is right"
+                f"cannot {this.doing}: the API key is refused",
+                "check that the credential authtoken is not expired or revoked and that option edition "
+                f"({site.edition}) is right",
             )
         case (4007, _) if this.ticket_id is not None:
             return TicketMissing(this.ticket_id)
         case (4002, _) | (_, 403):
-            return ToolRejected(
-                f"cannot {this.doing}: forbidden; check that the role of the API key's technician may view "
-                f"requests of this site and add notes{_said(outcome, site)}"
+            return PermissionMissing(
+                f"cannot {this.doing}: forbidden{_said(outcome, site)}",
+                "check that the role of the API key's technician may view this site's requests and add notes",
             )
         case (4004, _):
             return ToolUnavailable(f"cannot {this.doing}: internal error of the tool (4004)", answered=True)
         case (_, 404):
-            return ToolRejected(f"cannot {this.doing}: no API at this address; check base_url and portal")
+            return ToolRejected(f"cannot {this.doing}: no API at this address", "check base_url and portal")
         case _ if status >= 500 or status in _WORTH_ANOTHER_TRY:
             # Another status may be the word of a proxy, behind which the tool works on.
             return ToolUnavailable(f"cannot {this.doing}: HTTP {status}", answered=status == _BROKEN)
@@ -183,8 +166,8 @@ def _until(moment: datetime) -> float:
 def _unreadable(this: Call, body: bytes, error: ValidationError) -> ToolError:
     if body.lstrip()[:1] == b"<":
         return ToolRejected(
-            f"cannot {this.doing}: answered with a web page; check base_url and portal, and that no "
-            "login page or proxy stands before the API"
+            f"cannot {this.doing}: answered with a web page",
+            "check base_url and portal, and that no login page or proxy stands before the API",
         )
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":

@@ -38,7 +38,10 @@ class Site:
         token = connection.credentials.get("authtoken", "")
         if not _TOKEN.fullmatch(token):
             # Also keeps the HTTP library from quoting it in an error about an illegal header.
-            raise ToolRejected("the credential authtoken is missing or has characters no header can carry")
+            raise ToolRejected(
+                "the credential authtoken is missing or has characters no header can carry",
+                "set the credential authtoken to the API key",
+            )
         accept = {"Accept": "application/vnd.manageengine.sdp.v3+json"}
         timeout_seconds = _timeout(connection.options.get("timeout_seconds"))
         match connection.options.get("edition", "onprem"):

@@ -64,7 +64,7 @@ async def list_resolved(
     low, start_index = since, 1
     seen: set[str] = set()
     while True:
-        page = await _page(http, site, low=low, until=until, start_index=start_index)
+        page = await changed_between(http, site, low=low, until=until, start_index=start_index)
         for row in page.requests:
             if row.id in seen or not row.resolved:
                 continue
@@ -84,9 +84,15 @@ async def list_resolved(
             start_index += len(page.requests)
 
 
-async def _page(
-    http: ClientSession, site: Site, *, low: datetime, until: datetime, start_index: int
+async def changed_between(
+    http: ClientSession,
+    site: Site,
+    *,
+    low: datetime,
+    until: datetime,
+    start_index: int = 1,
 ) -> RequestList:
+    """List requests by their last change, the oldest first."""
     window = [str(int(moment.timestamp() * 1000)) for moment in (low, until)]
     list_info = {
         "row_count": ROWS_PER_PAGE,

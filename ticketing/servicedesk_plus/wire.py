@@ -166,6 +166,7 @@ class RequestList(Reply):
 class Note(Wire):
     id: Id
     description: str | None = None
+    show_to_requester: bool | None = None
 
 
 class NoteReply(Reply):
