@@ -1,5 +1,6 @@
 """Decides about addresses and URLs, by the table of special-purpose ranges that ssrfguard keeps."""
 
+import re
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
@@ -26,6 +27,7 @@ PERMITTABLE: Final = tuple(
 """What somebody's own servers may have for addresses. The rest of what is not public is nobody's server, or
 the metadata service of a cloud, which hands out credentials."""
 
+_HOST_AND_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s\[\]/\\:@?#%]+):[0-9]{1,5}")
 # On-premises tools listen where their administrator likes.
 _ANY_PORT: Final = frozenset(range(1, 65536))
 
@@ -68,6 +70,12 @@ class Guard:
             if address is None:
                 raise Refused(f"is refused: {blocked.reason}") from blocked
             raise _refused(self._table.classify(address)) from blocked
+
+    def check_target(self, target: str) -> Target:
+        """The same for `host:port`."""
+        if not _HOST_AND_PORT.fullmatch(target):
+            raise Refused("is refused: it must be host:port, without a scheme")
+        return self.check_url(f"http://{target}")
 
     def check_addresses(self, addresses: Iterable[str]) -> None:
         """All have to be good: a name that leads to a private address beside a public one is a trick."""

@@ -46,6 +46,7 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
         "dossier.tenants.v1.TenantService.ListApiKeys": "admin",
         "dossier.tenants.v1.TenantService.ListAuditEvents": "admin",
         "dossier.tenants.v1.TenantService.VerifyAuditLog": "admin",
+        "dossier.tenants.v1.TenantService.ListWebhookSecretVersions": "admin",
     }
 )
 

@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from ticketing.contract import TicketingTool
 from ticketing.errors import CannotTell, TicketMissing, ToolError, ToolRateLimited, ToolRejected
-from ticketing.model import Connection
+from ticketing.model import Connection, NoteTrial
 from ticketing.reach import reach
 
 _log = structlog.get_logger(__name__)
@@ -63,16 +63,16 @@ async def check_connection(
     tool: TicketingTool,
     connection: Connection,
     *,
-    ticket_id: str | None,
+    trial: NoteTrial | None,
     seconds: float,
     seconds_each: float,
 ) -> Sequence[Finding]:
     """Give a finding for every check, whatever the tool does, within about `seconds`.
 
-    Changes nothing at the tool, unless a `ticket_id` is given: that ticket gets a private note that says what
-    it is for.
+    Changes nothing at the tool, unless there is a `trial`: its ticket gets a private note that says what it
+    is for.
     """
-    probe = tool.probe(http, connection, ticket_id=ticket_id)
+    probe = tool.probe(http, connection, trial=trial)
     attempts: Mapping[Check, Callable[[], Awaitable[str]]] = {
         Check.REACHABLE: lambda: reach(http, connection.base_url),
         Check.AUTHENTICATED: probe.sign_in,

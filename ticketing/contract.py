@@ -6,7 +6,15 @@ from typing import ClassVar, Literal, Protocol
 
 from aiohttp import ClientSession
 
-from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
+from ticketing.model import (
+    Connection,
+    NoteTrial,
+    PostedNote,
+    Ticket,
+    WebhookEvent,
+    WebhookRequest,
+    WebhookSecret,
+)
 
 NoteFormat = Literal["html", "text"]
 
@@ -26,7 +34,7 @@ class Probe(Protocol):
     async def read_notes(self) -> str: ...
 
     async def add_note(self) -> str:
-        """Adds a private note that says it is a test, and only to the ticket that the probe was given."""
+        """Adds a private note that says it is a test, once, and only where the trial that was given says."""
 
     async def list_resolved(self) -> str: ...
 
@@ -71,5 +79,5 @@ class TicketingTool(Protocol):
     ) -> AsyncIterator[Ticket]:
         """Yield the whole of each ticket that is resolved and has changed since then, oldest change first."""
 
-    def probe(self, http: ClientSession, connection: Connection, *, ticket_id: str | None) -> Probe:
-        """Give what tests the connection: by any ticket, or by this one."""
+    def probe(self, http: ClientSession, connection: Connection, *, trial: NoteTrial | None) -> Probe:
+        """Give what tests the connection: by any ticket and without a note, or by the trial's."""

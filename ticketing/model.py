@@ -93,6 +93,15 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteTrial:
+    """Where it may be tried out whether notes can be added."""
+
+    ticket_id: str
+    marker: str
+    """Stands in the note, so that the same trial adds it once."""
+
+
+@dataclass(frozen=True, slots=True)
 class PostedNote:
     id: str
     url: str

@@ -22,6 +22,8 @@ _FROM_A_PROXY: Final = frozenset({502, 503, 504})
 
 async def reach(http: ClientSession, base_url: str) -> str:
     """Ask without credentials, and say what came back: any answer of the tool is one. Raises `ToolError`s."""
+    if not base_url:
+        raise ToolRejected("the client has no base_url", "set it to the tool's address")
     try:
         async with http.get(base_url, allow_redirects=False) as response:
             status = response.status

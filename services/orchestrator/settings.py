@@ -1,16 +1,11 @@
 import socket
-from typing import Annotated
 
-from pydantic import Field, FilePath, HttpUrl, PlainValidator, SecretStr
-from pydantic_settings import NoDecode
+from pydantic import Field, FilePath, HttpUrl, SecretStr
 from uuid_utils import uuid7
 
 from egress.permits import Permits
+from egress.settings import PermittedNetworks
 from services.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings, settings_config
-
-
-def _permits(told: object) -> Permits:
-    return told if isinstance(told, Permits) else Permits.parse(str(told))
 
 
 class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
@@ -39,7 +34,7 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     tool_seconds: float = Field(default=15, gt=0, le=120)
     """Longest wait for one request at a ticketing tool, and how long a request may go on there that nobody
     waits for any more: until then no second note is posted in its place."""
-    permitted_networks: Annotated[Permits, NoDecode, PlainValidator(_permits)] = Permits.parse("")
+    permitted_networks: PermittedNetworks = Permits.parse("")
     """Private networks in which tenants' ticketing tools and context sources may be, separated by commas:
     `10.20.0.0/16` for every tenant, `acme=10.20.0.0/16` for one. Unset: none, only what is public."""
     redis_seconds: float = Field(default=0.2, gt=0, le=5)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from typing import Final
 import grpc
 from aiohttp.abc import AbstractResolver
 
-from egress.guard import Refused
 from egress.http import GuardedResolver
 from egress.permits import Permits
 
-_HOST_AND_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s\[\]/\\:@?#%]+):[0-9]{1,5}")
 # How long a name's addresses are believed; then a source that has moved is found again.
 _BELIEVED_SECONDS: Final = 30.0
 # The longest deadline of a source: whoever asks through a channel that is replaced gets its answer.
@@ -81,10 +78,8 @@ class SourceChannels:
             await kept.channel.close()
 
     async def _look_up(self, tenant: str, target: str) -> Sequence[str]:
-        if not _HOST_AND_PORT.fullmatch(target):
-            raise Refused("is refused: it must be host:port, without a scheme")
         guard = self._permits.guard(tenant)
-        checked = guard.check_url(f"http://{target}")
+        checked = guard.check_target(target)
         found = await GuardedResolver(guard, self._resolver).resolve(checked.host, checked.port)
         # In an order that does not change from answer to answer.
         return sorted({_with_port(each["host"], checked.port) for each in found})

@@ -58,6 +58,9 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "GetTenantDeletion": _OPERATOR,
         "ListTenantDeletions": _OPERATOR,
         "ExportTenant": _ADMIN,
+        "TestConnection": _ADMIN,
+        "ListWebhookSecretVersions": _ADMIN,
+        "RecordWebhookSecretUses": _GATEWAY,
     }
 )
 

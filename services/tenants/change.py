@@ -9,6 +9,8 @@ from uuid import UUID, uuid5
 import orjson
 import structlog
 
+from egress.permits import Permits
+from services.tenants.addresses import check_addresses
 from services.tenants.audit import Action, Actor, FieldChange
 from services.tenants.errors import ApiKeyNotFound, TenantChanged, TooManyApiKeys
 from services.tenants.model import (
@@ -25,6 +27,7 @@ from services.tenants.model import (
 from services.tenants.rules import check_settings
 from services.tenants.sealing import KeyRing, Place
 from services.tenants.store import Directory
+from ticketing.model import NoteTrial
 
 _MOST_KEYS: Final = 100
 _REQUESTS: Final = UUID("0b6c1f0e-6a54-4f0e-9d1d-6c8f1c3f4b57")
@@ -49,10 +52,11 @@ class Rotated:
 
 
 class Changer:
-    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str], permits: Permits) -> None:
         self._directory = directory
         self._keys = keys
         self._tools = tools
+        self._permits = permits
 
     async def update(
         self,
@@ -68,6 +72,7 @@ class Changer:
             before = change.tenant
             settings = wanted(before)
             check_settings(settings, self._tools)
+            check_addresses(settings, self._permits.guard(tenant), before=before)
             changes = _differences(before, settings)
             # What is so already is no conflict: it may be this very call, repeated.
             if not changes:
@@ -129,6 +134,12 @@ class Changer:
             await change.add_secret(kept, action)
         _log.info("ticketing_credentials_set", tenant_id=tenant, secret_id=kept.id)
         return kept.id
+
+    async def record_test(self, tenant: TenantId, trial: NoteTrial | None, *, actor: Actor) -> None:
+        """Before it is made: it uses the credentials, and a trial leaves a note at the client's ticket."""
+        async with self._directory.changing(tenant, actor) as change:
+            name = "TestConnection"
+            await change.record(Action(name, f"tickets/{trial.ticket_id}") if trial else Action(name))
 
     async def create_key(
         self,

@@ -37,10 +37,15 @@ class Discloser:
         return opened, found.limits
 
     async def ticketing_access(self, tenant: TenantId) -> TicketingAccess:
+        access = await self.access_to_test(tenant)
+        if not access.tenant.served:
+            raise TenantSuspended(tenant)
+        return access
+
+    async def access_to_test(self, tenant: TenantId) -> TicketingAccess:
+        """Of a suspended client, too: what it was suspended for may have to be mended first."""
         found, kept = await self._directory.live_secrets(tenant, SecretKind.TICKETING)
         if found is None:
             raise TenantNotFound(tenant)
-        if not found.served:
-            raise TenantSuspended(tenant)
         credentials = orjson.loads(self._keys.open(kept[0]).reveal()) if kept else {}
         return TicketingAccess(found, credentials)

@@ -148,6 +148,17 @@ class WebhookSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSecretVersion:
+    """What is told of a webhook secret."""
+
+    id: str
+    version: int
+    create_time: datetime
+    expire_time: datetime | None
+    last_used_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key as it is kept: enough to recognise it, not to use it."""
 

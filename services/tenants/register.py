@@ -7,6 +7,8 @@ import orjson
 import structlog
 from uuid_utils import uuid7
 
+from egress.permits import Permits
+from services.tenants.addresses import check_addresses
 from services.tenants.audit import Actor
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
@@ -37,16 +39,18 @@ class Registered:
 
 
 class Registrar:
-    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str]) -> None:
+    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str], permits: Permits) -> None:
         self._directory = directory
         self._keys = keys
         self._tools = tools
+        self._permits = permits
 
     async def register(
         self, new: NewTenant, *, actor: Actor, credentials: Mapping[str, str], request_id: str
     ) -> Registered:
         """Safe to repeat with the same request id for a day; the secrets are not shown again."""
         check_settings(new, self._tools)
+        check_addresses(new, self._permits.guard(new.id))
         issued = Issued(Secret.random(), Secret.api_key())
         tenant = await self._directory.add(
             new,

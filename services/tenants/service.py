@@ -1,6 +1,6 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
@@ -11,31 +11,35 @@ from dossier.tenants.v1.tenant_service_pb2_grpc import (
     TenantServiceServicer,
     add_TenantServiceServicer_to_server,
 )
+from egress.permits import Permits
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
 from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
-from services.tenants import wire
+from services.tenants import wire, wire_connection
 from services.tenants.access import may_know, require_grant, require_may_set
 from services.tenants.audit import Actor, verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
+from services.tenants.connection import ConnectionTester
 from services.tenants.deletion import Deleter, Keeper, OwnRows
 from services.tenants.deletions import Deletions
 from services.tenants.disclose import Discloser
 from services.tenants.errors import DeletionNotFound, TenantDeleting, TenantNotFound
 from services.tenants.export import Source, archived
-from services.tenants.model import Secret, TenantId, TenantState, tenant_id
+from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
 from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
 from services.tenants.retention import KEPT_DAYS, keep_retention
 from services.tenants.sealing import KeyRing
+from services.tenants.secret_uses import record_uses
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
+from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools
 
 _PAGE: Final = 50
@@ -63,7 +67,9 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     servicer = TenantServicer(
         directory,
         settings.key_ring,
-        tuple(load_tools()),
+        load_tools(),
+        settings.permitted_networks,
+        public_url=str(settings.public_url or "").rstrip("/"),
         deletions=deletions,
         deleter=deleter,
         sources={SUBJECT: rows, **peers},
@@ -88,8 +94,10 @@ class TenantServicer(TenantServiceServicer):
         self,
         directory: Directory,
         keys: KeyRing,
-        tools: Collection[str],
+        tools: Mapping[str, TicketingTool],
+        permits: Permits,
         *,
+        public_url: str,
         deletions: Deletions,
         deleter: Deleter,
         sources: Mapping[str, Source],
@@ -99,9 +107,11 @@ class TenantServicer(TenantServiceServicer):
         self._deleter = deleter
         self._sources = sources
         self._keys = keys
-        self._registrar = Registrar(directory, keys, tools)
-        self._changer = Changer(directory, keys, tools)
+        self._public_url = public_url
+        self._registrar = Registrar(directory, keys, tools, permits)
+        self._changer = Changer(directory, keys, tools, permits)
         self._discloser = Discloser(directory, keys)
+        self._tester = ConnectionTester(tools, permits)
 
     async def CreateTenant(
         self,
@@ -115,7 +125,12 @@ class TenantServicer(TenantServiceServicer):
             credentials=request.ticketing_credentials,
             request_id=request.request_id,
         )
-        return wire.write_registered(registered)
+        response = wire.write_registered(registered)
+        response.webhook_url = wire_connection.webhook_url(registered.tenant, self._public_url)
+        if registered.tenant.ticketing.base_url and not request.skip_connection_test:
+            findings = await self._tester.test(registered.tenant, request.ticketing_credentials)
+            response.connection_test.CopyFrom(wire_connection.write_test(findings))
+        return response
 
     async def GetTenant(
         self,
@@ -375,6 +390,41 @@ class TenantServicer(TenantServiceServicer):
         async with aclosing(archived(tenant, self._sources)) as parts:
             async for part in parts:
                 yield pb.ExportTenantResponse(archive=part.archive, file=part.file, rows=part.rows)
+
+    async def TestConnection(
+        self,
+        request: pb.TestConnectionRequest,
+        context: grpc.aio.ServicerContext[pb.TestConnectionRequest, pb.TestConnectionResponse],
+    ) -> pb.TestConnectionResponse:
+        tenant = _named("TestConnection", request.tenant_id)
+        trial = wire_connection.read_trial(request, request_id=current_request_id() or "")
+        await self._changer.record_test(tenant, trial, actor=_actor())
+        access = await self._discloser.access_to_test(tenant)
+        findings = await self._tester.test(access.tenant, access.credentials, trial=trial)
+        return pb.TestConnectionResponse(connection_test=wire_connection.write_test(findings))
+
+    async def ListWebhookSecretVersions(
+        self,
+        request: pb.ListWebhookSecretVersionsRequest,
+        context: grpc.aio.ServicerContext[
+            pb.ListWebhookSecretVersionsRequest, pb.ListWebhookSecretVersionsResponse
+        ],
+    ) -> pb.ListWebhookSecretVersionsResponse:
+        tenant = await self._known("ListWebhookSecretVersions", request.tenant_id)
+        found = await self._directory.secret_versions(tenant, SecretKind.WEBHOOK)
+        return pb.ListWebhookSecretVersionsResponse(versions=map(wire_connection.write_secret_version, found))
+
+    async def RecordWebhookSecretUses(
+        self,
+        request: pb.RecordWebhookSecretUsesRequest,
+        context: grpc.aio.ServicerContext[
+            pb.RecordWebhookSecretUsesRequest, pb.RecordWebhookSecretUsesResponse
+        ],
+    ) -> pb.RecordWebhookSecretUsesResponse:
+        require_grant("RecordWebhookSecretUses", current_caller())
+        known = [use for use in request.uses if may_know(current_caller(), use.tenant_id)]
+        await record_uses(self._directory, [wire_connection.read_use(use) for use in known])
+        return pb.RecordWebhookSecretUsesResponse()
 
     async def _known(self, rpc: str, tenant: str) -> TenantId:
         named = _named(rpc, tenant)

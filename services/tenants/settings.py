@@ -1,7 +1,9 @@
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FilePath, HttpUrl, SecretStr, model_validator
 
+from egress.permits import Permits
+from egress.settings import PermittedNetworks
 from services.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings, settings_config
 from services.tenants.sealing import KeyRing
 
@@ -45,6 +47,11 @@ class TenantsSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     """How often what is older than its client keeps it is looked for."""
     retention_days: float | None = Field(default=None, ge=90)
     """How long audit events are kept where a client's own settings do not say. Unset: for good."""
+    permitted_networks: PermittedNetworks = Permits.parse("")
+    """Private networks in which tenants' ticketing tools and context sources may be, separated by commas:
+    `10.20.0.0/16` for every tenant, `acme=10.20.0.0/16` for one. Unset: none, only what is public."""
+    public_url: HttpUrl | None = None
+    """What the addresses of webhooks begin with: the gateway's, as the world sees it."""
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:

@@ -5,7 +5,7 @@ across tenants goes through two functions of the database that can do nothing el
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from services.tenants.model import (
     Tenant,
     TenantId,
     TenantState,
+    WebhookSecretVersion,
 )
 from services.tenants.rows import SETTINGS, NotAnEvent, event_of, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret
@@ -132,6 +133,34 @@ class Directory:
         return tenant_of(rows[0]) if rows else None, [
             secret_of(row, tenant, kind) for row in rows if row["secret_id"] is not None
         ]
+
+    async def secret_versions(self, tenant: TenantId, kind: SecretKind) -> Sequence[WebhookSecretVersion]:
+        """All that are kept, whether they count or not, the newest first."""
+        async with self._database.tenant(tenant) as connection:
+            rows = await connection.fetch(
+                """
+                select secret_id, version, create_time, expire_time, last_used_time from tenants.secrets
+                where tenant_id = $1 and kind = $2 order by version desc
+                """,
+                tenant,
+                kind.value,
+            )
+        return [WebhookSecretVersion(*row) for row in rows]
+
+    async def secrets_used(self, tenant: TenantId, uses: Mapping[str, datetime]) -> None:
+        """Note it once a minute: a busy tool must not cost a write a webhook."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                """
+                update tenants.secrets s set last_used_time = least(u.use_time, now())
+                from unnest($2::text[], $3::timestamptz[]) as u (secret_id, use_time)
+                where s.tenant_id = $1 and s.secret_id = u.secret_id
+                  and (s.last_used_time is null or s.last_used_time < u.use_time - interval '1 minute')
+                """,
+                tenant,
+                list(uses),
+                list(uses.values()),
+            )
 
     async def keys_before(
         self, tenant: TenantId, before: tuple[datetime, str] | None, count: int

@@ -31,7 +31,7 @@ class Change:
             tenant.state.value,
             *settings_of(tenant),
         )
-        await self._record(action)
+        await self.record(action)
         return tenant_of(_present(row))
 
     async def live_secrets(self, kind: SecretKind) -> Sequence[KeptSecret]:
@@ -104,7 +104,7 @@ class Change:
 
     async def add_secret(self, secret: KeptSecret, action: Action) -> None:
         await add_secrets(self._connection, [secret])
-        await self._record(action)
+        await self.record(action)
 
     async def secrets_sealed_without(self, key_id: str) -> Sequence[KeptSecret]:
         """Those that are not sealed with that key, whether they still count or not."""
@@ -131,7 +131,7 @@ class Change:
                 for kept, sealed in secrets
             ],
         )
-        await self._record(action)
+        await self.record(action)
 
     async def good_keys(self) -> int:
         count: int = await self._connection.fetchval(
@@ -145,7 +145,7 @@ class Change:
 
     async def add_key(self, key: ApiKey, action: Action) -> KeptApiKey:
         kept = await add_key(self._connection, self.tenant.id, key)
-        await self._record(action)
+        await self.record(action)
         return kept
 
     async def key(self, key_id: str) -> KeptApiKey | None:
@@ -163,10 +163,10 @@ class Change:
             self.tenant.id,
             key_id,
         )
-        await self._record(action)
+        await self.record(action)
         return key_of(_present(row))
 
-    async def _record(self, action: Action) -> None:
+    async def record(self, action: Action) -> None:
         await append(self._connection, self.tenant.id, self._actor, action)
 
 

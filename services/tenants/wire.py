@@ -100,8 +100,8 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
             ledger_days=tenant.retention.ledger_days,
             audit_days=tenant.retention.audit_days,
         ),
-        create_time=_timestamp(tenant.create_time),
-        update_time=_timestamp(tenant.update_time),
+        create_time=write_timestamp(tenant.create_time),
+        update_time=write_timestamp(tenant.update_time),
         etag=str(tenant.version),
         limits=write_limits(tenant.limits),
     )
@@ -123,7 +123,7 @@ def write_webhook_secret(secret: WebhookSecret) -> pb.WebhookSecret:
     return pb.WebhookSecret(
         id=secret.id,
         value=secret.secret.reveal(),
-        expire_time=_timestamp(secret.expire_time) if secret.expire_time else None,
+        expire_time=write_timestamp(secret.expire_time) if secret.expire_time else None,
     )
 
 
@@ -203,10 +203,10 @@ def write_key(key: KeptApiKey) -> api_key_pb2.ApiKey:
         id=key.id,
         role=_ROLES[key.role],
         display_name=key.display_name,
-        create_time=_timestamp(key.create_time),
-        expire_time=_timestamp(key.expire_time) if key.expire_time else None,
-        revoke_time=_timestamp(key.revoke_time) if key.revoke_time else None,
-        last_used_time=_timestamp(key.last_used_time) if key.last_used_time else None,
+        create_time=write_timestamp(key.create_time),
+        expire_time=write_timestamp(key.expire_time) if key.expire_time else None,
+        revoke_time=write_timestamp(key.revoke_time) if key.revoke_time else None,
+        last_used_time=write_timestamp(key.last_used_time) if key.last_used_time else None,
     )
 
 
@@ -221,14 +221,14 @@ def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
     return pb.RotateWebhookSecretResponse(
         webhook_secret=rotated.secret.reveal().decode() if rotated.secret is not None else "",
         secret_id=rotated.id,
-        previous_expire_time=_timestamp(until) if until else None,
+        previous_expire_time=write_timestamp(until) if until else None,
     )
 
 
 def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
     return audit_pb2.AuditEvent(
         sequence=event.sequence,
-        create_time=_timestamp(event.create_time),
+        create_time=write_timestamp(event.create_time),
         principal=event.actor.principal,
         subject=event.actor.subject,
         role=event.actor.role,
@@ -327,7 +327,7 @@ def tenant_of_page(key: tuple[Key, ...]) -> TenantId | None:
             raise InvalidArgument("is not a page token", field="page_token")
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def write_timestamp(time: datetime) -> Timestamp:
     written = Timestamp()
     written.FromDatetime(time)
     return written

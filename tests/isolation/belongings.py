@@ -47,6 +47,7 @@ class Belongings:
     webhook_secret: str
     deletion: str
     """The client was deleted once before, and taken on again under the same id."""
+    webhook_secret_id: str
     pages: Mapping[str, str] = field(default_factory=dict)
     """By RPC, the token of the second page of the client's list."""
 
@@ -64,7 +65,10 @@ class Belongings:
             "pages": {rpc: _of_another_list(token) for rpc, token in like.pages.items()},
             **{
                 name: str(uuid4())
-                for name in ("enhancement", "waiting", "failed", "request_id", "api_key_id", "deletion")
+                for name in (
+                    *("enhancement", "waiting", "failed", "request_id"),
+                    *("api_key_id", "webhook_secret_id", "deletion"),
+                )
             },
         }
         for each in fields(cls):

@@ -19,6 +19,7 @@ from typing import Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.demo.desk import AUTHTOKEN
 from dossier.context.v1 import context_source_service_pb2 as context
@@ -246,6 +247,19 @@ CASES: Final[Mapping[str, Case]] = {
     "TenantDataService.EraseRows": lambda _: [tenantdata.EraseRowsRequest()],
     "TenantDataService.ExportRows": lambda _: [tenantdata.ExportRowsRequest()],
     "TenantDataService.ExpireRows": lambda _: [tenantdata.ExpireRowsRequest()],
+    "TenantService.TestConnection": lambda of: [tenants.TestConnectionRequest(tenant_id=of.tenant)],
+    "TenantService.ListWebhookSecretVersions": lambda of: [
+        tenants.ListWebhookSecretVersionsRequest(tenant_id=of.tenant)
+    ],
+    "TenantService.RecordWebhookSecretUses": lambda of: [
+        tenants.RecordWebhookSecretUsesRequest(
+            uses=[
+                tenants.WebhookSecretUse(
+                    tenant_id=of.tenant, secret_id=of.webhook_secret_id, use_time=Timestamp(seconds=1)
+                )
+            ]
+        )
+    ],
     "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }

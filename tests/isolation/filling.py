@@ -103,6 +103,7 @@ class Filling:
             api_key_id="",
             webhook_secret=made["webhook_secret"],
             deletion=deletions[-1],
+            webhook_secret_id=self._webhook_secret_id(tenant),
         )
         self._load(has)
         has = self._enhance(has, desk)
@@ -133,6 +134,13 @@ class Filling:
 
         eventually(look, what=f"the end of {tenant}", timeout_seconds=60)
         return str(begun["id"])
+
+    def _webhook_secret_id(self, tenant: str) -> str:
+        listed = self._done(
+            "TenantService.ListWebhookSecretVersions", Credential(tenant, "admin"), tenant_id=tenant
+        )
+        (version,) = listed["versions"]
+        return str(version["id"])
 
     def _load(self, has: Belongings) -> None:
         """Two of each and more, so that every list has a second page and words are rare enough to find by."""

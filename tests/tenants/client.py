@@ -11,8 +11,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
+from dossier.tenants.v1.connection_test_pb2 import ConnectionTest
 from dossier.tenants.v1.tenant_deletion_pb2 import TenantDeletion
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Retention, Tenant, TicketingConnection
+from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
 from tests.support.leaks import CANARY
 
 if TYPE_CHECKING:
@@ -46,9 +48,13 @@ class Client:
         *,
         credentials: Mapping[str, str] = CREDENTIALS,
         request_id: str = "",
+        test: bool = False,
     ) -> pb.CreateTenantResponse:
         request = pb.CreateTenantRequest(
-            tenant=new or tenant(), ticketing_credentials=credentials, request_id=request_id
+            tenant=new or tenant(),
+            ticketing_credentials=credentials,
+            request_id=request_id,
+            skip_connection_test=not test,
         )
         return await self.stub.CreateTenant(request, metadata=self.metadata)
 
@@ -172,6 +178,20 @@ class Client:
         request = pb.ExportTenantRequest(tenant_id=tenant_id)
         call = self.stub.ExportTenant(request, metadata=self.metadata)
         return b"".join([part.archive async for part in call])
+
+    async def test_connection(self, tenant_id: str, *, ticket_id: str = "") -> ConnectionTest:
+        request = pb.TestConnectionRequest(tenant_id=tenant_id, ticket_id=ticket_id)
+        return (await self.stub.TestConnection(request, metadata=self.metadata)).connection_test
+
+    async def secret_versions(self, tenant_id: str) -> list[WebhookSecretVersion]:
+        request = pb.ListWebhookSecretVersionsRequest(tenant_id=tenant_id)
+        return list((await self.stub.ListWebhookSecretVersions(request, metadata=self.metadata)).versions)
+
+    async def record_uses(self, *uses: tuple[str, str, datetime]) -> None:
+        request = pb.RecordWebhookSecretUsesRequest()
+        for tenant_id, secret_id, time in uses:
+            request.uses.add(tenant_id=tenant_id, secret_id=secret_id).use_time.FromDatetime(time)
+        await self.stub.RecordWebhookSecretUses(request, metadata=self.metadata)
 
     async def authenticate(self, api_key: str) -> pb.AuthenticateApiKeyResponse:
         request = pb.AuthenticateApiKeyRequest(api_key=api_key)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from pydantic import SecretStr
+from pydantic import HttpUrl, SecretStr
 
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
+from egress.permits import Permits
 from services.runtime.serve import serving
 from services.tenants.service import build
 from services.tenants.settings import TenantsSettings
@@ -48,6 +49,8 @@ def settings(database: TestDatabase, keys: Keys, key_file: Path) -> TenantsSetti
         knowledge_target=NOBODY,
         network_target=NOBODY,
         synthesis_target=NOBODY,
+        permitted_networks=Permits.parse("127.0.0.1/32, acme=10.20.0.0/16"),
+        public_url=HttpUrl("https://dossier.example/"),
     )
 
 

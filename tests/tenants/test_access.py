@@ -1,6 +1,7 @@
 """Who may call what, told to everybody else."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from itertools import product
 from uuid import uuid4
 
@@ -40,6 +41,9 @@ EVERY_CALL: dict[str, Callable[[Client], Awaitable[object]]] = {
     "GetTenantDeletion": lambda client: client.deletion(str(uuid4())),
     "ListTenantDeletions": lambda client: client.deletions(),
     "ExportTenant": lambda client: client.export("acme"),
+    "TestConnection": lambda client: client.test_connection("acme"),
+    "ListWebhookSecretVersions": lambda client: client.secret_versions("acme"),
+    "RecordWebhookSecretUses": lambda client: client.record_uses(("acme", "s", datetime.now(UTC))),
 }
 CALLERS = [
     ("cli", "operator"),
@@ -60,6 +64,7 @@ ALLOWED = {
     "ListWebhookSecrets": {("gateway", "service")},
     "GetTicketingAccess": {("orchestrator", "service")},
     "AuthenticateApiKey": {("gateway", "service")},
+    "RecordWebhookSecretUses": {("gateway", "service")},
     "ReencryptSecrets": OPERATORS,
     "SuspendTenant": OPERATORS,
     "ResumeTenant": OPERATORS,
@@ -77,12 +82,15 @@ ALLOWED = {
             "ListAuditEvents",
             "VerifyAuditLog",
             "ExportTenant",
+            "TestConnection",
+            "ListWebhookSecretVersions",
         ),
         OPERATORS | {("gateway", "admin"), ("orchestrator", "admin")},
     ),
 }
-# It takes two keys: test_secrets.py looks at its events. And what a deletion leaves is no audit log.
-ELSEWHERE = {"ReencryptSecrets", "DeleteTenant"}
+# It takes two keys: test_secrets.py looks at its events. What is used is noted, and no change of a client's. And what
+# a deletion leaves is no audit log.
+ELSEWHERE = {"ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant"}
 CHANGES = [
     method.name
     for method in DESCRIPTOR.services_by_name["TenantService"].methods

@@ -17,11 +17,12 @@ from cli.standins.servicedesk_plus.faults import Fault
 from egress.guard import Guard
 from tests.ticketing.test_hostile_tool import BOMB, KEY, SUCCESS, always, tool
 from ticketing.checks import Check, Finding, Verdict, check_connection
-from ticketing.model import Connection
+from ticketing.model import Connection, NoteTrial
 from ticketing.servicedesk_plus import ServiceDeskPlus
 from ticketing.session import tool_session
 
 TOOL = ServiceDeskPlus()
+MARKER = "Dossier connection test 7"
 OK, FAILED, UNKNOWN, SKIPPED = Verdict.OK, Verdict.FAILED, Verdict.UNKNOWN, Verdict.SKIPPED
 
 
@@ -29,7 +30,8 @@ async def findings_of(
     http: ClientSession, connection: Connection, *, ticket_id: str | None = None, **seconds: float
 ) -> Sequence[Finding]:
     limits = {"seconds": 20.0, "seconds_each": 8.0, **seconds}
-    findings = await check_connection(http, TOOL, connection, ticket_id=ticket_id, **limits)
+    trial = NoteTrial(ticket_id, MARKER) if ticket_id else None
+    findings = await check_connection(http, TOOL, connection, trial=trial, **limits)
     assert [each.check for each in findings] == list(Check)
     assert all(each.seen for each in findings)
     assert all(each.next_step for each in findings if each.verdict is not OK), findings
@@ -65,6 +67,9 @@ async def test_with_a_ticket_a_private_note_is_tried_for_real(
     assert not note.show_to_requester
     assert "Dossier" in note.description
     assert "may be deleted" in note.description
+
+    await findings_of(http, connection, ticket_id="10501")
+    assert len(desk.requests["10501"].notes) == 1
 
 
 async def test_a_note_that_a_rule_of_the_tool_publishes_is_a_failure(
@@ -269,7 +274,7 @@ async def test_an_adapter_that_breaks_does_not_break_the_test(
             monkeypatch.setattr(probe, "sign_in", breaks(connection.credentials["authtoken"]))
             return probe
 
-    findings = await check_connection(http, Broken(), connection, ticket_id=None, seconds=5, seconds_each=5)
+    findings = await check_connection(http, Broken(), connection, trial=None, seconds=5, seconds_each=5)
 
     assert findings[1].verdict is UNKNOWN
     assert findings[1].seen == "the adapter failed with ValueError"

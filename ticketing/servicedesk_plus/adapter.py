@@ -7,7 +7,15 @@ from typing import ClassVar
 from aiohttp import ClientSession
 
 from ticketing.contract import NoteFormat
-from ticketing.model import Connection, PostedNote, Ticket, WebhookEvent, WebhookRequest, WebhookSecret
+from ticketing.model import (
+    Connection,
+    NoteTrial,
+    PostedNote,
+    Ticket,
+    WebhookEvent,
+    WebhookRequest,
+    WebhookSecret,
+)
 from ticketing.servicedesk_plus.notes import find_note, post_note
 from ticketing.servicedesk_plus.probe import ServiceDeskPlusProbe
 from ticketing.servicedesk_plus.signature import matching_secret
@@ -44,6 +52,6 @@ class ServiceDeskPlus:
         return list_resolved(http, connection, since=since)
 
     def probe(
-        self, http: ClientSession, connection: Connection, *, ticket_id: str | None
+        self, http: ClientSession, connection: Connection, *, trial: NoteTrial | None
     ) -> ServiceDeskPlusProbe:
-        return ServiceDeskPlusProbe(http, connection, ticket_id)
+        return ServiceDeskPlusProbe(http, connection, trial)

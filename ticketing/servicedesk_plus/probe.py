@@ -10,9 +10,9 @@ from typing import Final
 from aiohttp import ClientSession
 
 from ticketing.errors import CannotTell, PermissionMissing, ToolRejected
-from ticketing.model import Connection
+from ticketing.model import Connection, NoteTrial
 from ticketing.servicedesk_plus.client import Call, call
-from ticketing.servicedesk_plus.notes import post_note
+from ticketing.servicedesk_plus.notes import find_note, post_note
 from ticketing.servicedesk_plus.site import Site
 from ticketing.servicedesk_plus.tickets import changed_between, read_ticket
 from ticketing.servicedesk_plus.wire import NoteList, NoteReply, RequestList
@@ -24,11 +24,11 @@ _LISTED_DAYS: Final = 30
 
 
 class ServiceDeskPlusProbe:
-    def __init__(self, http: ClientSession, connection: Connection, ticket_id: str | None) -> None:
+    def __init__(self, http: ClientSession, connection: Connection, trial: NoteTrial | None) -> None:
         self._http = http
         self._connection = connection
-        self._given = ticket_id
-        self._ticket = ticket_id
+        self._trial = trial
+        self._ticket = None if trial is None else trial.ticket_id
 
     async def sign_in(self) -> str:
         site = Site.of(self._connection)
@@ -61,15 +61,15 @@ class ServiceDeskPlusProbe:
         return f"the notes of request {ticket} can be read"
 
     async def add_note(self) -> str:
-        ticket = self._given
-        if ticket is None:
+        if self._trial is None:
             raise CannotTell(
                 "whether notes may be added is only learnt by adding one",
                 "test again with the id of a request that may get a private test note",
             )
-        posted = await post_note(
-            self._http, self._connection, ticket, body=_TEST_NOTE, marker="Dossier connection test"
-        )
+        ticket, marker = self._trial.ticket_id, self._trial.marker
+        posted = await find_note(self._http, self._connection, ticket, marker=marker)
+        if posted is None:
+            posted = await post_note(self._http, self._connection, ticket, body=_TEST_NOTE, marker=marker)
         site = Site.of(self._connection)
         this = Call("GET", site.request(ticket, "notes", posted.id), "read the test note", ticket)
         if (await call(self._http, site, this, NoteReply)).note.show_to_requester:

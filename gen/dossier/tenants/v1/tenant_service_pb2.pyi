@@ -6,8 +6,10 @@ isort:skip_file
 from collections import abc as _abc
 from dossier.tenants.v1 import api_key_pb2 as _api_key_pb2
 from dossier.tenants.v1 import audit_pb2 as _audit_pb2
+from dossier.tenants.v1 import connection_test_pb2 as _connection_test_pb2
 from dossier.tenants.v1 import tenant_deletion_pb2 as _tenant_deletion_pb2
 from dossier.tenants.v1 import tenant_pb2 as _tenant_pb2
+from dossier.tenants.v1 import webhook_secret_version_pb2 as _webhook_secret_version_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
@@ -54,8 +56,11 @@ class CreateTenantRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     TICKETING_CREDENTIALS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SKIP_CONNECTION_TEST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this creation, so that a retry does not create twice. At most 128 characters; empty means none."""
+    skip_connection_test: _builtins.bool
+    """Do not test the connection to the ticketing tool, for one that is not there yet."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """The tenant. Output-only fields are ignored."""
@@ -72,10 +77,11 @@ class CreateTenantRequest(_message.Message):
         tenant: _tenant_pb2.Tenant | None = ...,
         ticketing_credentials: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        skip_connection_test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "tenant", b"tenant", "ticketing_credentials", b"ticketing_credentials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "skip_connection_test", b"skip_connection_test", "tenant", b"tenant", "ticketing_credentials", b"ticketing_credentials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -90,13 +96,23 @@ class CreateTenantResponse(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
+    WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    CONNECTION_TEST_FIELD_NUMBER: _builtins.int
     webhook_secret: _builtins.str
     """What the ticketing tool signs its webhooks with. Shown this once; empty in the answer to a retry."""
     api_key: _builtins.str
     """An API key with the role admin for this tenant. Shown this once; empty in the answer to a retry."""
+    webhook_url: _builtins.str
+    """Where the ticketing tool sends its webhooks. Without a host where the installation's own address is not set."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """The tenant as kept."""
+
+    @_builtins.property
+    def connection_test(self) -> _connection_test_pb2.ConnectionTest:
+        """What a test of the connection to the ticketing tool found; the client is created whatever it says. Absent when it
+        was skipped, or there is no `base_url`.
+        """
 
     def __init__(
         self,
@@ -104,10 +120,12 @@ class CreateTenantResponse(_message.Message):
         tenant: _tenant_pb2.Tenant | None = ...,
         webhook_secret: _builtins.str = ...,
         api_key: _builtins.str = ...,
+        webhook_url: _builtins.str = ...,
+        connection_test: _connection_test_pb2.ConnectionTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection_test", b"connection_test", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "tenant", b"tenant", "webhook_secret", b"webhook_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "connection_test", b"connection_test", "tenant", b"tenant", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1294,3 +1312,174 @@ class ExportTenantResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportTenantResponse: _TypeAlias = ExportTenantResponse  # noqa: Y015
+
+@_typing.final
+class TestConnectionRequest(_message.Message):
+    """Asks for a test of the connection to a client's ticketing tool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    ticket_id: _builtins.str
+    """A ticket, by the id that the tool's API takes, to try it with. It gets a private note that says that it is a test
+    and may be deleted. At most 64 characters; empty: any ticket is read, and no note is added.
+    """
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        ticket_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestConnectionRequest: _TypeAlias = TestConnectionRequest  # noqa: Y015
+
+@_typing.final
+class TestConnectionResponse(_message.Message):
+    """What the test found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_TEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connection_test(self) -> _connection_test_pb2.ConnectionTest:
+        """The test."""
+
+    def __init__(
+        self,
+        *,
+        connection_test: _connection_test_pb2.ConnectionTest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection_test", b"connection_test"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_test", b"connection_test"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestConnectionResponse: _TypeAlias = TestConnectionResponse  # noqa: Y015
+
+@_typing.final
+class ListWebhookSecretVersionsRequest(_message.Message):
+    """Asks for what is told of a client's webhook secrets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWebhookSecretVersionsRequest: _TypeAlias = ListWebhookSecretVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListWebhookSecretVersionsResponse(_message.Message):
+    """What is told of a client's webhook secrets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_webhook_secret_version_pb2.WebhookSecretVersion]:
+        """The newest first. Two count at most; of those that do not, some are still listed until the next rotation."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[_webhook_secret_version_pb2.WebhookSecretVersion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWebhookSecretVersionsResponse: _TypeAlias = ListWebhookSecretVersionsResponse  # noqa: Y015
+
+@_typing.final
+class RecordWebhookSecretUsesRequest(_message.Message):
+    """Notes when webhook secrets were used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookSecretUse]:
+        """The secrets. 1 to 500."""
+
+    def __init__(
+        self,
+        *,
+        uses: _abc.Iterable[Global___WebhookSecretUse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordWebhookSecretUsesRequest: _TypeAlias = RecordWebhookSecretUsesRequest  # noqa: Y015
+
+@_typing.final
+class WebhookSecretUse(_message.Message):
+    """A webhook secret that was used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    SECRET_ID_FIELD_NUMBER: _builtins.int
+    USE_TIME_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client whose secret it is."""
+    secret_id: _builtins.str
+    """The secret's id."""
+    @_builtins.property
+    def use_time(self) -> _timestamp_pb2.Timestamp:
+        """When a webhook last came with it. One that lies ahead of the service's clock counts as now."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        secret_id: _builtins.str = ...,
+        use_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["use_time", b"use_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret_id", b"secret_id", "tenant_id", b"tenant_id", "use_time", b"use_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookSecretUse: _TypeAlias = WebhookSecretUse  # noqa: Y015
+
+@_typing.final
+class RecordWebhookSecretUsesResponse(_message.Message):
+    """Done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordWebhookSecretUsesResponse: _TypeAlias = RecordWebhookSecretUsesResponse  # noqa: Y015

@@ -142,6 +142,21 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.FromString,
                 _registered_method=True)
+        self.TestConnection = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/TestConnection',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionResponse.FromString,
+                _registered_method=True)
+        self.ListWebhookSecretVersions = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListWebhookSecretVersions',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsResponse.FromString,
+                _registered_method=True)
+        self.RecordWebhookSecretUses = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RecordWebhookSecretUses',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.FromString,
+                _registered_method=True)
 
 
 class TenantServiceServicer:
@@ -151,7 +166,8 @@ class TenantServiceServicer:
     """
 
     def CreateTenant(self, request, context):
-        """Creates a client and gives its webhook secret and first API key, both shown this once.
+        """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
+        the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
         Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
         for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
@@ -334,6 +350,35 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestConnection(self, request, context):
+        """Tests the connection to a client's ticketing tool, as it is set now, served or suspended: one attempt of each
+        thing that is needed there, within 20 seconds. Nothing is changed at the tool unless a `ticket_id` is given. That
+        something failed is part of the answer and no error.
+        Own error reasons: TENANT_NOT_FOUND, TOOL_UNKNOWN. Role: operator, or admin of that tenant. Safe to retry: under
+        the same request id (`x-request-id`) no second note is added.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWebhookSecretVersions(self, request, context):
+        """Lists a client's webhook secrets, the newest first, without what they are: since when, until when, and when the
+        ticketing tool last used each. While one replaces another this shows whether the tool still uses the old one.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordWebhookSecretUses(self, request, context):
+        """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
+        that the caller does not act for, is passed over.
+        Own error reasons: none. Role: service (gateway only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TenantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -441,6 +486,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ExportTenant,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.SerializeToString,
+            ),
+            'TestConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestConnection,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionResponse.SerializeToString,
+            ),
+            'ListWebhookSecretVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhookSecretVersions,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsResponse.SerializeToString,
+            ),
+            'RecordWebhookSecretUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordWebhookSecretUses,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1013,6 +1073,87 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/ExportTenant',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ExportTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/TestConnection',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.TestConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhookSecretVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListWebhookSecretVersions',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordWebhookSecretUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RecordWebhookSecretUses',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,8 @@ class TenantServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]
-    """Creates a client and gives its webhook secret and first API key, both shown this once.
+    """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
+    the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
     Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
     for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
@@ -136,6 +137,23 @@ class TenantServiceStub:
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
     beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
     """
+    TestConnection: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]
+    """Tests the connection to a client's ticketing tool, as it is set now, served or suspended: one attempt of each
+    thing that is needed there, within 20 seconds. Nothing is changed at the tool unless a `ticket_id` is given. That
+    something failed is part of the answer and no error.
+    Own error reasons: TENANT_NOT_FOUND, TOOL_UNKNOWN. Role: operator, or admin of that tenant. Safe to retry: under
+    the same request id (`x-request-id`) no second note is added.
+    """
+    ListWebhookSecretVersions: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretVersionsRequest, _tenant_service_pb2.ListWebhookSecretVersionsResponse]
+    """Lists a client's webhook secrets, the newest first, without what they are: since when, until when, and when the
+    ticketing tool last used each. While one replaces another this shows whether the tool still uses the old one.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    RecordWebhookSecretUses: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordWebhookSecretUsesRequest, _tenant_service_pb2.RecordWebhookSecretUsesResponse]
+    """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
+    that the caller does not act for, is passed over.
+    Own error reasons: none. Role: service (gateway only). Safe to retry.
+    """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
@@ -146,7 +164,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
-    """Creates a client and gives its webhook secret and first API key, both shown this once.
+    """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
+    the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
     Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
     for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
@@ -245,6 +264,23 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
     beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
     """
+    TestConnection: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.TestConnectionRequest, _tenant_service_pb2.TestConnectionResponse]  # type: ignore[assignment]
+    """Tests the connection to a client's ticketing tool, as it is set now, served or suspended: one attempt of each
+    thing that is needed there, within 20 seconds. Nothing is changed at the tool unless a `ticket_id` is given. That
+    something failed is part of the answer and no error.
+    Own error reasons: TENANT_NOT_FOUND, TOOL_UNKNOWN. Role: operator, or admin of that tenant. Safe to retry: under
+    the same request id (`x-request-id`) no second note is added.
+    """
+    ListWebhookSecretVersions: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretVersionsRequest, _tenant_service_pb2.ListWebhookSecretVersionsResponse]  # type: ignore[assignment]
+    """Lists a client's webhook secrets, the newest first, without what they are: since when, until when, and when the
+    ticketing tool last used each. While one replaces another this shows whether the tool still uses the old one.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+    """
+    RecordWebhookSecretUses: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordWebhookSecretUsesRequest, _tenant_service_pb2.RecordWebhookSecretUsesResponse]  # type: ignore[assignment]
+    """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
+    that the caller does not act for, is passed over.
+    Own error reasons: none. Role: service (gateway only). Safe to retry.
+    """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the clients, how their tools are reached, their secrets and their keys.
@@ -258,7 +294,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.CreateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.CreateTenantResponse, _abc.Awaitable[_tenant_service_pb2.CreateTenantResponse]]:
-        """Creates a client and gives its webhook secret and first API key, both shown this once.
+        """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
+        the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
         Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
         for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
@@ -476,6 +513,41 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
         beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
+        """
+
+    @_abc_1.abstractmethod
+    def TestConnection(
+        self,
+        request: _tenant_service_pb2.TestConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.TestConnectionResponse, _abc.Awaitable[_tenant_service_pb2.TestConnectionResponse]]:
+        """Tests the connection to a client's ticketing tool, as it is set now, served or suspended: one attempt of each
+        thing that is needed there, within 20 seconds. Nothing is changed at the tool unless a `ticket_id` is given. That
+        something failed is part of the answer and no error.
+        Own error reasons: TENANT_NOT_FOUND, TOOL_UNKNOWN. Role: operator, or admin of that tenant. Safe to retry: under
+        the same request id (`x-request-id`) no second note is added.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWebhookSecretVersions(
+        self,
+        request: _tenant_service_pb2.ListWebhookSecretVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListWebhookSecretVersionsResponse, _abc.Awaitable[_tenant_service_pb2.ListWebhookSecretVersionsResponse]]:
+        """Lists a client's webhook secrets, the newest first, without what they are: since when, until when, and when the
+        ticketing tool last used each. While one replaces another this shows whether the tool still uses the old one.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or admin of that tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordWebhookSecretUses(
+        self,
+        request: _tenant_service_pb2.RecordWebhookSecretUsesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RecordWebhookSecretUsesResponse, _abc.Awaitable[_tenant_service_pb2.RecordWebhookSecretUsesResponse]]:
+        """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
+        that the caller does not act for, is passed over.
+        Own error reasons: none. Role: service (gateway only). Safe to retry.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
