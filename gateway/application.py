@@ -28,6 +28,7 @@ from gateway.limits import Limits
 from gateway.mesh import CONTRACTS, Mesh
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
+from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from gateway.transcode.bindings import Binding, bindings
 from gateway.transcode.routes import BoundRoute, RestLimits, RpcRoute
@@ -68,6 +69,7 @@ def application(
     mesh: Mesh,
     intake: Intake,
     *,
+    uses: SecretUses,
     counts: SharedCounts | None,
     health: MeshHealth,
     readiness: Readiness,
@@ -90,6 +92,7 @@ def application(
         tools,
         secret_cache(tenants, client_limits, seconds=settings.secret_cache_seconds),
         intake,
+        uses=uses,
         failures=failures,
         limits=limits,
         aliases=settings.webhook_aliases,

@@ -24,6 +24,7 @@ from gateway.health import MeshHealth
 from gateway.http_protocol import OneWriteProtocol
 from gateway.intake import Intake, IntakeLimits
 from gateway.mesh import SUBJECT, Mesh, asked, open_mesh
+from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from services.runtime import logs, memory, telemetry
 from services.runtime.caller import acting_for
@@ -88,6 +89,10 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         mesh = open_mesh(settings, closers)
         intake = _intake(mesh, settings)
         closers.push_async_callback(intake.drain)
+        uses = SecretUses(mesh.channels["tenants"])
+        closers.push_async_callback(uses.tell)
+        telling = asyncio.create_task(uses.run())
+        closers.callback(telling.cancel)
         health = MeshHealth(mesh)
         readiness = Readiness(health.checks, [])
         metrics_port = closers.enter_context(probes(settings.http_host, settings.metrics_port, readiness))
@@ -95,7 +100,14 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         closers.callback(watching.cancel)
         counts = _counts(settings, closers)
         app = application(
-            settings, mesh, intake, counts=counts, health=health, readiness=readiness, draining=draining
+            settings,
+            mesh,
+            intake,
+            uses=uses,
+            counts=counts,
+            health=health,
+            readiness=readiness,
+            draining=draining,
         )
         async with _listening(app, settings) as port:
             try:

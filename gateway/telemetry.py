@@ -23,6 +23,14 @@ _seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 _webhooks = Counter("dossier_gateway_webhooks", "Webhooks by what became of them.", ("outcome",))
+webhooks_with_older_secret = Counter(
+    "dossier_gateway_webhooks_with_older_secret",
+    "Webhooks that came with a secret that is being replaced: their tool has not been given the newer one.",
+)
+secret_uses_waiting = Gauge(
+    "dossier_gateway_secret_uses_waiting",
+    "Webhook secrets whose use the tenants service is still to be told.",
+)
 batch_items = Histogram(
     "dossier_gateway_intake_batch_items",
     "Webhooks in one call to the orchestrator.",

@@ -17,8 +17,9 @@ from gateway.errors import FieldInvalid, JsonMalformed, MethodNotAllowed, RouteN
 from gateway.failures import FailedAttempts
 from gateway.intake import Intake
 from gateway.limits import Limits
+from gateway.secret_uses import SecretUses
 from gateway.submission import submission_of
-from gateway.telemetry import webhooks_with
+from gateway.telemetry import webhooks_with, webhooks_with_older_secret
 from gateway.webhook_secrets import NOBODY, SecretCache
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from ticketing.contract import TicketingTool
@@ -60,6 +61,7 @@ class Webhooks:
         secrets: SecretCache,
         intake: Intake,
         *,
+        uses: SecretUses,
         failures: FailedAttempts,
         limits: Limits,
         aliases: Mapping[str, str],
@@ -69,6 +71,7 @@ class Webhooks:
         self._tools = tools
         self._secrets = secrets
         self._intake = intake
+        self._uses = uses
         self._failures = failures
         self._limits = limits
         self._aliases = aliases
@@ -114,9 +117,15 @@ class Webhooks:
         )
         blocked = self._failures.blocked(scope)
         # For an address that is blocked, nothing is asked but for who holds what was known last.
-        asks = blocked is None or self._fits(request, tool, self._secrets.last(key))
-        if asks and self._fits(request, tool, await self._secrets.get(key)) and tool is not None:
-            return tool
+        asks = blocked is None or self._matching(request, tool, self._secrets.last(key)) is not None
+        if asks:
+            secrets = await self._secrets.get(key)
+            matching = self._matching(request, tool, secrets)
+            if matching is not None and tool is not None:
+                self._uses.note(sender.tenant, matching)
+                if matching != secrets[0].id:
+                    webhooks_with_older_secret.inc()
+                return tool
         webhooks_with("refused").inc()
         if blocked is not None:
             raise blocked
@@ -124,17 +133,17 @@ class Webhooks:
         await asyncio.sleep(started + _REFUSED_AFTER_SECONDS - time.monotonic())
         raise WebhookRefused("the webhook's signature does not fit its address")
 
-    def _fits(
+    def _matching(
         self, request: WebhookRequest, tool: TicketingTool | None, secrets: Sequence[WebhookSecret] | None
-    ) -> bool:
-        """Whoever it is from, what does not fit has been compared equally often."""
+    ) -> str | None:
+        """The id of the secret that fits. What fits none has been compared equally often, whoever sent it."""
         verifies = tool or self._any_tool
         known = secrets or ()
-        if known and verifies.verify(request, known) is not None:
-            return True
+        if known and (matching := verifies.verify(request, known)) is not None:
+            return matching
         if dummies := self._dummies[len(known) :]:
             verifies.verify(request, dummies)
-        return False
+        return None
 
     async def _take(self, event: WebhookEvent, sender: _Sender, *, send: Send) -> None:
         if event.kind == "ignored":

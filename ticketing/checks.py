@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 from ticketing.contract import TicketingTool
 from ticketing.errors import CannotTell, TicketMissing, ToolError, ToolRateLimited, ToolRejected
 from ticketing.model import Connection, NoteTrial
+from ticketing.options import requests_per_minute
 from ticketing.reach import reach
 
 _log = structlog.get_logger(__name__)
@@ -73,9 +74,15 @@ async def check_connection(
     is for.
     """
     probe = tool.probe(http, connection, trial=trial)
+
+    async def sign_in() -> str:
+        # What no adapter looks at, and every run needs.
+        requests_per_minute(connection)
+        return await probe.sign_in()
+
     attempts: Mapping[Check, Callable[[], Awaitable[str]]] = {
         Check.REACHABLE: lambda: reach(http, connection.base_url),
-        Check.AUTHENTICATED: probe.sign_in,
+        Check.AUTHENTICATED: sign_in,
         Check.READ_TICKETS: probe.read_ticket,
         Check.READ_NOTES: probe.read_notes,
         Check.ADD_PRIVATE_NOTES: probe.add_note,
@@ -88,7 +95,7 @@ async def check_connection(
         left = ends - time.monotonic()
         needed = found.get(_NEEDS.get(check, check))
         if needed is not None and needed.verdict in _IN_THE_WAY:
-            skipped = f"not tried: {needed.check.value} comes first"
+            skipped = f"not tried: {needed.check.value.replace('_', ' ')} comes first"
             found[check] = Finding(check, Verdict.SKIPPED, skipped, "mend that, then test again")
         elif enough or left <= 0:
             why = enough or "the time for the test was over"

@@ -5,7 +5,7 @@ import uuid
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -19,14 +19,17 @@ from cli.commands.tenant_changes import (
     suspend,
     update,
 )
+from cli.commands.tenant_connection import TestOption, told, try_connection
 from cli.commands.tenant_deletion import delete, deletions
 from cli.commands.tenant_export import export
 from cli.commands.tenant_keys import keys
+from cli.commands.tenant_secrets import secrets
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
+from cli.show.connection import connection_json
 from cli.show.tenants import facts, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import word
@@ -60,10 +63,16 @@ def create(
     ] = None,
     language: Annotated[str, typer.Option(help="The briefs' language, as a BCP 47 tag.")] = "",
     model: Annotated[str, typer.Option(help="The model to ask; else the service's default.")] = "",
+    test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a client. Its webhook secret and API key are shown this once."""
+    """Create a client. Its webhook secret and API key are shown this once.
+
+    With a --base-url the connection to the tool is tested; the client is created whatever comes of that.
+    Example: dossier tenant create acme --base-url https://desk.example --credential authtoken=@token.txt
+    """
+    output = Output(as_json=as_json)
     instance = Instance.resolve(data_dir)
     wanted = tenant_pb2.Tenant(
         id=tenant_id,
@@ -73,9 +82,15 @@ def create(
         ),
         brief=tenant_pb2.BriefSettings(language=language, model=model),
     )
-    made = asyncio.run(create_tenant(instance, wanted, credentials=pairs("--credential", credential)))
+    credentials = pairs("--credential", credential)
+    with output.console.status("Creating the client …"):
+        made = asyncio.run(create_tenant(instance, wanted, credentials=credentials, test=test))
     data = {**tenant_json(made.tenant, instance), **_secrets(made)}
-    Output(as_json=as_json).result(data, shown=_created(data))
+    shown = [_created(data)]
+    if made.HasField("connection_test"):
+        data["connection_test"] = connection_json(made.connection_test)
+        shown.append(told(made.connection_test, tenant_id))
+    output.result(data, shown=Group(*shown))
 
 
 @tenant.command("list")
@@ -117,15 +132,20 @@ tenant.command("reencrypt-secrets")(reencrypt_secrets)
 tenant.command("export")(export)
 tenant.command("delete")(delete)
 tenant.command("deletions")(deletions)
+tenant.command("test")(try_connection)
+tenant.add_typer(secrets, name="secrets")
 tenant.add_typer(keys, name="keys")
 tenant.add_typer(audit, name="audit")
 
 
 async def create_tenant(
-    instance: Instance, wanted: tenant_pb2.Tenant, *, credentials: dict[str, str]
+    instance: Instance, wanted: tenant_pb2.Tenant, *, credentials: dict[str, str], test: bool = False
 ) -> tenant_service_pb2.CreateTenantResponse:
     request = tenant_service_pb2.CreateTenantRequest(
-        tenant=wanted, ticketing_credentials=credentials, request_id=str(uuid.uuid4())
+        tenant=wanted,
+        ticketing_credentials=credentials,
+        request_id=str(uuid.uuid4()),
+        skip_connection_test=not test,
     )
     async with asking_tenants(instance) as tenants:
         return await tenants.CreateTenant(request)
@@ -143,7 +163,11 @@ async def _all(instance: Instance) -> list[tenant_pb2.Tenant]:
 
 
 def _secrets(made: tenant_service_pb2.CreateTenantResponse) -> dict[str, Json]:
-    return {"webhook_secret": made.webhook_secret, "api_key": made.api_key}
+    return {
+        "webhook_url": made.webhook_url,
+        "webhook_secret": made.webhook_secret,
+        "api_key": made.api_key,
+    }
 
 
 def _created(data: dict[str, Json]) -> RenderableType:

@@ -1,6 +1,7 @@
 """`tenant audit list|verify`: what was changed of a client, by whom, and whether the log is whole."""
 
 import asyncio
+import re
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ audit = typer.Typer(help="A client's audit log: list, verify.", no_args_is_help=
 
 _PAGE = 100
 _BROKEN = 1
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @audit.command("list")
@@ -30,12 +32,21 @@ def list_events(
     Output(as_json=as_json).result(data, shown=events_table(events) if events else "Nothing was changed yet.")
 
 
+def _hash(given: str) -> str:
+    if given and not _HASH.fullmatch(given):
+        raise typer.BadParameter("64 hexadecimal digits, as `verify` has printed them")
+    return given
+
+
 @audit.command("verify")
 def verify(
     *,
     tenant_id: TenantArgument,
     known_hash: Annotated[
-        str, typer.Option(help="A hash noted before: shows that the newest events were not cut off.")
+        str,
+        typer.Option(
+            callback=_hash, help="A hash noted before: shows that the newest events were not cut off."
+        ),
     ] = "",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,

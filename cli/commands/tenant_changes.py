@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from cli.commands.tenant_connection import TestOption, tried_afterwards
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.limits import METAVAR, limits_of
@@ -80,14 +81,16 @@ def update(
         str | None, typer.Option(metavar=METAVAR, help="Bytes in their bodies a minute; 0 is no limit.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change a client's settings; what is not given stays. Effective everywhere within two seconds.
 
+    Where the ticketing tool, its address or its options change, the connection is tested afterwards.
     Example: dossier tenant update acme --language de --limit-import-rows 20000 --dry-run
     """
-    instance = Instance.resolve(data_dir)
+    instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
     given = {
         "display_name": name,
         "ticketing.tool": tool,
@@ -146,11 +149,14 @@ def update(
         "changes": [change_json(change) for change in updated.changes],
         "dry_run": dry_run,
     }
-    told = "Nothing is changed: that is how it is already." if not updated.changes else ""
-    if updated.changes:
-        told = "This would change; without --dry-run it does." if dry_run else "Changed."
-    shown = Group(changes_table(updated.changes), Text(told)) if updated.changes else Text(told)
-    Output(as_json=as_json).result(data, shown=shown)
+    told = "This would change; without --dry-run it does." if dry_run else "Changed."
+    if not updated.changes:
+        told = "Nothing is changed: that is how it is already."
+    shown = (changes_table(updated.changes), Text(told)) if updated.changes else (Text(told),)
+    leads_elsewhere = any(change.field.startswith("ticketing.") for change in updated.changes)
+    tests = test and leads_elsewhere and not dry_run
+    tried, told_of_it = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
+    output.result({**data, **tried}, shown=Group(*shown, *told_of_it))
 
 
 def suspend(
@@ -210,7 +216,10 @@ def rotate_webhook_secret(
         "previous_expires": until,
     }
     remark = "Shown this once: give it to the ticketing tool. " + (
-        f"The one before counts until {until}." if until else "The one before counts no more."
+        f"The one before counts until {until}; whether the tool still uses it shows "
+        f"`dossier tenant secrets list {tenant_id}`."
+        if until
+        else "The one before counts no more."
     )
     secrets = shown_once({"webhook_secret": rotated.webhook_secret}, remark)
     panel = Panel(secrets, title=f"Client {tenant_id}'s new webhook secret", title_align="left")
@@ -225,10 +234,16 @@ def set_credentials(
         typer.Option(help="name=value for the tool's API, such as authtoken=…; value @path reads a file."),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Take the credentials away.")] = False,
+    test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace the credentials with which the client's ticketing tool is reached, all of them."""
+    """Replace the credentials with which the client's ticketing tool is reached, all of them.
+
+    The connection is tested afterwards.
+    Example: dossier tenant set-credentials acme --credential authtoken=@token.txt
+    """
+    instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
     if bool(credential) == none:
         raise DossierError(
             "Which credentials?", hint="Give --credential name=value for each, or --none for none."
@@ -237,18 +252,20 @@ def set_credentials(
         tenant_id=tenant_id, credentials=pairs("--credential", credential)
     )
 
-    async def ask() -> str:
-        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
-            return (await tenants.SetTicketingCredentials(request)).secret_id
+    async def ask() -> tuple[str, Tenant]:
+        async with asking_tenants(instance) as tenants:
+            secret_id = (await tenants.SetTicketingCredentials(request)).secret_id
+            return secret_id, (await tenants.GetTenant(pb.GetTenantRequest(tenant_id=tenant_id))).tenant
 
-    secret_id = asyncio.run(ask())
+    secret_id, tenant = asyncio.run(ask())
     data: dict[str, Json] = {
         "tenant": tenant_id,
         "secret_id": secret_id,
         "names": sorted(request.credentials),
     }
     names = ", ".join(sorted(request.credentials)) or "none"
-    Output(as_json=as_json).result(data, shown=f"Credentials of {tenant_id}: {names}.")
+    tried, told_of_it = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
+    output.result({**data, **tried}, shown=Group(f"Credentials of {tenant_id}: {names}.", *told_of_it))
 
 
 def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
 from rich.panel import Panel
@@ -83,7 +83,7 @@ def list_keys(
 def revoke(
     *,
     tenant_id: TenantArgument,
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, not the key.")],
+    key_id: Annotated[UUID, typer.Argument(metavar="KEY", help="The key's id, as `keys list` shows it.")],
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +91,7 @@ def revoke(
 
     async def ask() -> ApiKey:
         async with asking_tenants(Instance.resolve(data_dir)) as tenants:
-            request = pb.RevokeApiKeyRequest(tenant_id=tenant_id, key_id=key_id)
+            request = pb.RevokeApiKeyRequest(tenant_id=tenant_id, key_id=str(key_id))
             return (await tenants.RevokeApiKey(request)).key
 
     revoked = asyncio.run(ask())

@@ -13,6 +13,7 @@ from cli.words import iso, moment, word
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
 from dossier.tenants.v1.tenant_pb2 import Retention, Tenant, TenantState
+from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
 
 
 def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
@@ -42,8 +43,7 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
 
 
 def webhook_url(instance: Instance, each: Tenant) -> str:
-    port = instance.require_running().gateway_port
-    return f"http://localhost:{port}/webhooks/{each.id}/{each.ticketing.tool}"
+    return f"{instance.require_running().public_url}/webhooks/{each.id}/{each.ticketing.tool}"
 
 
 def key_json(key: ApiKey) -> dict[str, Json]:
@@ -56,6 +56,17 @@ def key_json(key: ApiKey) -> dict[str, Json]:
         "expires": iso(key.expire_time),
         "revoked": iso(key.revoke_time),
         "last_used": iso(key.last_used_time),
+    }
+
+
+def secret_version_json(each: WebhookSecretVersion) -> dict[str, Json]:
+    return {
+        "id": each.id,
+        "version": each.version,
+        "state": _state_of_secret(each),
+        "created": iso(each.create_time),
+        "expires": iso(each.expire_time),
+        "last_used": iso(each.last_used_time),
     }
 
 
@@ -83,8 +94,18 @@ def facts(data: Mapping[str, Json]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in data.items():
         if value:
-            table.add_row(Text(name.replace("_", " "), style="dim"), Text(str(value), overflow="fold"))
+            table.add_row(Text(name.replace("_", " "), style="dim"), Text(_words(value), overflow="fold"))
     return table
+
+
+def _words(value: Json) -> str:
+    match value:
+        case Mapping():
+            return ", ".join(f"{name}={_words(each)}" for name, each in value.items())
+        case str() | int() | float() | None:
+            return str(value)
+        case _:
+            return "\n".join(map(_words, value))
 
 
 def changes_table(changes: Sequence[FieldChange]) -> Table:
@@ -99,6 +120,16 @@ def keys_table(keys: Iterable[ApiKey]) -> Table:
     for each in map(key_json, keys):
         names = ("id", "role", "name", "state", "created", "expires", "last_used")
         table.add_row(*(Text(str(each[name] or "")) for name in names))
+    return table
+
+
+def secret_versions_table(versions: Iterable[WebhookSecretVersion]) -> Table:
+    table = _table("secret", "version", "state", "created", "expires", "last used")
+    for each in map(secret_version_json, versions):
+        names = ("id", "version", "state", "created", "expires")
+        table.add_row(
+            *(Text(str(each[name] or "")) for name in names), Text(str(each["last_used"] or "never"))
+        )
     return table
 
 
@@ -127,6 +158,13 @@ def shown_once(secrets: Mapping[str, str], remark: str) -> RenderableType:
 
 def _table(*columns: str) -> Table:
     return Table(*columns, box=None, pad_edge=False, header_style="dim")
+
+
+def _state_of_secret(secret: WebhookSecretVersion) -> str:
+    expires = moment(secret.expire_time)
+    if expires is None:
+        return "current"
+    return "expired" if expires < datetime.now(UTC) else "being replaced"
 
 
 def _state(key: ApiKey) -> str:

@@ -9,6 +9,7 @@ from cli.ports import SERVICES, WORKLOADS, Ports
 
 DATABASE_VARIABLE = "DOSSIER_DATABASE_URL"
 REDIS_VARIABLE = "DOSSIER_REDIS_URL"
+PUBLIC_URL_VARIABLE = "DOSSIER_PUBLIC_URL"
 
 
 def compose(
@@ -27,7 +28,9 @@ def compose(
     composed["DOSSIER_TOKEN_SIGNING_KEY_FILE"] = str(instance.signing_key)
     composed["DOSSIER_GATEWAY_HTTP_PORT"] = str(ports.gateway)
     composed["DOSSIER_GATEWAY_REUSE_PORT"] = str(ports.gateways > 1)
-    composed.setdefault("DOSSIER_GATEWAY_PUBLIC_URL", f"http://localhost:{ports.gateway}")
+    # Tenants tells new clients the address that the gateway has.
+    of_gateway = composed.get("DOSSIER_GATEWAY_PUBLIC_URL") or f"http://localhost:{ports.gateway}"
+    composed.setdefault(PUBLIC_URL_VARIABLE, of_gateway)
     composed.setdefault("DOSSIER_TENANTS_KEY_ENCRYPTION_KEY_FILE", str(instance.key_encryption_key))
     for service in SERVICES:
         prefix = f"DOSSIER_{service.upper()}"

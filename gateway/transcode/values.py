@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 Scalar = bool | int | float | str | bytes
 
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
+_UNDERSCORED: Final = re.compile(r"(?<=[a-z0-9])_([a-z])")
 _RANGES: Final = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
@@ -87,6 +88,9 @@ def _message(field: FieldDescriptor, value: object) -> Message:
         return message
     if not isinstance(value, str):
         raise ValueProblem(f"must be {_AS_TEXT[name]}")
+    if name == "google.protobuf.FieldMask":
+        # As elsewhere: the names of the contract, or in camelCase, which is all that the library takes.
+        value = _UNDERSCORED.sub(lambda found: found[1].upper(), value)
     try:
         known.FromJsonString(value)
     except (ValueError, TypeError):

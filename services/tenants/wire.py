@@ -255,15 +255,15 @@ def write_deletion(deletion: Deletion) -> tenant_deletion_pb2.TenantDeletion:
         id=deletion.id,
         tenant_id=deletion.tenant,
         state=_deletion_state(deletion),
-        request_time=_timestamp(deletion.request_time) if deletion.request_time else None,
+        request_time=write_timestamp(deletion.request_time) if deletion.request_time else None,
         principal=deletion.actor.principal,
         subject=deletion.actor.subject,
         request_id=deletion.actor.request_id,
         stores=[_store(name, store) for name, store in deletion.stores.items()],
         audit_events=deletion.audit_events,
         audit_head_hash=deletion.audit_head.hex(),
-        verify_time=_timestamp(deletion.verify_time) if deletion.verify_time else None,
-        end_time=_timestamp(deletion.end_time) if deletion.end_time else None,
+        verify_time=write_timestamp(deletion.verify_time) if deletion.verify_time else None,
+        end_time=write_timestamp(deletion.end_time) if deletion.end_time else None,
     )
 
 

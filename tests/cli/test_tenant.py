@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cli.demo.desk import AUTHTOKEN
+from tests.isolation.filling import signed
 from tests.support.command import Command
 from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
@@ -44,7 +46,7 @@ def _status(mesh: Mesh, client: Mapping[str, Any], api_key: str) -> int:
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_on_the_page_is_one(command: Command, words: list[str]) -> None:
     verb = [word for word in words[1:4] if word.replace("-", "").isalpha()]
-    verb = verb[: 3 if verb[1] in {"keys", "audit"} else 2]
+    verb = verb[: 3 if verb[1] in {"keys", "audit", "secrets"} else 2]
 
     asked = command(*verb, "--help", COLUMNS="200")
 
@@ -164,6 +166,79 @@ def test_a_key_is_good_until_it_is_revoked(on_mesh: Command, mesh: Mesh, client:
         ("made with the client", "good"),
     ]
     assert listed[0]["last_used"]
+
+
+def test_a_new_client_is_created_with_a_test_of_its_tool(on_mesh: Command, mesh: Mesh) -> None:
+    name = f"client-{next(_numbers)}"
+    key = ("--credential", f"authtoken={AUTHTOKEN}")
+
+    created = on_mesh("tenant", "create", name, "--base-url", mesh.desk.base_url, *key, "--json").object
+
+    assert created["webhook_url"] == on_mesh("tenant", "show", name, "--json").object["webhook_url"]
+    assert created["webhook_url"].startswith("http://localhost:")
+    verdicts = {check["check"]: check["verdict"] for check in created["connection_test"]["checks"]}
+    assert verdicts["authenticated"] == "ok"
+    assert verdicts["add_private_notes"] == "unknown"
+    assert AUTHTOKEN not in str(created)
+
+
+def test_a_client_whose_tool_fails_is_created_all_the_same(on_mesh: Command, mesh: Mesh) -> None:
+    name = f"client-{next(_numbers)}"
+    wrong = ("--credential", "authtoken=wrong")
+
+    made = on_mesh("tenant", "create", name, "--base-url", mesh.desk.base_url, *wrong, COLUMNS="200")
+    tested = on_mesh("tenant", "test", name, "--json")
+    unwanted = on_mesh("tenant", "set-credentials", name, *wrong, "--no-test", "--json")
+    mended = on_mesh("tenant", "set-credentials", name, "--credential", f"authtoken={AUTHTOKEN}", "--json")
+
+    assert made.code == 0
+    assert "the API key is refused" in made.out
+    assert f"`dossier tenant test {name}`" in made.out
+    assert (tested.code, tested.object["verdict"]) == (1, "failed")
+    assert "connection_test" not in unwanted.object
+    assert mended.object["connection_test"]["verdict"] == "unknown"
+    assert on_mesh("tenant", "test", name).code == 0
+
+
+def test_a_new_address_is_tested(on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    address = ("--base-url", "http://127.0.0.1:1")
+
+    dry = on_mesh("tenant", "update", name, *address, "--dry-run", "--json").object
+    updated = on_mesh("tenant", "update", name, *address, "--json")
+    elsewhere = on_mesh("tenant", "update", name, "--language", "de", "--json").object
+
+    assert updated.code == 0
+    assert updated.object["connection_test"]["checks"][0]["verdict"] == "failed"
+    assert "connection_test" not in {**dry, **elsewhere}
+
+
+def test_an_address_that_nobody_permits_is_refused_with_the_setting(on_mesh: Command) -> None:
+    done = on_mesh("tenant", "create", "never", "--base-url", "http://10.9.8.7", "--json")
+
+    assert done.code == 1
+    assert "tenant.ticketing.base_url" in done.error["message"]
+    assert "DOSSIER_PERMITTED_NETWORKS" in done.error["message"]
+
+
+def test_the_list_of_secrets_shows_which_one_the_tool_uses(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name, old = client["tenant"], client["webhook_secret"]
+    rotated = on_mesh("tenant", "rotate-secret", name, COLUMNS="200")
+    assert f"`dossier tenant secrets list {name}`" in rotated.out
+    body = b'{"event": "created", "ticket_id": "1", "subject": "Printer"}'
+    with mesh.http() as http:
+        sent = http.post(f"/webhooks/{name}/servicedesk_plus", content=body, headers=signed(body, old))
+    assert sent.status_code == 202
+
+    def used() -> list[bool]:
+        listed = on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"]
+        assert [each["state"] for each in listed] == ["current", "being replaced"]
+        return [bool(each["last_used"]) for each in listed]
+
+    eventually(lambda: used() == [False, True], what="the use of the older secret")
+    assert old not in on_mesh("tenant", "secrets", "list", name, COLUMNS="200").out
 
 
 def test_a_rotated_secret_is_shown_this_once(on_mesh: Command, client: Mapping[str, Any]) -> None:

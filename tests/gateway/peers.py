@@ -100,6 +100,12 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
             tenant=Tenant(id=request.tenant_id, limits=self.limits.get(request.tenant_id))
         )
 
+    async def RecordWebhookSecretUses(
+        self, request: tenants.RecordWebhookSecretUsesRequest, _context: Any
+    ) -> Any:
+        self.hear("RecordWebhookSecretUses", request)
+        return tenants.RecordWebhookSecretUsesResponse()
+
     async def AuthenticateApiKey(self, request: tenants.AuthenticateApiKeyRequest, _context: Any) -> Any:
         self.hear("AuthenticateApiKey", request)
         if request.api_key not in self.keys:

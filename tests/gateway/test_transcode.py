@@ -163,6 +163,8 @@ def test_messages_that_are_written_as_one_value() -> None:
     assert toy.moment.ToJsonString() == "2026-11-23T09:30:00Z"
     assert toy.span.ToMilliseconds() == 1500
     assert list(toy.mask.paths) == ["a", "b"]
+    both_ways = from_json(mask="display_name,ticketing.baseUrl,ticketing.base_url")
+    assert list(both_ways.mask.paths) == ["display_name", "ticketing.base_url", "ticketing.base_url"]
     assert toy.HasField("maybe")
     assert toy.HasField("perhaps")
 

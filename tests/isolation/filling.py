@@ -121,6 +121,7 @@ class Filling:
             Credential(None, "operator"),
             tenant={"id": tenant, "display_name": name, "ticketing": ticketing},
             ticketing_credentials={"authtoken": AUTHTOKEN},
+            skip_connection_test=True,
         )
 
     def _deleted(self, tenant: str) -> str:

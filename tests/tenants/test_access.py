@@ -88,8 +88,8 @@ ALLOWED = {
         OPERATORS | {("gateway", "admin"), ("orchestrator", "admin")},
     ),
 }
-# It takes two keys: test_secrets.py looks at its events. What is used is noted, and no change of a client's. And what
-# a deletion leaves is no audit log.
+# It takes two keys: test_secrets.py looks at its events. What is used is noted, and no change of a client's.
+# And what a deletion leaves is no audit log.
 ELSEWHERE = {"ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant"}
 CHANGES = [
     method.name

@@ -96,6 +96,14 @@ async def test_a_wrong_key_is_reached_and_refused(http: ClientSession, connectio
     assert "expired or revoked" in findings[1].next_step
 
 
+async def test_an_option_that_means_nothing_is_found(http: ClientSession, connection: Connection) -> None:
+    for name, value in (("requests_per_minute", "many"), ("timeout_seconds", "0")):
+        wrong = replace(connection, options={**connection.options, name: value})
+        findings = await findings_of(http, wrong)
+        assert verdicts(findings)[:2] == [OK, FAILED]
+        assert name in findings[1].seen
+
+
 async def test_without_a_key_the_tool_is_reached_all_the_same(
     http: ClientSession, connection: Connection, desk: ServiceDesk
 ) -> None:
