@@ -89,8 +89,8 @@ class InstanceRecord(_Record):
     supervisor: ProcessMark
     gateway_port: int
     first_service_port: int
-    public_url: str = ""
-    """What webhooks' addresses begin with; empty until it is decided."""
+    public_url: str
+    """What webhooks' addresses begin with."""
     gateways: int = 1
     """How many gateways share the port."""
     database: str

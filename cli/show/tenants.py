@@ -43,7 +43,7 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
 
 
 def webhook_url(instance: Instance, each: Tenant) -> str:
-    return f"{instance.require_running().public_url}/webhooks/{each.id}/{each.ticketing.tool}"
+    return f"{instance.require_running().public_url.rstrip('/')}/webhooks/{each.id}/{each.ticketing.tool}"
 
 
 def key_json(key: ApiKey) -> dict[str, Json]:

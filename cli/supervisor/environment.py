@@ -9,7 +9,6 @@ from cli.ports import SERVICES, WORKLOADS, Ports
 
 DATABASE_VARIABLE = "DOSSIER_DATABASE_URL"
 REDIS_VARIABLE = "DOSSIER_REDIS_URL"
-PUBLIC_URL_VARIABLE = "DOSSIER_PUBLIC_URL"
 
 
 def compose(
@@ -28,9 +27,9 @@ def compose(
     composed["DOSSIER_TOKEN_SIGNING_KEY_FILE"] = str(instance.signing_key)
     composed["DOSSIER_GATEWAY_HTTP_PORT"] = str(ports.gateway)
     composed["DOSSIER_GATEWAY_REUSE_PORT"] = str(ports.gateways > 1)
-    # Tenants tells new clients the address that the gateway has.
-    of_gateway = composed.get("DOSSIER_GATEWAY_PUBLIC_URL") or f"http://localhost:{ports.gateway}"
-    composed.setdefault(PUBLIC_URL_VARIABLE, of_gateway)
+    for told in ("gateway", "tenants"):
+        # Not under the name for all: a note at a client's tool must not link to localhost.
+        composed[f"DOSSIER_{told.upper()}_PUBLIC_URL"] = public_url_of(ports)
     composed.setdefault("DOSSIER_TENANTS_KEY_ENCRYPTION_KEY_FILE", str(instance.key_encryption_key))
     for service in SERVICES:
         prefix = f"DOSSIER_{service.upper()}"
@@ -45,3 +44,9 @@ def compose(
         composed[f"{prefix}_KEY_FILE"] = str(instance.certificate_key(workload))
         composed[f"{prefix}_CA_FILE"] = str(instance.ca)
     return composed
+
+
+def public_url_of(ports: Ports) -> str:
+    """The gateway's, since tenants tells new clients where it is."""
+    chosen = os.environ.get("DOSSIER_GATEWAY_PUBLIC_URL") or os.environ.get("DOSSIER_PUBLIC_URL")
+    return chosen or f"http://localhost:{ports.gateway}"

@@ -13,7 +13,7 @@ from cli.embedded.sockets import socket_directory
 from cli.instance import Instance, InstanceRecord, Phase, ProcessMark
 from cli.ports import SERVICES, Ports
 from cli.program import Program
-from cli.supervisor.environment import DATABASE_VARIABLE, PUBLIC_URL_VARIABLE, REDIS_VARIABLE, compose
+from cli.supervisor.environment import DATABASE_VARIABLE, REDIS_VARIABLE, compose, public_url_of
 from cli.supervisor.preparation import preparing
 from cli.supervisor.probe import http_probe, local_probe
 from cli.supervisor.supervisor import Managed, Plan
@@ -27,6 +27,7 @@ def first_record(ports: Ports, *, tls: bool) -> InstanceRecord:
         gateway_port=ports.gateway,
         first_service_port=ports.first_service,
         gateways=ports.gateways,
+        public_url=public_url_of(ports),
         database="external" if os.environ.get(DATABASE_VARIABLE) else "embedded",
         redis="external" if os.environ.get(REDIS_VARIABLE) else "embedded",
         tls=tls,
@@ -63,7 +64,6 @@ def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
         redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
         tls=record.tls,
     )
-    record = record.model_copy(update={"public_url": environment[PUBLIC_URL_VARIABLE].rstrip("/")})
     prepare = preparing(instance, database_url=database_url, environment=environment)
     plan = Plan(servers, create, prepare, groups=_groups(record.ports, environment))
     return Mesh(plan, record)

@@ -189,6 +189,7 @@ async def instance_of(orchestrator: FakeOrchestrator, home: Path) -> AsyncIterat
                     phase=Phase.RUNNING,
                     supervisor=ProcessMark(pid=os.getpid(), created=psutil.Process().create_time()),
                     gateway_port=0,
+                    public_url="http://localhost:0",
                     first_service_port=running.port - SERVICES.index("orchestrator"),
                     database="embedded",
                     redis="embedded",

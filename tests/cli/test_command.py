@@ -108,6 +108,34 @@ def test_migrate_status_and_dry_run_change_nothing(empty_database_url: str) -> N
         assert "services" in only_object(done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("environment", "public_url"),
+    [
+        ({}, "http://localhost:9000"),
+        ({"DOSSIER_PUBLIC_URL": "https://a.example"}, "https://a.example"),
+        (
+            {"DOSSIER_PUBLIC_URL": "https://a.example", "DOSSIER_GATEWAY_PUBLIC_URL": "https://b.example"},
+            "https://b.example",
+        ),
+    ],
+)
+def test_new_clients_are_told_the_address_that_the_gateway_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], public_url: str
+) -> None:
+    for name in ("DOSSIER_PUBLIC_URL", "DOSSIER_GATEWAY_PUBLIC_URL", "DOSSIER_TENANTS_PUBLIC_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    composed = compose(
+        Instance(tmp_path), ports=Ports.starting_at(9000), embedded_database_url=None, redis_url="r"
+    )
+
+    assert composed["DOSSIER_GATEWAY_PUBLIC_URL"] == composed["DOSSIER_TENANTS_PUBLIC_URL"] == public_url
+    # A note at a client's tool links to what the operator named, and to nothing else.
+    assert composed.get("DOSSIER_PUBLIC_URL") == environment.get("DOSSIER_PUBLIC_URL")
+
+
 def test_each_service_gets_its_role_on_the_embedded_database_and_a_login_of_ones_own_passes_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ async def instance(tmp_path: Path) -> AsyncIterator[Instance]:
                 phase=Phase.RUNNING,
                 supervisor=ProcessMark(pid=os.getpid(), created=psutil.Process().create_time()),
                 gateway_port=0,
+                public_url="http://localhost:0",
                 first_service_port=running.port - SERVICES.index("history"),
                 database="embedded",
                 redis="embedded",

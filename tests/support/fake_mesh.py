@@ -53,6 +53,7 @@ async def main(home: Path, specification: str) -> int:
         phase=Phase.STARTING,
         supervisor=ProcessMark(pid=os.getpid(), created=psutil.Process().create_time()),
         gateway_port=0,
+        public_url="http://localhost:0",
         first_service_port=0,
         database="embedded",
         redis="embedded",
