@@ -82,27 +82,28 @@ async def test_what_is_refused_is_no_use(world: World) -> None:
 
 async def test_what_cannot_be_told_is_told_later(world: World) -> None:
     world.tenants.lose_database()
-    uses = SecretUses(_channel(world))
-    uses.note("acme", "s1")
-    await uses.tell()
-    await uses.tell()
-    uses.note("acme", "s1")
-    refused = len(told(world))
-    assert refused >= 2
+    async with _channel(world) as channel:
+        uses = SecretUses(channel)
+        uses.note("acme", "s1")
+        await uses.tell()
+        await uses.tell()
+        uses.note("acme", "s1")
+        refused = len(told(world))
+        assert refused >= 2
 
-    world.tenants.failure = None
-    await uses.tell()
-    await uses.tell()
+        world.tenants.failure = None
+        await uses.tell()
+        await uses.tell()
 
     assert told(world)[refused:] == [("acme", "s1")]
 
 
 async def test_more_than_fit_into_a_call_go_in_several(world: World) -> None:
-    uses = SecretUses(_channel(world))
-    for number in range(501):
-        uses.note(f"client-{number}", "s1")
-
-    await uses.tell()
+    async with _channel(world) as channel:
+        uses = SecretUses(channel)
+        for number in range(501):
+            uses.note(f"client-{number}", "s1")
+        await uses.tell()
 
     sizes = [len(request.uses) for request in world.tenants.heard("RecordWebhookSecretUses")]
     assert sizes == [500, 1]
