@@ -21,6 +21,7 @@ def record(*, tls: bool) -> InstanceRecord:
         phase=Phase.RUNNING,
         supervisor=ProcessMark(pid=os.getpid(), created=0),
         gateway_port=8080,
+        public_url="http://localhost:8080",
         first_service_port=50051,
         database="embedded",
         redis="embedded",

@@ -128,7 +128,11 @@ def test_new_clients_are_told_the_address_that_the_gateway_has(
         monkeypatch.setenv(name, value)
 
     composed = compose(
-        Instance(tmp_path), ports=Ports.starting_at(9000), embedded_database_url=None, redis_url="r"
+        Instance(tmp_path),
+        ports=Ports.starting_at(9000),
+        embedded_database_url=None,
+        redis_url="r",
+        tls=False,
     )
 
     assert composed["DOSSIER_GATEWAY_PUBLIC_URL"] == composed["DOSSIER_TENANTS_PUBLIC_URL"] == public_url

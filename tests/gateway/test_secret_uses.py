@@ -125,4 +125,5 @@ def _channel(world: World) -> grpc.aio.Channel:
         services=[tenants.DESCRIPTOR.services_by_name["TenantService"]],
         signer=TokenSigner(world.keys.signing_key_file),
         subject=SUBJECT,
+        tls=None,
     )
