@@ -1,8 +1,6 @@
 """`tenant audit list|verify`: what was changed of a client, by whom, and whether the log is whole."""
 
 import asyncio
-import re
-from typing import Annotated
 
 import typer
 
@@ -10,6 +8,7 @@ from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
+from cli.show.audit import BROKEN, KnownHashOption, in_words, is_whole, verdict_json
 from cli.show.tenants import event_json, events_table
 from cli.tenancy import TenantArgument, asking_tenants
 from dossier.tenants.v1 import tenant_service_pb2 as pb
@@ -18,8 +17,6 @@ from dossier.tenants.v1.audit_pb2 import AuditEvent
 audit = typer.Typer(help="A client's audit log: list, verify.", no_args_is_help=True)
 
 _PAGE = 100
-_BROKEN = 1
-_HASH = re.compile("[0-9a-f]{64}")
 
 
 @audit.command("list")
@@ -32,22 +29,11 @@ def list_events(
     Output(as_json=as_json).result(data, shown=events_table(events) if events else "Nothing was changed yet.")
 
 
-def _hash(given: str) -> str:
-    if given and not _HASH.fullmatch(given):
-        raise typer.BadParameter("64 hexadecimal digits, as `verify` has printed them")
-    return given
-
-
 @audit.command("verify")
 def verify(
     *,
     tenant_id: TenantArgument,
-    known_hash: Annotated[
-        str,
-        typer.Option(
-            callback=_hash, help="A hash noted before: shows that the newest events were not cut off."
-        ),
-    ] = "",
+    known_hash: KnownHashOption = "",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -59,34 +45,11 @@ def verify(
             return await tenants.VerifyAuditLog(request)
 
     found = asyncio.run(ask())
-    whole = bool(found.events) and not found.broken_at and (not known_hash or found.known_hash_found)
-    data: dict[str, Json] = {
-        "tenant": tenant_id,
-        "whole": whole,
-        "events": found.events,
-        "removed_events": found.removed_events,
-        "head_hash": found.head_hash,
-        "broken_at": found.broken_at or None,
-        "known_hash_found": found.known_hash_found if known_hash else None,
-    }
-    if found.broken_at:
-        told = (
-            f"The log is broken at event {found.broken_at}: it, or one before it, was changed or taken out."
-        )
-    elif not found.events:
-        told = "The log is empty: the client is older than it and unchanged since, or it was taken away."
-    elif not whole:
-        told = "The log fits together, but the known hash is not in it: events were cut off, or written anew."
-        if found.removed_events:
-            told += f" Or it was one of the {found.removed_events} oldest, which the retention has removed."
-    else:
-        told = (
-            f"The log is whole: {found.events} events. Note the newest one's hash outside: {found.head_hash}."
-        )
-        if found.removed_events:
-            told += f" {found.removed_events} older ones were removed by the retention."
-    Output(as_json=as_json).result(data, shown=told)
-    return 0 if whole else _BROKEN
+    whole = is_whole(found, known_hash=known_hash)
+    data: dict[str, Json] = {"tenant": tenant_id, **verdict_json(found, known_hash=known_hash)}
+    empty = "The log is empty: the client is older than it and unchanged since, or it was taken away."
+    Output(as_json=as_json).result(data, shown=in_words(found, whole=whole, empty=empty))
+    return 0 if whole else BROKEN
 
 
 async def _all(instance: Instance, tenant_id: str) -> list[AuditEvent]:

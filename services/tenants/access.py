@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.runtime.caller import Caller
-from services.tenants.errors import RoleRequired
+from services.tenants.errors import RoleRequired, TenantConfined
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "TestConnection": _ADMIN,
         "ListWebhookSecretVersions": _ADMIN,
         "RecordWebhookSecretUses": _GATEWAY,
+        "CreateOperatorKey": _OPERATOR,
+        "ListOperatorKeys": _OPERATOR,
+        "RevokeOperatorKey": _OPERATOR,
+        "ListOperatorAuditEvents": _OPERATOR,
+        "VerifyOperatorAuditLog": _OPERATOR,
     }
 )
 
@@ -77,6 +82,12 @@ def require_grant(rpc: str, caller: Caller) -> None:
             f"only {grant.subject} may call {rpc}",
             metadata={"subject": caller.subject, "required": grant.subject},
         )
+
+
+def require_unconfined(caller: Caller) -> None:
+    """Who acts for one client must not get by it at a key for all of them."""
+    if caller.tenant is not None:
+        raise TenantConfined(caller.tenant)
 
 
 def may_know(caller: Caller, tenant: str) -> bool:

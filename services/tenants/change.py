@@ -1,10 +1,9 @@
-"""Changes a client: settings, whether it is served, secrets and keys. Each leaves an audit event."""
+"""Changes a client: settings, whether it is served, secrets. Each leaves an audit event."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID, uuid5
 
 import orjson
 import structlog
@@ -12,25 +11,21 @@ import structlog
 from egress.permits import Permits
 from services.tenants.addresses import check_addresses
 from services.tenants.audit import Action, Actor, FieldChange
-from services.tenants.errors import ApiKeyNotFound, TenantChanged, TooManyApiKeys
+from services.tenants.errors import TenantChanged
 from services.tenants.model import (
-    ApiKey,
-    KeptApiKey,
     NewTenant,
-    Role,
     Secret,
     SecretKind,
     Tenant,
     TenantId,
     TenantState,
 )
+from services.tenants.repeats import id_of
 from services.tenants.rules import check_settings
 from services.tenants.sealing import KeyRing, Place
 from services.tenants.store import Directory
 from ticketing.model import NoteTrial
 
-_MOST_KEYS: Final = 100
-_REQUESTS: Final = UUID("0b6c1f0e-6a54-4f0e-9d1d-6c8f1c3f4b57")
 _SHOWN_AGAIN: Final = timedelta(minutes=10)
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
 
@@ -103,7 +98,7 @@ class Changer:
 
         Its caller gets it again for a while, for the answer may have been lost; later nobody does.
         """
-        secret, secret_id = Secret.random(), _id_of(tenant, actor, "rotate", request_id, str(overlap))
+        secret, secret_id = Secret.random(), id_of(tenant, actor, "rotate", request_id, str(overlap))
         async with self._directory.changing(tenant, actor) as change:
             live = await change.live_secrets(SecretKind.WEBHOOK)
             made = next((each for each in live if each.id == secret_id), None)
@@ -140,51 +135,6 @@ class Changer:
         async with self._directory.changing(tenant, actor) as change:
             name = "TestConnection"
             await change.record(Action(name, f"tickets/{trial.ticket_id}") if trial else Action(name))
-
-    async def create_key(
-        self,
-        tenant: TenantId,
-        role: Role,
-        *,
-        actor: Actor,
-        display_name: str,
-        expire_time: datetime | None,
-        request_id: str,
-    ) -> tuple[Secret | None, KeptApiKey]:
-        """None in place of the key where the same request has made it before."""
-        secret = Secret.api_key()
-        key_id = _id_of(tenant, actor, "key", request_id, role.value, display_name, str(expire_time))
-        key = ApiKey(key_id, secret.digest(), role, display_name, expire_time)
-        async with self._directory.changing(tenant, actor) as change:
-            made_before = await change.key(key_id)
-            if made_before is not None:
-                return None, made_before
-            if await change.good_keys() >= _MOST_KEYS:
-                raise TooManyApiKeys(_MOST_KEYS)
-            changes = [FieldChange("role", "", _json(role.value))]
-            if display_name:
-                changes.append(FieldChange("display_name", "", _json(display_name)))
-            if expire_time is not None:
-                changes.append(FieldChange("expire_time", "", _json(expire_time)))
-            kept = await change.add_key(key, Action("CreateApiKey", f"api_keys/{key.id}", changes))
-        _log.info("api_key_created", tenant_id=tenant, key_id=key.id, role=role.value)
-        return secret, kept
-
-    async def revoke_key(self, tenant: TenantId, key_id: str, *, actor: Actor) -> KeptApiKey:
-        async with self._directory.changing(tenant, actor) as change:
-            key = await change.key(key_id)
-            if key is None:
-                raise ApiKeyNotFound(key_id)
-            if key.revoke_time is not None:
-                return key
-            revoked = await change.revoke_key(key_id, Action("RevokeApiKey", f"api_keys/{key_id}"))
-        _log.info("api_key_revoked", tenant_id=tenant, key_id=key_id)
-        return revoked
-
-
-def _id_of(tenant: TenantId, actor: Actor, *request: str) -> str:
-    """The same for the same request of the same caller, and for no other."""
-    return str(uuid5(_REQUESTS, orjson.dumps([tenant, actor.principal, actor.role, *request]).decode()))
 
 
 def _with(tenant: Tenant, settings: NewTenant) -> Tenant:

@@ -76,7 +76,7 @@ class ApiKeyNotFound(ServiceError):
     reason = "API_KEY_NOT_FOUND"
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"the tenant has no API key {key_id}", metadata={"key_id": key_id})
+        super().__init__(f"there is no API key {key_id}", metadata={"key_id": key_id})
 
 
 class TooManyApiKeys(ServiceError):
@@ -85,7 +85,7 @@ class TooManyApiKeys(ServiceError):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"the tenant has {most} good API keys, the most it may; revoke one first",
+            f"there are {most} good API keys, the most there may be; revoke one first",
             metadata={"most": str(most)},
         )
 
@@ -99,3 +99,12 @@ class ApiKeyInvalid(Unauthenticated):
 
 class RoleRequired(PermissionDenied):
     reason = "ROLE_REQUIRED"
+
+
+class TenantConfined(PermissionDenied):
+    reason = "TENANT_CONFINED"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"the call is for the client {tenant} alone; make it for none", metadata={"tenant_id": tenant}
+        )

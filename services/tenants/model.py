@@ -10,6 +10,9 @@ from typing import Final, NewType, Self
 
 TenantId = NewType("TenantId", str)
 
+OPERATOR: Final = TenantId("-")
+"""In place of a client, whose own the provider's keys and audit log are. No client can be called so."""
+
 _API_KEY_PREFIX: Final = "dsk_"
 _RANDOM_BYTES: Final = 32
 

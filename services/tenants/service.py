@@ -2,15 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from typing import Final
 
 import grpc
 
 from dossier.tenants.v1 import tenant_service_pb2 as pb
-from dossier.tenants.v1.tenant_service_pb2_grpc import (
-    TenantServiceServicer,
-    add_TenantServiceServicer_to_server,
-)
+from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from egress.permits import Permits
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
@@ -19,7 +15,8 @@ from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire, wire_connection
 from services.tenants.access import may_know, require_grant, require_may_set
-from services.tenants.audit import Actor, verified
+from services.tenants.acting import current_actor
+from services.tenants.audit import verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
 from services.tenants.connection import ConnectionTester
@@ -29,6 +26,8 @@ from services.tenants.disclose import Discloser
 from services.tenants.errors import DeletionNotFound, TenantDeleting, TenantNotFound
 from services.tenants.export import Source, archived
 from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
+from services.tenants.operator_service import OperatorServicer
+from services.tenants.pages import DEFAULT_SIZE, page_of_events, page_of_keys
 from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
@@ -41,8 +40,6 @@ from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
 from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools
-
-_PAGE: Final = 50
 
 
 async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
@@ -89,7 +86,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
 
 
-class TenantServicer(TenantServiceServicer):
+class TenantServicer(OperatorServicer):
     def __init__(
         self,
         directory: Directory,
@@ -102,7 +99,7 @@ class TenantServicer(TenantServiceServicer):
         deleter: Deleter,
         sources: Mapping[str, Source],
     ) -> None:
-        self._directory = directory
+        super().__init__(directory)
         self._deletions = deletions
         self._deleter = deleter
         self._sources = sources
@@ -121,7 +118,7 @@ class TenantServicer(TenantServiceServicer):
         require_grant("CreateTenant", current_caller())
         registered = await self._registrar.register(
             wire.read_new_tenant(request),
-            actor=_actor(),
+            actor=current_actor(),
             credentials=request.ticketing_credentials,
             request_id=request.request_id,
         )
@@ -153,7 +150,7 @@ class TenantServicer(TenantServiceServicer):
         require_grant("ListTenants", current_caller())
         tokens = PageTokens("ListTenants", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
-        size = request.page_size or _PAGE
+        size = request.page_size or DEFAULT_SIZE
         found = await self._directory.tenants_after(after, size + 1)
         page = found[:size]
         return pb.ListTenantsResponse(
@@ -202,7 +199,7 @@ class TenantServicer(TenantServiceServicer):
         updated = await self._changer.update(
             tenant,
             wanted,
-            actor=_actor(),
+            actor=current_actor(),
             etag=request.etag,
             validate_only=request.validate_only,
         )
@@ -216,7 +213,7 @@ class TenantServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.SuspendTenantRequest, pb.SuspendTenantResponse],
     ) -> pb.SuspendTenantResponse:
         tenant = await self._changer.set_state(
-            _named("SuspendTenant", request.tenant_id), TenantState.SUSPENDED, actor=_actor()
+            _named("SuspendTenant", request.tenant_id), TenantState.SUSPENDED, actor=current_actor()
         )
         return pb.SuspendTenantResponse(tenant=wire.write_tenant(tenant))
 
@@ -226,7 +223,7 @@ class TenantServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.ResumeTenantRequest, pb.ResumeTenantResponse],
     ) -> pb.ResumeTenantResponse:
         tenant = await self._changer.set_state(
-            _named("ResumeTenant", request.tenant_id), TenantState.ACTIVE, actor=_actor()
+            _named("ResumeTenant", request.tenant_id), TenantState.ACTIVE, actor=current_actor()
         )
         return pb.ResumeTenantResponse(tenant=wire.write_tenant(tenant))
 
@@ -237,7 +234,7 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.RotateWebhookSecretResponse:
         rotated = await self._changer.rotate_webhook_secret(
             _named("RotateWebhookSecret", request.tenant_id),
-            actor=_actor(),
+            actor=current_actor(),
             overlap=wire.read_overlap(request),
             request_id=request.request_id,
         )
@@ -251,7 +248,9 @@ class TenantServicer(TenantServiceServicer):
         ],
     ) -> pb.SetTicketingCredentialsResponse:
         secret_id = await self._changer.set_credentials(
-            _named("SetTicketingCredentials", request.tenant_id), request.credentials, actor=_actor()
+            _named("SetTicketingCredentials", request.tenant_id),
+            request.credentials,
+            actor=current_actor(),
         )
         return pb.SetTicketingCredentialsResponse(secret_id=secret_id)
 
@@ -260,15 +259,15 @@ class TenantServicer(TenantServiceServicer):
         request: pb.CreateApiKeyRequest,
         context: grpc.aio.ServicerContext[pb.CreateApiKeyRequest, pb.CreateApiKeyResponse],
     ) -> pb.CreateApiKeyResponse:
-        secret, kept = await self._changer.create_key(
+        secret, kept = await self._issuer.create(
             _named("CreateApiKey", request.tenant_id),
             wire.read_role(request.role),
-            actor=_actor(),
+            actor=current_actor(),
             display_name=wire.read_display_name(request),
             expire_time=wire.read_expiry(request),
             request_id=request.request_id,
         )
-        return wire.write_created_key(secret, kept)
+        return pb.CreateApiKeyResponse(api_key=wire.write_shown(secret), key=wire.write_key(kept))
 
     async def ListApiKeys(
         self,
@@ -276,23 +275,16 @@ class TenantServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.ListApiKeysRequest, pb.ListApiKeysResponse],
     ) -> pb.ListApiKeysResponse:
         tenant = await self._known("ListApiKeys", request.tenant_id)
-        tokens = PageTokens("ListApiKeys", tenant=tenant)
-        size = request.page_size or _PAGE
-        before = wire.place_of_page(tokens.decode(request.page_token))
-        found = await self._directory.keys_before(tenant, before, size + 1)
-        page = found[:size]
-        return pb.ListApiKeysResponse(
-            keys=map(wire.write_key, page),
-            next_page_token=tokens.encode(*wire.page_after(page[-1])) if len(found) > size else "",
-        )
+        keys, following = await page_of_keys(self._directory, "ListApiKeys", tenant, request)
+        return pb.ListApiKeysResponse(keys=map(wire.write_key, keys), next_page_token=following)
 
     async def RevokeApiKey(
         self,
         request: pb.RevokeApiKeyRequest,
         context: grpc.aio.ServicerContext[pb.RevokeApiKeyRequest, pb.RevokeApiKeyResponse],
     ) -> pb.RevokeApiKeyResponse:
-        key = await self._changer.revoke_key(
-            _named("RevokeApiKey", request.tenant_id), request.key_id, actor=_actor()
+        key = await self._issuer.revoke(
+            _named("RevokeApiKey", request.tenant_id), request.key_id, actor=current_actor()
         )
         return pb.RevokeApiKeyResponse(key=wire.write_key(key))
 
@@ -302,15 +294,8 @@ class TenantServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.ListAuditEventsRequest, pb.ListAuditEventsResponse],
     ) -> pb.ListAuditEventsResponse:
         tenant = await self._known("ListAuditEvents", request.tenant_id)
-        tokens = PageTokens("ListAuditEvents", tenant=tenant)
-        size = request.page_size or _PAGE
-        after = wire.sequence_of_page(tokens.decode(request.page_token))
-        found = await self._directory.events_after(tenant, after, size + 1)
-        page = found[:size]
-        return pb.ListAuditEventsResponse(
-            events=map(wire.write_event, page),
-            next_page_token=tokens.encode(page[-1].sequence) if len(found) > size else "",
-        )
+        events, following = await page_of_events(self._directory, "ListAuditEvents", tenant, request)
+        return pb.ListAuditEventsResponse(events=map(wire.write_event, events), next_page_token=following)
 
     async def VerifyAuditLog(
         self,
@@ -320,7 +305,8 @@ class TenantServicer(TenantServiceServicer):
         tenant = await self._known("VerifyAuditLog", request.tenant_id)
         known = bytes.fromhex(request.known_hash) or None
         anchor, events = await self._directory.audit_log(tenant)
-        return wire.write_verdict(await verified(events, known=known, anchor=anchor))
+        verdict = await verified(events, known=known, anchor=anchor)
+        return pb.VerifyAuditLogResponse(**wire.verdict_fields(verdict))
 
     async def ReencryptSecrets(
         self,
@@ -330,8 +316,8 @@ class TenantServicer(TenantServiceServicer):
         require_grant("ReencryptSecrets", current_caller())
         tokens = PageTokens("ReencryptSecrets", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
-        size = request.page_size or _PAGE
-        done = await reencrypt(self._directory, self._keys, after=after, count=size, actor=_actor())
+        size = request.page_size or DEFAULT_SIZE
+        done = await reencrypt(self._directory, self._keys, after=after, count=size, actor=current_actor())
         return pb.ReencryptSecretsResponse(
             tenants=len(done.tenants),
             secrets=done.secrets,
@@ -346,7 +332,7 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.DeleteTenantResponse:
         tenant = _named("DeleteTenant", request.tenant_id)
         ask = self._deleter.preview if request.validate_only else self._deleter.begin
-        return pb.DeleteTenantResponse(deletion=wire.write_deletion(await ask(tenant, _actor())))
+        return pb.DeleteTenantResponse(deletion=wire.write_deletion(await ask(tenant, current_actor())))
 
     async def GetTenantDeletion(
         self,
@@ -368,7 +354,7 @@ class TenantServicer(TenantServiceServicer):
         of = current_caller().tenant
         tokens = PageTokens("ListTenantDeletions", tenant=of or "")
         before = wire.place_of_page(tokens.decode(request.page_token))
-        size = request.page_size or _PAGE
+        size = request.page_size or DEFAULT_SIZE
         found = await self._deletions.page(of=of, before=before, count=size + 1)
         page = found[:size]
         return pb.ListTenantDeletionsResponse(
@@ -398,7 +384,7 @@ class TenantServicer(TenantServiceServicer):
     ) -> pb.TestConnectionResponse:
         tenant = _named("TestConnection", request.tenant_id)
         trial = wire_connection.read_trial(request, request_id=current_request_id() or "")
-        await self._changer.record_test(tenant, trial, actor=_actor())
+        await self._changer.record_test(tenant, trial, actor=current_actor())
         access = await self._discloser.access_to_test(tenant)
         findings = await self._tester.test(access.tenant, access.credentials, trial=trial)
         return pb.TestConnectionResponse(connection_test=wire_connection.write_test(findings))
@@ -439,8 +425,3 @@ def _named(rpc: str, tenant: str) -> TenantId:
     if not may_know(current_caller(), tenant):
         raise TenantNotFound(tenant)
     return tenant_id(tenant)
-
-
-def _actor() -> Actor:
-    caller = current_caller()
-    return Actor(caller.principal, caller.subject, caller.role, current_request_id() or "")

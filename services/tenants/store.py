@@ -16,6 +16,7 @@ from services.runtime.database import Connection, Database, Row
 from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import (
+    OPERATOR,
     ApiKey,
     KeptApiKey,
     KeyHolder,
@@ -29,7 +30,7 @@ from services.tenants.model import (
 )
 from services.tenants.rows import SETTINGS, NotAnEvent, event_of, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret
-from services.tenants.store_change import Change, add_key, add_secrets, append
+from services.tenants.store_change import Change, KeyChange, add_key, add_secrets, append
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
@@ -80,6 +81,18 @@ class Directory:
             if found.state is TenantState.DELETING:
                 raise TenantDeleting(tenant)
             yield Change(connection, found, actor)
+
+    @asynccontextmanager
+    async def changing_keys(self, tenant: TenantId | None, actor: Actor) -> AsyncIterator[KeyChange]:
+        """The same, of a client's keys; without one, of the operator's own."""
+        if tenant is not None:
+            async with self.changing(tenant, actor) as change:
+                yield change
+            return
+        turn = self._changing.setdefault(OPERATOR, asyncio.Lock())
+        async with turn, self._database.tenant(OPERATOR) as connection:
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))")
+            yield KeyChange(connection, OPERATOR, actor)
 
     async def add(
         self,

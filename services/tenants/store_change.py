@@ -1,4 +1,4 @@
-"""One change of a client, in a transaction that has locked it. What is written comes with its audit event."""
+"""One change, in a transaction that has locked whose it is. What is written comes with its audit event."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,11 +14,57 @@ from services.tenants.sealing import KeptSecret, Sealed
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
 
 
-class Change:
-    def __init__(self, connection: Connection, tenant: Tenant, actor: Actor) -> None:
-        self.tenant = tenant
+class KeyChange:
+    """Of the API keys of a client, or of the operator itself."""
+
+    def __init__(self, connection: Connection, owner: TenantId, actor: Actor) -> None:
         self._connection = connection
+        self._owner = owner
         self._actor = actor
+
+    async def good_keys(self) -> int:
+        count: int = await self._connection.fetchval(
+            """
+            select count(*) from tenants.api_keys
+            where tenant_id = $1 and revoke_time is null and (expire_time is null or expire_time > now())
+            """,
+            self._owner,
+        )
+        return count
+
+    async def add_key(self, key: ApiKey, action: Action) -> KeptApiKey:
+        kept = await add_key(self._connection, self._owner, key)
+        await self.record(action)
+        return kept
+
+    async def key(self, key_id: str) -> KeptApiKey | None:
+        row = await self._connection.fetchrow(
+            "select * from tenants.api_keys where tenant_id = $1 and key_id = $2", self._owner, key_id
+        )
+        return key_of(row) if row is not None else None
+
+    async def revoke_key(self, key_id: str, action: Action) -> KeptApiKey:
+        row = await self._connection.fetchrow(
+            """
+            update tenants.api_keys set revoke_time = now()
+            where tenant_id = $1 and key_id = $2 returning *
+            """,
+            self._owner,
+            key_id,
+        )
+        await self.record(action)
+        return key_of(_present(row))
+
+    async def record(self, action: Action) -> None:
+        await append(self._connection, self._owner, self._actor, action)
+
+
+class Change(KeyChange):
+    """Of all that there is of a client."""
+
+    def __init__(self, connection: Connection, tenant: Tenant, actor: Actor) -> None:
+        super().__init__(connection, tenant.id, actor)
+        self.tenant = tenant
 
     async def save(self, tenant: Tenant, action: Action) -> Tenant:
         row = await self._connection.fetchrow(
@@ -132,42 +178,6 @@ class Change:
             ],
         )
         await self.record(action)
-
-    async def good_keys(self) -> int:
-        count: int = await self._connection.fetchval(
-            """
-            select count(*) from tenants.api_keys
-            where tenant_id = $1 and revoke_time is null and (expire_time is null or expire_time > now())
-            """,
-            self.tenant.id,
-        )
-        return count
-
-    async def add_key(self, key: ApiKey, action: Action) -> KeptApiKey:
-        kept = await add_key(self._connection, self.tenant.id, key)
-        await self.record(action)
-        return kept
-
-    async def key(self, key_id: str) -> KeptApiKey | None:
-        row = await self._connection.fetchrow(
-            "select * from tenants.api_keys where tenant_id = $1 and key_id = $2", self.tenant.id, key_id
-        )
-        return key_of(row) if row is not None else None
-
-    async def revoke_key(self, key_id: str, action: Action) -> KeptApiKey:
-        row = await self._connection.fetchrow(
-            """
-            update tenants.api_keys set revoke_time = now()
-            where tenant_id = $1 and key_id = $2 returning *
-            """,
-            self.tenant.id,
-            key_id,
-        )
-        await self.record(action)
-        return key_of(_present(row))
-
-    async def record(self, action: Action) -> None:
-        await append(self._connection, self.tenant.id, self._actor, action)
 
 
 async def append(connection: Connection, tenant: TenantId, actor: Actor, action: Action) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -181,7 +181,7 @@ def read_role(role: "api_key_pb2.Role.ValueType") -> Role:
     return next(mine for mine, theirs in _ROLES.items() if theirs == role)
 
 
-def read_display_name(request: pb.CreateApiKeyRequest) -> str:
+def read_display_name(request: pb.CreateApiKeyRequest | pb.CreateOperatorKeyRequest) -> str:
     _refuse_nul("display_name", request.display_name)
     return request.display_name
 
@@ -190,7 +190,7 @@ def read_overlap(request: pb.RotateWebhookSecretRequest) -> timedelta:
     return request.overlap.ToTimedelta() if request.HasField("overlap") else DEFAULT_OVERLAP
 
 
-def read_expiry(request: pb.CreateApiKeyRequest) -> datetime | None:
+def read_expiry(request: pb.CreateApiKeyRequest | pb.CreateOperatorKeyRequest) -> datetime | None:
     return request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
 
 
@@ -210,16 +210,14 @@ def write_key(key: KeptApiKey) -> api_key_pb2.ApiKey:
     )
 
 
-def write_created_key(secret: Secret | None, key: KeptApiKey) -> pb.CreateApiKeyResponse:
-    return pb.CreateApiKeyResponse(
-        api_key=secret.reveal().decode() if secret is not None else "", key=write_key(key)
-    )
+def write_shown(secret: Secret | None) -> str:
+    return secret.reveal().decode() if secret is not None else ""
 
 
 def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
     until = rotated.previous_expire_time
     return pb.RotateWebhookSecretResponse(
-        webhook_secret=rotated.secret.reveal().decode() if rotated.secret is not None else "",
+        webhook_secret=write_shown(rotated.secret),
         secret_id=rotated.id,
         previous_expire_time=write_timestamp(until) if until else None,
     )
@@ -240,14 +238,23 @@ def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
     )
 
 
-def write_verdict(verdict: Verdict) -> pb.VerifyAuditLogResponse:
-    return pb.VerifyAuditLogResponse(
-        events=verdict.events,
-        head_hash=verdict.head.hex() if verdict.head else "",
-        broken_at=verdict.broken_at or 0,
-        known_hash_found=verdict.known_found,
-        removed_events=verdict.removed,
-    )
+class VerdictFields(TypedDict):
+    events: int
+    head_hash: str
+    broken_at: int
+    known_hash_found: bool
+    removed_events: int
+
+
+def verdict_fields(verdict: Verdict) -> VerdictFields:
+    """What is told of any log."""
+    return {
+        "events": verdict.events,
+        "head_hash": verdict.head.hex() if verdict.head else "",
+        "broken_at": verdict.broken_at or 0,
+        "known_hash_found": verdict.known_found,
+        "removed_events": verdict.removed,
+    }
 
 
 def write_deletion(deletion: Deletion) -> tenant_deletion_pb2.TenantDeletion:

@@ -44,6 +44,8 @@ class Belongings:
     api_key: str
     api_key_id: str
     """Of a key that nobody uses."""
+    operator_key_id: str
+    """Of a key of the operator's own, which was made when this client came."""
     webhook_secret: str
     deletion: str
     """The client was deleted once before, and taken on again under the same id."""
@@ -66,8 +68,8 @@ class Belongings:
             **{
                 name: str(uuid4())
                 for name in (
-                    *("enhancement", "waiting", "failed", "request_id"),
-                    *("api_key_id", "webhook_secret_id", "deletion"),
+                    *("enhancement", "waiting", "failed", "request_id", "deletion"),
+                    *("api_key_id", "operator_key_id", "webhook_secret_id"),
                 )
             },
         }

@@ -37,7 +37,7 @@ from dossier.orchestrator.v1.queue_pb2 import QUEUE_WEIGHT_PREFERRED
 from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis
 from dossier.tenantdata.v1 import tenant_data_service_pb2 as tenantdata
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
-from dossier.tenants.v1.api_key_pb2 import ROLE_VIEWER
+from dossier.tenants.v1.api_key_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
 from tests.isolation.belongings import Belongings
 
@@ -260,6 +260,15 @@ CASES: Final[Mapping[str, Case]] = {
             ]
         )
     ],
+    "TenantService.CreateOperatorKey": lambda of: [
+        tenants.CreateOperatorKeyRequest(role=ROLE_OPERATOR, request_id=of.request_id)
+    ],
+    "TenantService.ListOperatorKeys": lambda _: [tenants.ListOperatorKeysRequest()],
+    "TenantService.RevokeOperatorKey": lambda of: [
+        tenants.RevokeOperatorKeyRequest(key_id=of.operator_key_id)
+    ],
+    "TenantService.ListOperatorAuditEvents": lambda _: [tenants.ListOperatorAuditEventsRequest()],
+    "TenantService.VerifyOperatorAuditLog": lambda _: [tenants.VerifyOperatorAuditLogRequest()],
     "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }

@@ -101,6 +101,7 @@ class Filling:
             request_id=f"{word}-request",
             api_key=made["api_key"],
             api_key_id="",
+            operator_key_id="",
             webhook_secret=made["webhook_secret"],
             deletion=deletions[-1],
             webhook_secret_id=self._webhook_secret_id(tenant),
@@ -111,7 +112,9 @@ class Filling:
             connection.execute(_BY_HAND.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'"))
         keys = {role: self._key(tenant, role)["api_key"] for role in ROLES if role != "admin"}
         unused = self._key(tenant, "viewer")["key"]["id"]
-        has = replace(has, api_key_id=unused, pages=self._pages(has))
+        has = replace(
+            has, api_key_id=unused, operator_key_id=self._operator_key(tenant), pages=self._pages(has)
+        )
         return Client(has, {"admin": has.api_key, **keys})
 
     def _create(self, tenant: str, name: str, desk: Desk) -> Mapping[str, Any]:
@@ -248,6 +251,17 @@ class Filling:
             role=f"ROLE_{role.upper()}",
             request_id=str(uuid4()),
         )
+
+    def _operator_key(self, tenant: str) -> str:
+        made = self._done(
+            "TenantService.CreateOperatorKey",
+            Credential(None, "operator"),
+            role="ROLE_VIEWER",
+            display_name=f"for {tenant}",
+            request_id=str(uuid4()),
+        )
+        key_id: str = made["key"]["id"]
+        return key_id
 
     def _done(self, rpc: str, caller: Credential, **fields: Any) -> Mapping[str, Any]:
         method = next(each for each in methods() if name_of(each) == rpc)

@@ -149,6 +149,47 @@ class Client:
         request = pb.RevokeApiKeyRequest(tenant_id=tenant_id, key_id=key_id)
         return (await self.stub.RevokeApiKey(request, metadata=self.metadata)).key
 
+    async def create_operator_key(
+        self,
+        role: "api_key_pb2.Role.ValueType" = api_key_pb2.ROLE_OPERATOR,
+        *,
+        display_name: str = "",
+        expire_time: datetime | None = None,
+        request_id: str = "",
+    ) -> pb.CreateOperatorKeyResponse:
+        request = pb.CreateOperatorKeyRequest(
+            role=role, display_name=display_name, request_id=request_id or str(uuid4())
+        )
+        if expire_time is not None:
+            request.expire_time.FromDatetime(expire_time)
+        return await self.stub.CreateOperatorKey(request, metadata=self.metadata)
+
+    async def operator_keys(self) -> list[api_key_pb2.ApiKey]:
+        return list((await self.operator_keys_page(page_size=1000)).keys)
+
+    async def operator_keys_page(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListOperatorKeysResponse:
+        request = pb.ListOperatorKeysRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListOperatorKeys(request, metadata=self.metadata)
+
+    async def revoke_operator_key(self, key_id: str) -> api_key_pb2.ApiKey:
+        request = pb.RevokeOperatorKeyRequest(key_id=key_id)
+        return (await self.stub.RevokeOperatorKey(request, metadata=self.metadata)).key
+
+    async def operator_events(self) -> list[AuditEvent]:
+        return list((await self.operator_events_page(page_size=100)).events)
+
+    async def operator_events_page(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListOperatorAuditEventsResponse:
+        request = pb.ListOperatorAuditEventsRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListOperatorAuditEvents(request, metadata=self.metadata)
+
+    async def verify_operator_log(self, *, known_hash: str = "") -> pb.VerifyOperatorAuditLogResponse:
+        request = pb.VerifyOperatorAuditLogRequest(known_hash=known_hash)
+        return await self.stub.VerifyOperatorAuditLog(request, metadata=self.metadata)
+
     async def events(self, tenant_id: str) -> list[AuditEvent]:
         return list((await self.events_page(tenant_id, page_size=100)).events)
 

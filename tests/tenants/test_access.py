@@ -44,6 +44,11 @@ EVERY_CALL: dict[str, Callable[[Client], Awaitable[object]]] = {
     "TestConnection": lambda client: client.test_connection("acme"),
     "ListWebhookSecretVersions": lambda client: client.secret_versions("acme"),
     "RecordWebhookSecretUses": lambda client: client.record_uses(("acme", "s", datetime.now(UTC))),
+    "CreateOperatorKey": lambda client: client.create_operator_key(),
+    "ListOperatorKeys": lambda client: client.operator_keys(),
+    "RevokeOperatorKey": lambda client: client.revoke_operator_key(str(uuid4())),
+    "ListOperatorAuditEvents": lambda client: client.operator_events(),
+    "VerifyOperatorAuditLog": lambda client: client.verify_operator_log(),
 }
 CALLERS = [
     ("cli", "operator"),
@@ -56,7 +61,16 @@ CALLERS = [
     ("gateway", "technician"),
     ("gateway", "viewer"),
 ]
+"""Each for acme."""
 OPERATORS = {("cli", "operator"), ("gateway", "operator")}
+NOT_FOR_ONE_CLIENT = {
+    "CreateOperatorKey",
+    "ListOperatorKeys",
+    "RevokeOperatorKey",
+    "ListOperatorAuditEvents",
+    "VerifyOperatorAuditLog",
+}
+"""test_operator_keys.py has who may."""
 ALLOWED = {
     "CreateTenant": OPERATORS,
     "GetTenant": set(CALLERS),
@@ -66,6 +80,7 @@ ALLOWED = {
     "AuthenticateApiKey": {("gateway", "service")},
     "RecordWebhookSecretUses": {("gateway", "service")},
     "ReencryptSecrets": OPERATORS,
+    **{rpc: set() for rpc in NOT_FOR_ONE_CLIENT},
     "SuspendTenant": OPERATORS,
     "ResumeTenant": OPERATORS,
     "DeleteTenant": OPERATORS,
@@ -90,7 +105,7 @@ ALLOWED = {
 }
 # It takes two keys: test_secrets.py looks at its events. What is used is noted, and no change of a client's.
 # And what a deletion leaves is no audit log.
-ELSEWHERE = {"ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant"}
+ELSEWHERE = {"ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant", *NOT_FOR_ONE_CLIENT}
 CHANGES = [
     method.name
     for method in DESCRIPTOR.services_by_name["TenantService"].methods

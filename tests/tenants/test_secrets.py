@@ -149,7 +149,7 @@ async def test_an_operators_key_has_no_tenant(gateway: Client, database: TestDat
     key = Secret.api_key()
     await execute(
         database,
-        "insert into tenants.api_keys (key_id, role, hash) values ('k1', 'operator', $1)",
+        "insert into tenants.api_keys (key_id, tenant_id, role, hash) values ('k1', '-', 'operator', $1)",
         key.digest(),
     )
 

@@ -52,7 +52,7 @@ Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class ApiKey(_message.Message):
-    """An API key of a client, without what makes it work: that is shown once, when it is created."""
+    """An API key of a client, or of the operator for all clients, without what makes it work: that is shown once, when it is created."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

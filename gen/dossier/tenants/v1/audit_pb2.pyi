@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AuditEvent(_message.Message):
-    """One change of a client, as it was made. Never changed afterwards: each event's hash covers the one before it."""
+    """One change of a client, or of the operator's own API keys, as it was made. Never changed afterwards: each event's hash covers the one before it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -36,7 +36,7 @@ class AuditEvent(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Its place in the client's log, from 1, without gaps."""
+    """Its place in the log, from 1, without gaps."""
     principal: _builtins.str
     """Who made it: an API key's id, a user of the command, or a service."""
     subject: _builtins.str
@@ -46,7 +46,9 @@ class AuditEvent(_message.Message):
     action: _builtins.str
     """The RPC's name, such as `UpdateTenant`."""
     resource: _builtins.str
-    """What was changed: `tenant`, `webhook_secrets/ID`, `ticketing_credentials/ID` or `api_keys/ID`."""
+    """What was changed: `tenant`, `webhook_secrets/ID`, `ticketing_credentials/ID`, `api_keys/ID` or
+    `operator_keys/ID`.
+    """
     request_id: _builtins.str
     """The request's id, under which logs and traces have more."""
     hash: _builtins.str

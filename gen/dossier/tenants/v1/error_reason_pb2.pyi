@@ -37,13 +37,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TENANT_CHANGED: _ErrorReason.ValueType  # 6
     """ABORTED: the tenant has changed since it was read. Metadata `etag`, the one it has now. Read it again."""
     ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 7
-    """NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
+    """NOT_FOUND: the tenant, or the operator, has no such API key. Metadata `key_id`."""
     ERROR_REASON_TOO_MANY_API_KEYS: _ErrorReason.ValueType  # 8
-    """FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+    """FAILED_PRECONDITION: the tenant, or the operator, has as many good API keys as it may. Metadata `most`. Revoke one first."""
     ERROR_REASON_TENANT_DELETING: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
     ERROR_REASON_DELETION_NOT_FOUND: _ErrorReason.ValueType  # 21
     """NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
+    ERROR_REASON_TENANT_CONFINED: _ErrorReason.ValueType  # 16
+    """PERMISSION_DENIED: the call is for one client, and what it is about is the operator's own. Metadata `tenant_id`.
+    Over REST, leave out `X-Dossier-Tenant`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the tenants service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -65,11 +69,15 @@ ERROR_REASON_API_KEY_INVALID: ErrorReason.ValueType  # 5
 ERROR_REASON_TENANT_CHANGED: ErrorReason.ValueType  # 6
 """ABORTED: the tenant has changed since it was read. Metadata `etag`, the one it has now. Read it again."""
 ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 7
-"""NOT_FOUND: the tenant has no such API key. Metadata `key_id`."""
+"""NOT_FOUND: the tenant, or the operator, has no such API key. Metadata `key_id`."""
 ERROR_REASON_TOO_MANY_API_KEYS: ErrorReason.ValueType  # 8
-"""FAILED_PRECONDITION: the tenant has as many good API keys as it may. Metadata `most`. Revoke one first."""
+"""FAILED_PRECONDITION: the tenant, or the operator, has as many good API keys as it may. Metadata `most`. Revoke one first."""
 ERROR_REASON_TENANT_DELETING: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
 ERROR_REASON_DELETION_NOT_FOUND: ErrorReason.ValueType  # 21
 """NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
+ERROR_REASON_TENANT_CONFINED: ErrorReason.ValueType  # 16
+"""PERMISSION_DENIED: the call is for one client, and what it is about is the operator's own. Metadata `tenant_id`.
+Over REST, leave out `X-Dossier-Tenant`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

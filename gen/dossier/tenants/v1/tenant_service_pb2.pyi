@@ -419,7 +419,7 @@ class AuthenticateApiKeyResponse(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The tenant; empty for an operator's key, which is for all."""
+    """The tenant; empty for a key of the operator's own, which is for all."""
     role: _api_key_pb2.Role.ValueType
     """The role."""
     key_id: _builtins.str
@@ -762,7 +762,7 @@ class CreateApiKeyRequest(_message.Message):
     tenant_id: _builtins.str
     """The client."""
     role: _api_key_pb2.Role.ValueType
-    """What it may do: admin, technician or viewer. An operator's key belongs to no client."""
+    """What it may do: admin, technician or viewer. A key for all clients is made with `CreateOperatorKey`."""
     display_name: _builtins.str
     """What it is for, for people. At most 256 characters, none of them for control."""
     request_id: _builtins.str
@@ -1483,3 +1483,283 @@ class RecordWebhookSecretUsesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordWebhookSecretUsesResponse: _TypeAlias = RecordWebhookSecretUsesResponse  # noqa: Y015
+
+@_typing.final
+class CreateOperatorKeyRequest(_message.Message):
+    """Makes an API key for all clients."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    role: _api_key_pb2.Role.ValueType
+    """What it may do for any client: operator, technician or viewer."""
+    display_name: _builtins.str
+    """What it is for, for people. At most 256 characters, none of them for control."""
+    request_id: _builtins.str
+    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it stops to be good; absent where it does not. In the future."""
+
+    def __init__(
+        self,
+        *,
+        role: _api_key_pb2.Role.ValueType = ...,
+        display_name: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "expire_time", b"expire_time", "request_id", b"request_id", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOperatorKeyRequest: _TypeAlias = CreateOperatorKeyRequest  # noqa: Y015
+
+@_typing.final
+class CreateOperatorKeyResponse(_message.Message):
+    """The new key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    API_KEY_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    api_key: _builtins.str
+    """The key, shown this once; empty where the call repeats another."""
+    @_builtins.property
+    def key(self) -> _api_key_pb2.ApiKey:
+        """What is kept of it."""
+
+    def __init__(
+        self,
+        *,
+        api_key: _builtins.str = ...,
+        key: _api_key_pb2.ApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateOperatorKeyResponse: _TypeAlias = CreateOperatorKeyResponse  # noqa: Y015
+
+@_typing.final
+class ListOperatorKeysRequest(_message.Message):
+    """Asks for a page of the operator's API keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many keys at most. 1 to 1,000; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorKeysRequest: _TypeAlias = ListOperatorKeysRequest  # noqa: Y015
+
+@_typing.final
+class ListOperatorKeysResponse(_message.Message):
+    """A page of the operator's API keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_api_key_pb2.ApiKey]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_api_key_pb2.ApiKey] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorKeysResponse: _TypeAlias = ListOperatorKeysResponse  # noqa: Y015
+
+@_typing.final
+class RevokeOperatorKeyRequest(_message.Message):
+    """Ends one of the operator's API keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key's id, not the key."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeOperatorKeyRequest: _TypeAlias = RevokeOperatorKeyRequest  # noqa: Y015
+
+@_typing.final
+class RevokeOperatorKeyResponse(_message.Message):
+    """The key as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> _api_key_pb2.ApiKey:
+        """What is kept of it."""
+
+    def __init__(
+        self,
+        *,
+        key: _api_key_pb2.ApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeOperatorKeyResponse: _TypeAlias = RevokeOperatorKeyResponse  # noqa: Y015
+
+@_typing.final
+class ListOperatorAuditEventsRequest(_message.Message):
+    """Asks for a page of the operator's audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many events at most. 1 to 100; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorAuditEventsRequest: _TypeAlias = ListOperatorAuditEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListOperatorAuditEventsResponse(_message.Message):
+    """A page of the operator's audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEvent]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_audit_pb2.AuditEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperatorAuditEventsResponse: _TypeAlias = ListOperatorAuditEventsResponse  # noqa: Y015
+
+@_typing.final
+class VerifyOperatorAuditLogRequest(_message.Message):
+    """Asks whether the operator's audit log is whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWN_HASH_FIELD_NUMBER: _builtins.int
+    known_hash: _builtins.str
+    """A hash that was noted before, in hexadecimal; empty where none was."""
+    def __init__(
+        self,
+        *,
+        known_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_hash", b"known_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyOperatorAuditLogRequest: _TypeAlias = VerifyOperatorAuditLogRequest  # noqa: Y015
+
+@_typing.final
+class VerifyOperatorAuditLogResponse(_message.Message):
+    """Whether the operator's audit log is whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    HEAD_HASH_FIELD_NUMBER: _builtins.int
+    BROKEN_AT_FIELD_NUMBER: _builtins.int
+    KNOWN_HASH_FOUND_FIELD_NUMBER: _builtins.int
+    REMOVED_EVENTS_FIELD_NUMBER: _builtins.int
+    events: _builtins.int
+    """How many events there are."""
+    head_hash: _builtins.str
+    """The hash of the newest: note it outside, to show later that nothing was cut off. Empty where there are no events."""
+    broken_at: _builtins.int
+    """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. 0: nowhere."""
+    known_hash_found: _builtins.bool
+    """Whether `known_hash` is in it. False also where none was given."""
+    removed_events: _builtins.int
+    """How many of the oldest events the retention has removed; the first that is left has the next sequence, and covers
+    the hash of the last that is gone.
+    """
+    def __init__(
+        self,
+        *,
+        events: _builtins.int = ...,
+        head_hash: _builtins.str = ...,
+        broken_at: _builtins.int = ...,
+        known_hash_found: _builtins.bool = ...,
+        removed_events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyOperatorAuditLogResponse: _TypeAlias = VerifyOperatorAuditLogResponse  # noqa: Y015

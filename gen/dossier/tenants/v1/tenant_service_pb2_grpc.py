@@ -107,6 +107,31 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.FromString,
                 _registered_method=True)
+        self.CreateOperatorKey = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/CreateOperatorKey',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyResponse.FromString,
+                _registered_method=True)
+        self.ListOperatorKeys = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListOperatorKeys',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysResponse.FromString,
+                _registered_method=True)
+        self.RevokeOperatorKey = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RevokeOperatorKey',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyResponse.FromString,
+                _registered_method=True)
+        self.ListOperatorAuditEvents = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListOperatorAuditEvents',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.VerifyOperatorAuditLog = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/VerifyOperatorAuditLog',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogResponse.FromString,
+                _registered_method=True)
         self.ListWebhookSecrets = channel.unary_unary(
                 '/dossier.tenants.v1.TenantService/ListWebhookSecrets',
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListWebhookSecretsRequest.SerializeToString,
@@ -289,6 +314,50 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateOperatorKey(self, request, context):
+        """Makes an API key for the operator's own staff or programs: it is for every client, each named per request. It is
+        shown this once.
+        Own error reasons: TENANT_CONFINED, TOO_MANY_API_KEYS. Role: operator, for no client. Safe to retry with the same
+        `request_id`: the answer is then without the key, which is shown only once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperatorKeys(self, request, context):
+        """Lists the operator's API keys, the newest first, revoked and expired ones too.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeOperatorKey(self, request, context):
+        """Ends one of the operator's API keys for good; the gateways believe it for 2 seconds at most. One that is revoked
+        already stays so.
+        Own error reasons: TENANT_CONFINED, API_KEY_NOT_FOUND. Role: operator, for no client. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperatorAuditEvents(self, request, context):
+        """Lists what was changed of the operator's API keys, and by whom, the oldest first. What operators change of a
+        client is in the client's log.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyOperatorAuditLog(self, request, context):
+        """Reads the operator's whole audit log and computes every hash again, as `VerifyAuditLog` does a client's.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWebhookSecrets(self, request, context):
         """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
         none, which is not an error: it must not be told from a wrong signature.
@@ -451,6 +520,31 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ReencryptSecrets,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.SerializeToString,
+            ),
+            'CreateOperatorKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOperatorKey,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyResponse.SerializeToString,
+            ),
+            'ListOperatorKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperatorKeys,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysResponse.SerializeToString,
+            ),
+            'RevokeOperatorKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeOperatorKey,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyResponse.SerializeToString,
+            ),
+            'ListOperatorAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperatorAuditEvents,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsResponse.SerializeToString,
+            ),
+            'VerifyOperatorAuditLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyOperatorAuditLog,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogResponse.SerializeToString,
             ),
             'ListWebhookSecrets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhookSecrets,
@@ -884,6 +978,141 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/ReencryptSecrets',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ReencryptSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOperatorKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/CreateOperatorKey',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.CreateOperatorKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperatorKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListOperatorKeys',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeOperatorKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RevokeOperatorKey',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RevokeOperatorKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperatorAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListOperatorAuditEvents',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListOperatorAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyOperatorAuditLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/VerifyOperatorAuditLog',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.VerifyOperatorAuditLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -104,6 +104,30 @@ class TenantServiceStub:
     can be thrown away after the last page. Their values stay.
     Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
     """
+    CreateOperatorKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateOperatorKeyRequest, _tenant_service_pb2.CreateOperatorKeyResponse]
+    """Makes an API key for the operator's own staff or programs: it is for every client, each named per request. It is
+    shown this once.
+    Own error reasons: TENANT_CONFINED, TOO_MANY_API_KEYS. Role: operator, for no client. Safe to retry with the same
+    `request_id`: the answer is then without the key, which is shown only once.
+    """
+    ListOperatorKeys: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListOperatorKeysRequest, _tenant_service_pb2.ListOperatorKeysResponse]
+    """Lists the operator's API keys, the newest first, revoked and expired ones too.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+    """
+    RevokeOperatorKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeOperatorKeyRequest, _tenant_service_pb2.RevokeOperatorKeyResponse]
+    """Ends one of the operator's API keys for good; the gateways believe it for 2 seconds at most. One that is revoked
+    already stays so.
+    Own error reasons: TENANT_CONFINED, API_KEY_NOT_FOUND. Role: operator, for no client. Safe to retry.
+    """
+    ListOperatorAuditEvents: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListOperatorAuditEventsRequest, _tenant_service_pb2.ListOperatorAuditEventsResponse]
+    """Lists what was changed of the operator's API keys, and by whom, the oldest first. What operators change of a
+    client is in the client's log.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+    """
+    VerifyOperatorAuditLog: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyOperatorAuditLogRequest, _tenant_service_pb2.VerifyOperatorAuditLogResponse]
+    """Reads the operator's whole audit log and computes every hash again, as `VerifyAuditLog` does a client's.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+    """
     ListWebhookSecrets: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
     none, which is not an error: it must not be told from a wrong signature.
@@ -230,6 +254,30 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
     can be thrown away after the last page. Their values stay.
     Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
+    """
+    CreateOperatorKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateOperatorKeyRequest, _tenant_service_pb2.CreateOperatorKeyResponse]  # type: ignore[assignment]
+    """Makes an API key for the operator's own staff or programs: it is for every client, each named per request. It is
+    shown this once.
+    Own error reasons: TENANT_CONFINED, TOO_MANY_API_KEYS. Role: operator, for no client. Safe to retry with the same
+    `request_id`: the answer is then without the key, which is shown only once.
+    """
+    ListOperatorKeys: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListOperatorKeysRequest, _tenant_service_pb2.ListOperatorKeysResponse]  # type: ignore[assignment]
+    """Lists the operator's API keys, the newest first, revoked and expired ones too.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+    """
+    RevokeOperatorKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RevokeOperatorKeyRequest, _tenant_service_pb2.RevokeOperatorKeyResponse]  # type: ignore[assignment]
+    """Ends one of the operator's API keys for good; the gateways believe it for 2 seconds at most. One that is revoked
+    already stays so.
+    Own error reasons: TENANT_CONFINED, API_KEY_NOT_FOUND. Role: operator, for no client. Safe to retry.
+    """
+    ListOperatorAuditEvents: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListOperatorAuditEventsRequest, _tenant_service_pb2.ListOperatorAuditEventsResponse]  # type: ignore[assignment]
+    """Lists what was changed of the operator's API keys, and by whom, the oldest first. What operators change of a
+    client is in the client's log.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+    """
+    VerifyOperatorAuditLog: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.VerifyOperatorAuditLogRequest, _tenant_service_pb2.VerifyOperatorAuditLogResponse]  # type: ignore[assignment]
+    """Reads the operator's whole audit log and computes every hash again, as `VerifyAuditLog` does a client's.
+    Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
     """
     ListWebhookSecrets: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListWebhookSecretsRequest, _tenant_service_pb2.ListWebhookSecretsResponse]  # type: ignore[assignment]
     """Gives the live secrets with which a client's webhooks are verified. An unknown or suspended tenant has
@@ -438,6 +486,60 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Seals clients' secrets again with the current key-encryption key, a page of clients a call, so that an older key
         can be thrown away after the last page. Their values stay.
         Own error reasons: none. Role: operator. Safe to retry: what is sealed with the current key is left alone.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateOperatorKey(
+        self,
+        request: _tenant_service_pb2.CreateOperatorKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.CreateOperatorKeyResponse, _abc.Awaitable[_tenant_service_pb2.CreateOperatorKeyResponse]]:
+        """Makes an API key for the operator's own staff or programs: it is for every client, each named per request. It is
+        shown this once.
+        Own error reasons: TENANT_CONFINED, TOO_MANY_API_KEYS. Role: operator, for no client. Safe to retry with the same
+        `request_id`: the answer is then without the key, which is shown only once.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperatorKeys(
+        self,
+        request: _tenant_service_pb2.ListOperatorKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListOperatorKeysResponse, _abc.Awaitable[_tenant_service_pb2.ListOperatorKeysResponse]]:
+        """Lists the operator's API keys, the newest first, revoked and expired ones too.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeOperatorKey(
+        self,
+        request: _tenant_service_pb2.RevokeOperatorKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RevokeOperatorKeyResponse, _abc.Awaitable[_tenant_service_pb2.RevokeOperatorKeyResponse]]:
+        """Ends one of the operator's API keys for good; the gateways believe it for 2 seconds at most. One that is revoked
+        already stays so.
+        Own error reasons: TENANT_CONFINED, API_KEY_NOT_FOUND. Role: operator, for no client. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOperatorAuditEvents(
+        self,
+        request: _tenant_service_pb2.ListOperatorAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListOperatorAuditEventsResponse, _abc.Awaitable[_tenant_service_pb2.ListOperatorAuditEventsResponse]]:
+        """Lists what was changed of the operator's API keys, and by whom, the oldest first. What operators change of a
+        client is in the client's log.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyOperatorAuditLog(
+        self,
+        request: _tenant_service_pb2.VerifyOperatorAuditLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.VerifyOperatorAuditLogResponse, _abc.Awaitable[_tenant_service_pb2.VerifyOperatorAuditLogResponse]]:
+        """Reads the operator's whole audit log and computes every hash again, as `VerifyAuditLog` does a client's.
+        Own error reasons: TENANT_CONFINED. Role: operator, for no client. Safe to retry.
         """
 
     @_abc_1.abstractmethod
