@@ -7,10 +7,14 @@ from typing import Final
 
 from starlette.types import Scope
 
-from gateway.authentication import Authenticator, CredentialsMissing, for_tenant
+from gateway.asgi import header
+from gateway.authentication import Authenticator, CredentialsMissing
+from gateway.clients import Clients
 from gateway.errors import ServiceFailed
 from gateway.failures import FailedAttempts
+from gateway.identity import Identity
 from gateway.limits import Limits, RateLimitExceeded
+from gateway.oidc.keys import IssuerUnavailable
 from services.runtime.caller import Caller
 from services.runtime.errors import TokenExpired, Unauthenticated
 
@@ -18,24 +22,31 @@ _LOOK_AGAIN_SECONDS: Final = 2.0
 """A limit may have been raised, a key revoked."""
 
 
+_TENANT_HEADER: Final = b"x-dossier-tenant"
+
+
 class Admission:
-    def __init__(self, authenticator: Authenticator, failures: FailedAttempts, limits: Limits) -> None:
+    def __init__(
+        self, authenticator: Authenticator, clients: Clients, failures: FailedAttempts, limits: Limits
+    ) -> None:
         self._authenticator = authenticator
+        self._clients = clients
         self._failures = failures
         self._limits = limits
 
     async def caller(self, scope: Scope) -> Caller:
-        credential = await self._identified(scope)
-        caller = for_tenant(credential, scope)
-        await self._limits.request(scope, credential=credential, tenant=caller.tenant)
+        identity = await self._identified(scope)
+        caller = await self._acting(identity, scope)
+        await self._limits.request(scope, credential=identity, tenant=caller.tenant)
         return caller
 
     async def confirm(self, scope: Scope) -> None:
-        """Raise `Unauthenticated` where the credentials that came in are no good any more."""
+        """Raise a `ServiceError` where the credentials that came in are no good any more."""
         try:
-            await self._authenticator.holder(scope, known_only=False)
-        except ServiceFailed:
-            # Nobody can say so while the tenants service is away; who came in stays.
+            identity = await self._authenticator.identify(scope, known_only=False)
+            await self._acting(identity, scope)
+        except (ServiceFailed, IssuerUnavailable):
+            # Nobody can say so while whoever knows is away; who came in stays.
             return
 
     async def body(self, scope: Scope, caller: Caller, size: int) -> None:
@@ -60,10 +71,17 @@ class Admission:
                     raise
             await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
 
-    async def _identified(self, scope: Scope) -> Caller:
+    async def _acting(self, identity: Identity, scope: Scope) -> Caller:
+        caller = identity.acting_for(header(scope, _TENANT_HEADER))
+        if caller.tenant is not None and caller.tenant != identity.vouched:
+            require = self._clients.require_known if identity.of_staff else self._clients.require_served
+            await require(caller.tenant)
+        return caller
+
+    async def _identified(self, scope: Scope) -> Identity:
         blocked = self._failures.blocked(scope)
         try:
-            return await self._authenticator.holder(scope, known_only=blocked is not None)
+            return await self._authenticator.identify(scope, known_only=blocked is not None)
         except CredentialsMissing:
             # Nothing was guessed.
             raise

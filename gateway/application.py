@@ -14,6 +14,7 @@ from gateway.admission import Admission
 from gateway.asgi import ROUTE
 from gateway.authentication import Authenticator
 from gateway.client_limits import ClientLimits
+from gateway.clients import Clients
 from gateway.counts import SharedCounts
 from gateway.edge import Edge
 from gateway.errors import MethodNotAllowed, RouteNotFound
@@ -26,6 +27,7 @@ from gateway.imports.route import ImportLimits, ImportRoute
 from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.mesh import CONTRACTS, Mesh
+from gateway.oidc.people import People
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
 from gateway.secret_uses import SecretUses
@@ -70,6 +72,7 @@ def application(
     intake: Intake,
     *,
     uses: SecretUses,
+    people: People | None,
     counts: SharedCounts | None,
     health: MeshHealth,
     readiness: Readiness,
@@ -81,12 +84,14 @@ def application(
     authenticator = Authenticator(
         tenants,
         TokenVerifier(settings.token_jwks_file, audience="gateway"),
+        people,
         client_limits,
         seconds=settings.secret_cache_seconds,
     )
     failures = FailedAttempts(settings.address_failures_per_minute, counts)
     limits = Limits(settings, client_limits, counts)
-    callers = Admission(authenticator, failures, limits)
+    clients = Clients(tenants, seconds=settings.secret_cache_seconds)
+    callers = Admission(authenticator, clients, failures, limits)
     public_url = str(settings.public_url or "").rstrip("/")
     webhooks = Webhooks(
         tools,
@@ -109,7 +114,11 @@ def application(
     )
     rest = bindings(CONTRACTS)
     document = openapi_document(
-        rest, comments=packaged_comments(), aliases=sorted(settings.webhook_aliases), public_url=public_url
+        rest,
+        comments=packaged_comments(),
+        aliases=sorted(settings.webhook_aliases),
+        public_url=public_url,
+        issuer=settings.oidc_issuer,
     )
     others = Routes(
         [

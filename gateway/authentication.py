@@ -1,10 +1,10 @@
-"""Who calls the REST API: an API key, or a service token meant for the gateway."""
+"""Who calls the REST API: by an API key, a service token meant for the gateway, or a person's token."""
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
 import grpc
+import jwt
 from grpc import StatusCode
 from starlette.types import Scope
 
@@ -13,14 +13,17 @@ from gateway.asgi import header
 from gateway.cache import BriefCache
 from gateway.client_limits import ClientLimits
 from gateway.errors import ServiceFailed
+from gateway.identity import Identity
 from gateway.mesh import SUBJECT, asked
+from gateway.oidc.people import People
 from services.runtime.caller import Caller, acting_for
-from services.runtime.errors import PermissionDenied, Unauthenticated
-from services.runtime.tokens import TokenVerifier
+from services.runtime.errors import TokenInvalid, Unauthenticated
+from services.runtime.tokens import ISSUER, TokenVerifier
 
 KEY_PREFIX: Final = "dsk_"
-TENANT_HEADER: Final = "x-dossier-tenant"
 _KEY_MOST: Final = 256
+_TOKEN_MOST: Final = 16 * 1024
+"""Some providers write hundreds of groups into one."""
 _SECONDS: Final = 5.0
 
 _ROLES: Final = {
@@ -39,28 +42,29 @@ class ApiKeyInvalid(Unauthenticated):
     reason = "API_KEY_INVALID"
 
 
-class TenantForeign(PermissionDenied):
-    """Only who belongs to no client may choose one."""
-
-    reason = "TENANT_FOREIGN"
-
-
 class Authenticator:
     def __init__(
-        self, tenants: grpc.aio.Channel, verifier: TokenVerifier, limits: ClientLimits, *, seconds: float
+        self,
+        tenants: grpc.aio.Channel,
+        verifier: TokenVerifier,
+        people: People | None,
+        limits: ClientLimits,
+        *,
+        seconds: float,
     ) -> None:
         self._stub = tenant_service_pb2_grpc.TenantServiceStub(tenants)
         self._verifier = verifier
+        self._people = people
         self._limits = limits
         self._callers = BriefCache(self._ask, known=bool, seconds=seconds)
 
-    async def holder(self, scope: Scope, *, known_only: bool) -> Caller:
-        """Say whose the credentials are; `known_only` asks the tenants service about keys it knew last."""
+    async def identify(self, scope: Scope, *, known_only: bool) -> Identity:
+        """Say whose the credentials are; `known_only` asks nobody about such as are not known here yet."""
         scheme, _, bearer = (header(scope, b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and bearer:
             credential = bearer.strip()
             if not credential.startswith(KEY_PREFIX):
-                return self._verifier.verify(credential)
+                return await self._of_token(credential, known_only=known_only)
         else:
             credential = header(scope, b"x-api-key") or ""
         if not credential:
@@ -72,7 +76,15 @@ class Authenticator:
         caller = await self._callers.get(key) if known else None
         if caller is None:
             raise ApiKeyInvalid("the API key is unknown, revoked or expired")
-        return caller
+        return Identity.of(caller)
+
+    async def _of_token(self, token: str, *, known_only: bool) -> Identity:
+        if len(token) > _TOKEN_MOST:
+            raise TokenInvalid(f"the token is over {_TOKEN_MOST} bytes")
+        issuer = _claimed_issuer(token) if self._people is not None else None
+        if self._people is None or issuer is None or issuer == ISSUER:
+            return Identity.of(self._verifier.verify(token))
+        return await self._people.identify(token, claimed_issuer=issuer, known_only=known_only)
 
     async def _ask(self, key: "_Key") -> Caller | None:
         request = tenant_service_pb2.AuthenticateApiKeyRequest(api_key=key.reveal())
@@ -109,11 +121,10 @@ class _Key:
         return isinstance(other, _Key) and self._digest == other._digest
 
 
-def for_tenant(caller: Caller, scope: Scope) -> Caller:
-    """Let who belongs to no client choose one, by a header."""
-    wanted = header(scope, TENANT_HEADER.encode())
-    if wanted is None or wanted == caller.tenant:
-        return caller
-    if caller.tenant is not None or caller.role not in {"operator", "service"}:
-        raise TenantForeign("the credentials are for another client", metadata={"tenant": wanted})
-    return replace(caller, tenant=wanted)
+def _claimed_issuer(token: str) -> str | None:
+    """Tell by whom it is to be checked, that is all: nothing of the token is believed yet."""
+    try:
+        issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except jwt.PyJWTError:
+        return None
+    return issuer if isinstance(issuer, str) else None

@@ -226,8 +226,17 @@ def _problem(
         details = {**details, "retry_after_seconds": seconds}
         headers = (*headers, ("retry-after", str(seconds)))
     if status == 401:
-        headers = (*headers, ("www-authenticate", 'Bearer realm="dossier"'))
+        headers = (*headers, ("www-authenticate", _challenge(reason, message)))
     return Problem(status, code.name, reason, message, details, headers)
+
+
+def _challenge(reason: str, message: str) -> str:
+    """Ask for a bearer as RFC 6750 has it; where there was none, there is no error to tell of."""
+    challenge = 'Bearer realm="dossier"'
+    if not reason.startswith(("TOKEN_", "API_KEY_")):
+        return challenge
+    told = "".join(letter for letter in message if " " <= letter <= "~" and letter not in '"\\\\')
+    return f'{challenge}, error="invalid_token", error_description="{told}"'
 
 
 def _details(

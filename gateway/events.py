@@ -20,7 +20,7 @@ from gateway.roles import READS, require
 from gateway.telemetry import event_streams
 from gateway.transcode.routes import to_json
 from services.runtime.caller import acting_for
-from services.runtime.errors import Unauthenticated
+from services.runtime.errors import ServiceError
 from services.runtime.request_id import current_request_id
 
 PATH: Final = "/v1/enhancements/{enhancement_id}/events"
@@ -107,7 +107,7 @@ class Events:
                 running.remove(following)
                 update = following.result()
             yield _event("end", {}, number + 1)
-        except (ServiceFailed, Unauthenticated) as error:
+        except (ServiceFailed, ServiceError) as error:
             # At the end of its time the client comes again, which is what it does without being told.
             if not (isinstance(error, ServiceFailed) and error.code is StatusCode.DEADLINE_EXCEEDED):
                 request_id = current_request_id() or ""
@@ -116,13 +116,13 @@ class Events:
             for each in running:
                 each.cancel()
 
-    async def _until_refused(self, scope: Scope) -> Unauthenticated:
-        """End when the key that the stream was asked for with is revoked, or its client suspended."""
+    async def _until_refused(self, scope: Scope) -> ServiceError:
+        """End when what the stream was asked for with is no good: revoked, expired, its client suspended."""
         while True:
             await asyncio.sleep(self._confirm_seconds)
             try:
                 await self._callers.confirm(scope)
-            except Unauthenticated as error:
+            except ServiceError as error:
                 return error
 
 

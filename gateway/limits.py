@@ -9,10 +9,10 @@ from starlette.types import Scope
 from dossier.tenants.v1.tenant_pb2 import TenantLimits
 from gateway.client_limits import ClientLimits
 from gateway.counts import SharedCounts
+from gateway.identity import Identity
 from gateway.quota import WINDOW_SECONDS, Holder, Quota, Standing
 from gateway.settings import GatewaySettings
 from gateway.telemetry import limited_by
-from services.runtime.caller import Caller
 from services.runtime.errors import ServiceError
 
 _STANDINGS: Final = "dossier.limits"
@@ -47,8 +47,8 @@ class Limits:
         self._webhooks = Quota("tenant-webhooks", settings.tenant_webhooks_per_minute, counts)
         self._webhook_bytes = Quota("tenant-webhook-bytes", settings.tenant_webhook_bytes_per_minute, counts)
 
-    async def request(self, scope: Scope, *, credential: Caller, tenant: str | None) -> None:
-        """Count a request to the REST API for the key, or the token's subject, and for the client."""
+    async def request(self, scope: Scope, *, credential: Identity, tenant: str | None) -> None:
+        """Count a request to the REST API for the key, the token's subject or person, and for the client."""
         key = scope[_KEY] = Holder(credential.tenant, credential.subject)
         await _take(scope, self._key_requests, key)
         if tenant is not None:

@@ -1,6 +1,6 @@
 """Which role may call what over REST: one table. The services check again what only they can know."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +14,12 @@ from services.runtime.errors import ServiceError
 _RANK: Final[Mapping[str, int]] = MappingProxyType(
     {"viewer": 0, "technician": 1, "admin": 2, "operator": 3, "service": 3}
 )
+
+OF_STAFF: Final = frozenset({"operator", "technician", "viewer"})
+"""What the provider's own people and programs may be, for all clients. Who changes each client's settings,
+secrets and keys may as well take clients on, so there is no administrator of all of them."""
+OF_CLIENTS: Final = frozenset({"admin", "technician", "viewer"})
+"""What somebody may be for one client."""
 
 READS: Final = "viewer"
 WRITES: Final = "admin"
@@ -63,6 +69,10 @@ class RoleRequired(ServiceError):
 
 def role_for(method: MethodDescriptor, *, http_method: str) -> str:
     return REQUIRED.get(method.full_name, READS if http_method == "GET" else WRITES)
+
+
+def highest(roles: Iterable[str]) -> str:
+    return max(roles, key=_RANK.__getitem__)
 
 
 def require(role: str, caller: Caller) -> None:

@@ -24,6 +24,7 @@ from gateway.health import MeshHealth
 from gateway.http_protocol import OneWriteProtocol
 from gateway.intake import Intake, IntakeLimits
 from gateway.mesh import SUBJECT, Mesh, asked, open_mesh
+from gateway.oidc.provider import open_people
 from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from services.runtime import logs, memory, telemetry
@@ -98,12 +99,12 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         metrics_port = closers.enter_context(probes(settings.http_host, settings.metrics_port, readiness))
         watching = asyncio.create_task(readiness.watch())
         closers.callback(watching.cancel)
-        counts = _counts(settings, closers)
         app = application(
             settings,
             mesh,
             intake,
             uses=uses,
+            people=await open_people(settings, closers),
             counts=counts,
             health=health,
             readiness=readiness,

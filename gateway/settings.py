@@ -6,20 +6,17 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, Field, FilePath, HttpUrl
 from pydantic_settings import NoDecode
 
+from gateway.oidc.settings import OidcSettings, listed
 from services.runtime.settings import EnvironmentSettings, RedisSettings, TlsSettings, settings_config
 
 # gRPC refuses messages over 4 MiB, and a ticket has to fit into one.
 _MESSAGE_BYTES: Final = 3 * 1024 * 1024
 
 
-def _listed(value: object) -> object:
-    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(listed)]
 
 
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
-
-
-class GatewaySettings(EnvironmentSettings, RedisSettings, TlsSettings):
+class GatewaySettings(EnvironmentSettings, RedisSettings, TlsSettings, OidcSettings):
     """Names are `DOSSIER_GATEWAY_<FIELD>`, else `DOSSIER_<FIELD>`.
 
     In Redis gateways share what the limits below count; without it each counts alone.

@@ -46,6 +46,11 @@ limits_unavailable = Counter(
     "dossier_gateway_limits_unavailable",
     "Requests let through without counting, and failures counted here alone, as Redis did not answer.",
 )
+oidc_key_reads = Counter(
+    "dossier_gateway_oidc_key_reads",
+    "Readings of the identity provider's keys: `read`, `failed`.",
+    ("outcome",),
+)
 event_streams = Gauge("dossier_gateway_event_streams", "Event streams being sent.")
 
 # Finding a labelled child costs more than counting with it.

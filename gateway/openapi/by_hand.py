@@ -11,7 +11,7 @@ _JSON: Final = "application/json"
 _TEXT: Final[Schema] = {"type": "string"}
 _ERROR: Final[Schema] = {"$ref": "#/components/responses/Error"}
 
-SECURITY_SCHEMES: Final[Schema] = {
+_SECURITY_SCHEMES: Final[dict[str, Schema]] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -21,7 +21,6 @@ SECURITY_SCHEMES: Final[Schema] = {
     },
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"api_key": []}]
 
 ERROR_SCHEMA: Final[Schema] = {
     "type": "object",
@@ -88,6 +87,19 @@ def hand_written_paths(schemas: Schemas, *, aliases: Sequence[str]) -> dict[str,
         },
         "/openapi.json": {"get": _open("Describe", "This document.", {})},
     }
+
+
+def security_schemes(issuer: str | None) -> dict[str, Schema]:
+    """Name what opens the API; any one of them does."""
+    if issuer is None:
+        return dict(_SECURITY_SCHEMES)
+    sign_on: Schema = {
+        "type": "openIdConnect",
+        "openIdConnectUrl": f"{issuer.rstrip('/')}/.well-known/openid-configuration",
+        "description": "A token of the operator's identity provider, as `Authorization: Bearer`. Groups give "
+        "roles. Who has roles for several clients names one in `X-Dossier-Tenant`.",
+    }
+    return {**_SECURITY_SCHEMES, "oidc": sign_on}
 
 
 _WEBHOOK_ANSWER: Final[Schema] = {

@@ -9,9 +9,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from gateway.openapi.by_hand import (
     ERROR_RESPONSE,
     ERROR_SCHEMA,
-    SECURITY,
-    SECURITY_SCHEMES,
     hand_written_paths,
+    security_schemes,
 )
 from gateway.openapi.comments import Comments
 from gateway.openapi.schema import Schema, Schemas
@@ -26,9 +25,15 @@ _LINES: Final = "application/x-ndjson"
 
 
 def openapi_document(
-    bindings: Iterable[Binding], *, comments: Comments, aliases: Sequence[str], public_url: str
+    bindings: Iterable[Binding],
+    *,
+    comments: Comments,
+    aliases: Sequence[str],
+    public_url: str,
+    issuer: str | None = None,
 ) -> dict[str, object]:
     schemas = Schemas(comments)
+    schemes = security_schemes(issuer)
     paths: dict[str, dict[str, object]] = {}
     for binding in sorted(bindings, key=lambda each: each.template.plain):
         operation = _operation(binding, schemas, comments)
@@ -45,12 +50,12 @@ def openapi_document(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": public_url or "/"}],
-        "security": SECURITY,
+        "security": [{name: []} for name in schemes],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {"Error": ERROR_SCHEMA, **dict(sorted(schemas.components.items()))},
             "responses": {"Error": ERROR_RESPONSE},
-            "securitySchemes": SECURITY_SCHEMES,
+            "securitySchemes": schemes,
         },
     }
 

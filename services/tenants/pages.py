@@ -1,7 +1,7 @@
 """Pages of an owner's API keys and audit log, with the token of the next."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.runtime.paging import PageTokens
 from services.tenants import wire
@@ -9,7 +9,7 @@ from services.tenants.audit import AuditEvent
 from services.tenants.model import KeptApiKey, TenantId
 from services.tenants.store import Directory
 
-DEFAULT_SIZE = 50
+DEFAULT_SIZE: Final = 50
 
 
 class Asked(Protocol):

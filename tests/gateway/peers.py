@@ -17,9 +17,9 @@ from dossier.network.v1 import network_service_pb2 as network
 from dossier.network.v1 import network_service_pb2_grpc
 from dossier.orchestrator.v1 import enhancement_pb2, orchestrator_service_pb2_grpc, queue_pb2
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as orchestrator
-from dossier.tenants.v1 import api_key_pb2, tenant_service_pb2_grpc
+from dossier.tenants.v1 import api_key_pb2, tenant_pb2, tenant_service_pb2_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
-from dossier.tenants.v1.tenant_pb2 import Tenant, TenantLimits
+from dossier.tenants.v1.tenant_pb2 import TenantLimits
 from services.runtime.caller import Caller, current_caller, current_tenant
 from services.runtime.errors import DependencyUnavailable, ServiceError, Unauthenticated
 from services.runtime.request_id import current_request_id
@@ -37,6 +37,11 @@ class PeerSettings(ServiceSettings):
 
 class KeyInvalid(Unauthenticated):
     reason = "API_KEY_INVALID"
+
+
+class TenantNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "TENANT_NOT_FOUND"
 
 
 class Refused(ServiceError):
@@ -88,6 +93,7 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
     archive: list[bytes | ServiceError] = field(default_factory=list)
     limits: dict[str, TenantLimits] = field(default_factory=dict)
+    states: dict[str, "tenant_pb2.TenantState.ValueType"] = field(default_factory=dict)
 
     async def ListWebhookSecrets(self, request: tenants.ListWebhookSecretsRequest, _context: Any) -> Any:
         self.hear("ListWebhookSecrets", request)
@@ -96,8 +102,14 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
 
     async def GetTenant(self, request: tenants.GetTenantRequest, _context: Any) -> Any:
         self.hear("GetTenant", request)
+        if request.tenant_id not in self.states:
+            raise TenantNotFound("there is no such tenant")
         return tenants.GetTenantResponse(
-            tenant=Tenant(id=request.tenant_id, limits=self.limits.get(request.tenant_id))
+            tenant=tenant_pb2.Tenant(
+                id=request.tenant_id,
+                state=self.states[request.tenant_id],
+                limits=self.limits.get(request.tenant_id),
+            )
         )
 
     async def RecordWebhookSecretUses(

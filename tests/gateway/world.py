@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
-from dossier.tenants.v1 import api_key_pb2
+from dossier.tenants.v1 import api_key_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from gateway.server import RunningGateway, serving
 from gateway.settings import GatewaySettings
@@ -123,6 +123,7 @@ async def running_world(keys: Keys, **settings: Any) -> AsyncIterator[World]:
         VIEWER: ("acme", api_key_pb2.ROLE_VIEWER),
         OPERATOR: ("", api_key_pb2.ROLE_OPERATOR),
     }
+    world.tenants.states = dict.fromkeys(("acme", "globex"), tenant_pb2.TENANT_STATE_ACTIVE)
     world.orchestrator.open.set()
     world.history.takes.set()
     async with AsyncExitStack() as closers:
