@@ -60,8 +60,8 @@ class IssuerKeys:
         self._keep_seconds = keep_seconds
         self._pause_seconds = pause_seconds
         self._keys: Mapping[KeyName, jwt.PyJWK] = {}
-        self._told = False
-        """Whether the provider answered when it was last asked."""
+        self._told: bool | None = None
+        """Whether the provider answered when it was last asked; None before the first time."""
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
@@ -113,7 +113,7 @@ class IssuerKeys:
             self._keys = await self._current()
         except (ClientError, TimeoutError, _Unusable) as problem:
             oidc_key_reads.labels("failed").inc()
-            if self._told or not self._keys:
+            if self._told is not False:
                 _log.warning("oidc_keys_unavailable", issuer=self._issuer, cause=_said(problem))
             self._told = False
         else:

@@ -142,9 +142,9 @@ async def test_without_a_group_that_is_known_it_is_403_and_says_why(
 @pytest.mark.parametrize(
     ("role", "group", "status"),
     [
-        ("viewer", ("msp-auditors",), 403),
-        ("technician", ("msp-desk",), 200),
-        ("operator", ("msp-staff",), 200),
+        ("viewer", "msp-auditors", 403),
+        ("technician", "msp-desk", 200),
+        ("operator", "msp-staff", 200),
     ],
 )
 async def test_staff_may_what_their_role_says(

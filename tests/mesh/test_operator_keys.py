@@ -14,6 +14,7 @@ from tests.support.polling import eventually
 
 TOOL = "servicedesk_plus"
 TENANT = "over-rest"
+OTHERS = ("badge", "coffee", "door", "fax", "lift", "projector", "scanner", "telephone")
 FOR_IT = {"x-dossier-tenant": TENANT}
 
 
@@ -57,10 +58,13 @@ def test_an_operator_takes_a_client_on_over_rest_with_a_key_alone(mesh: Mesh) ->
         desk.send_webhooks_to(
             f"{mesh.gateway_url}/webhooks/{TENANT}/{TOOL}", secret=created["webhook_secret"], tenant=TENANT
         )
-        changed = {"tenant": {"brief": {"max_words": 200}}, "update_mask": "brief.max_words"}
+        changed = {"tenant": {"brief": {"language": "en-GB"}}, "update_mask": "brief.language"}
         done(http.patch(f"/v1/tenants/{TENANT}", json=changed))
         past = {"id": "old-1", "title": "Label printer offline", "resolution": "Restarted the print server."}
-        done(http.post("/v1/tickets", json=past, headers=FOR_IT))
+        # With others beside it, so that its words are rare enough to find it by.
+        others = [{"id": f"old-{each}", "title": f"The {each} is broken"} for each in OTHERS]
+        for each in (past, *others):
+            done(http.post("/v1/tickets", json=each, headers=FOR_IT))
 
         delivered = desk.create_request({"subject": "Label printer offline", "description": "It is silent."})
         enhancement = json.loads(delivered.body)["enhancement_id"]
@@ -71,7 +75,8 @@ def test_an_operator_takes_a_client_on_over_rest_with_a_key_alone(mesh: Mesh) ->
             return found
 
         eventually(lambda: state().endswith("SUCCEEDED"), what="the brief", timeout_seconds=60)
-        assert "Restarted the print server" in str(desk.notes(delivered.ticket_id))
+        [note] = desk.notes(delivered.ticket_id)
+        assert "old-1" in str(note)
 
         shared = done(
             http.post(
