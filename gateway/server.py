@@ -105,7 +105,7 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
             intake,
             uses=uses,
             people=await open_people(settings, closers),
-            counts=counts,
+            counts=_counts(settings, closers),
             health=health,
             readiness=readiness,
             draining=draining,
