@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from cli.embedded.redis import EmbeddedRedis
 from dossier.tenants.v1 import api_key_pb2
+from dossier.tenants.v1.tenant_pb2 import TENANT_STATE_ACTIVE
 from dossier.tenants.v1.tenant_pb2 import TenantLimits
 from tests.gateway.test_imports import ROUTE, line, lines, sent, taken
 from tests.gateway.test_limits import another_gateway, unavailable
@@ -80,11 +81,12 @@ async def test_an_operators_rows_are_its_keys_and_the_clients(keys: Keys, redis_
     async with running_world(
         keys, redis_url=redis_url, key_import_rows_per_minute=30, tenant_import_rows_per_minute=20
     ) as world:
+        world.tenants.states["initech"] = TENANT_STATE_ACTIVE
         for tenant, count, status in (
             ("acme", 20, 200),
             ("acme", 1, 429),
             ("globex", 10, 200),
-            ("x", 1, 429),
+            ("initech", 1, 429),
         ):
             headers = {**key(OPERATOR), "X-Dossier-Tenant": tenant}
             answer = await world.http.post(ROUTE, content=lines(count), headers=headers)

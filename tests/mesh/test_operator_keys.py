@@ -158,7 +158,7 @@ def test_commands_show_what_they_did_in_words(mesh: Mesh) -> None:
     assert "A technician key for all clients" in made.stdout
     assert "Shown this once." in made.stdout
     assert "technician" in mesh.dossier("operator", "keys", "list").stdout
-    assert "CreateOperatorKey" in mesh.dossier("operator", "audit", "list").stdout
+    assert "CreateOperatorKey" in mesh.dossier("operator", "audit", "list", COLUMNS="200").stdout
     assert "The log is whole" in mesh.dossier("operator", "audit", "verify").stdout
     wrong = mesh.dossier("operator", "keys", "revoke", str(uuid4()), "--json")
     assert "there is no API key" in json.loads(wrong.stderr)["error"]["message"]
