@@ -11,8 +11,7 @@ from prometheus_client import REGISTRY
 
 from cli.embedded.redis import EmbeddedRedis
 from dossier.tenants.v1 import api_key_pb2
-from dossier.tenants.v1.tenant_pb2 import TENANT_STATE_ACTIVE
-from dossier.tenants.v1.tenant_pb2 import TenantLimits
+from dossier.tenants.v1.tenant_pb2 import TENANT_STATE_ACTIVE, TenantLimits
 from tests.gateway.test_imports import ROUTE, line, lines, sent, taken
 from tests.gateway.test_limits import another_gateway, unavailable
 from tests.gateway.world import ADMIN, OPERATOR, eventually, key, running_world
