@@ -12,9 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import docs, events, exports
 from gateway.admission import Admission
 from gateway.asgi import ROUTE
-from gateway.authentication import Authenticator
-from gateway.client_limits import ClientLimits
-from gateway.clients import Clients
+from gateway.believed import Believed
 from gateway.counts import SharedCounts
 from gateway.edge import Edge
 from gateway.errors import MethodNotAllowed, RouteNotFound
@@ -27,17 +25,14 @@ from gateway.imports.route import ImportLimits, ImportRoute
 from gateway.intake import Intake
 from gateway.limits import Limits
 from gateway.mesh import CONTRACTS, Mesh
-from gateway.oidc.people import People
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
 from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from gateway.transcode.bindings import Binding, bindings
 from gateway.transcode.routes import BoundRoute, RestLimits, RpcRoute
-from gateway.webhook_secrets import secret_cache
 from gateway.webhooks import Webhooks
 from services.runtime.readiness import Readiness
-from services.runtime.tokens import TokenVerifier
 from ticketing.discovery import load_tools
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -72,30 +67,20 @@ def application(
     intake: Intake,
     *,
     uses: SecretUses,
-    people: People | None,
+    believed: Believed,
     counts: SharedCounts | None,
     health: MeshHealth,
     readiness: Readiness,
     draining: asyncio.Event,
 ) -> ASGIApp:
     tools = load_tools()
-    tenants = mesh.channels["tenants"]
-    client_limits = ClientLimits(tenants, seconds=settings.secret_cache_seconds)
-    authenticator = Authenticator(
-        tenants,
-        TokenVerifier(settings.token_jwks_file, audience="gateway"),
-        people,
-        client_limits,
-        seconds=settings.secret_cache_seconds,
-    )
     failures = FailedAttempts(settings.address_failures_per_minute, counts)
-    limits = Limits(settings, client_limits, counts)
-    clients = Clients(tenants, seconds=settings.secret_cache_seconds)
-    callers = Admission(authenticator, clients, failures, limits)
+    limits = Limits(settings, believed.limits, counts)
+    callers = Admission(believed.authenticator, believed.clients, failures, limits)
     public_url = str(settings.public_url or "").rstrip("/")
     webhooks = Webhooks(
         tools,
-        secret_cache(tenants, client_limits, seconds=settings.secret_cache_seconds),
+        believed.secrets,
         intake,
         uses=uses,
         failures=failures,
@@ -124,7 +109,7 @@ def application(
         [
             *_of_rpcs(rest, mesh, callers, settings),
             Route(events.PATH, watching, methods=["GET"]),
-            Route(exports.PATH, Exports(tenants, callers), methods=["GET"]),
+            Route(exports.PATH, Exports(mesh.channels["tenants"], callers), methods=["GET"]),
             Route("/openapi.json", _constant(document)),
             Route("/healthz", _constant({"status": "alive"})),
             Route("/readyz", _readyz(health, readiness)),

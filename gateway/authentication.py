@@ -86,6 +86,10 @@ class Authenticator:
             return Identity.of(self._verifier.verify(token))
         return await self._people.identify(token, claimed_issuer=issuer, known_only=known_only)
 
+    def forget(self, tenant: str | None) -> None:
+        """Believe nothing any more of keys of the tenant, or of all, or that may have become the tenant's."""
+        self._callers.forget(lambda _, caller: tenant is None or caller is None or caller.tenant == tenant)
+
     async def _ask(self, key: "_Key") -> Caller | None:
         request = tenant_service_pb2.AuthenticateApiKeyRequest(api_key=key.reveal())
         try:

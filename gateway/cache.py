@@ -59,12 +59,24 @@ class BriefCache(Generic[Key, Value]):
             del kept[next(iter(kept))]
         kept[key] = (time.monotonic() + self._seconds, value)
 
+    def forget(self, concerned: Callable[[Key, Value], bool]) -> None:
+        """Believe no longer what is concerned, nor what is being asked for: the answer may be the old one."""
+        for kept in self._kept:
+            for key, (_, value) in kept.items():
+                if concerned(key, value):
+                    kept[key] = (0.0, value)
+        self._loading.clear()
+
     async def _fetch(self, key: Key) -> Value:
+        this = asyncio.current_task()
         try:
             value = await self._load(key)
         finally:
-            del self._loading[key]
-        self.put(key, value)
+            believed = self._loading.get(key) is this
+            if believed:
+                del self._loading[key]
+        if believed:
+            self.put(key, value)
         return value
 
 

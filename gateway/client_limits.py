@@ -33,6 +33,9 @@ class ClientLimits:
     async def of(self, tenant: str) -> TenantLimits:
         return await self._known.get(tenant) or _NONE_OF_ITS_OWN
 
+    def forget(self, tenant: str | None) -> None:
+        self._known.forget(lambda key, _: tenant in {None, key})
+
     async def _ask(self, tenant: str) -> TenantLimits | None:
         request = tenant_service_pb2.GetTenantRequest(tenant_id=tenant)
         try:

@@ -40,6 +40,9 @@ class Clients:
         if await self._states.get(tenant) != tenant_pb2.TENANT_STATE_ACTIVE:
             raise TenantNotServed(f"the client {tenant} is not served", metadata={"tenant_id": tenant})
 
+    def forget(self, tenant: str | None) -> None:
+        self._states.forget(lambda key, _: tenant in {None, key})
+
     async def _ask(self, tenant: str) -> "tenant_pb2.TenantState.ValueType":
         """Unspecified where there is none."""
         request = tenant_service_pb2.GetTenantRequest(tenant_id=tenant)

@@ -19,6 +19,7 @@ from dossier.orchestrator.v1.orchestrator_service_pb2 import (
 )
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from gateway.application import application
+from gateway.believed import Believed
 from gateway.counts import SharedCounts
 from gateway.health import MeshHealth
 from gateway.http_protocol import OneWriteProtocol
@@ -29,6 +30,7 @@ from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from services.runtime import logs, memory, telemetry
 from services.runtime.caller import acting_for
+from services.runtime.notices import hear
 from services.runtime.probes import probes
 from services.runtime.readiness import Readiness
 from services.runtime.serve import EXIT_BAD_SETTINGS, EXIT_FAILED
@@ -99,12 +101,15 @@ async def serving(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
         metrics_port = closers.enter_context(probes(settings.http_host, settings.metrics_port, readiness))
         watching = asyncio.create_task(readiness.watch())
         closers.callback(watching.cancel)
+        believed = Believed.of(mesh, settings, await open_people(settings, closers))
+        hearing = asyncio.create_task(hear("tenants", settings, forget=believed.forget))
+        closers.callback(hearing.cancel)
         app = application(
             settings,
             mesh,
             intake,
             uses=uses,
-            people=await open_people(settings, closers),
+            believed=believed,
             counts=_counts(settings, closers),
             health=health,
             readiness=readiness,

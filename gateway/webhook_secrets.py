@@ -21,6 +21,11 @@ _SECONDS: Final = 5.0
 SecretCache: TypeAlias = BriefCache[tuple[str, str], Sequence[WebhookSecret]]
 
 
+def forget_secrets(secrets: SecretCache, tenant: str | None) -> None:
+    """Believe nothing any more of the tenant's secrets, or of all."""
+    secrets.forget(lambda key, _: tenant is None or key[0] == tenant)
+
+
 def secret_cache(tenants: grpc.aio.Channel, limits: ClientLimits, *, seconds: float) -> SecretCache:
     stub = tenant_service_pb2_grpc.TenantServiceStub(tenants)
 

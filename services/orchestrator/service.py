@@ -37,6 +37,7 @@ from services.orchestrator.watch import changes
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
+from services.runtime.notices import hear
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
 from tenantdata.servicer import serving_rows
@@ -66,10 +67,11 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         redis_seconds=settings.redis_seconds,
     )
     closers.push_async_callback(pace.close)
+    tools = Tools(load_tools(), http, peers, pace, believed_seconds=settings.tenant_cache_seconds)
     runs = Runs(
         database=database,
         peers=peers,
-        tools=Tools(load_tools(), http, peers, pace),
+        tools=tools,
         notes=Notes(public_url=str(settings.public_url) if settings.public_url else None),
         patience=Patience(settings.run_seconds, settings.patience_seconds),
         tool_seconds=settings.tool_seconds,
@@ -102,6 +104,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         checks={"postgresql": database.check, "engine": engine.check},
         background=[
             engine.run,
+            lambda: hear("tenants", settings, forget=tools.forget),
             lambda: _show_backlog(database),
             lambda: keep_small(database),
         ],

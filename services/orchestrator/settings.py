@@ -31,6 +31,8 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     tenants_target: str = "localhost:50056"
     tenants_seconds: float = Field(default=5, gt=0, le=60)
     """Longest wait for a tenant's settings."""
+    tenant_cache_seconds: float = Field(default=2, gt=0)
+    """How long a tenant's settings and credentials are believed without asking again."""
     tool_seconds: float = Field(default=15, gt=0, le=120)
     """Longest wait for one request at a ticketing tool, and how long a request may go on there that nobody
     waits for any more: until then no second note is posted in its place."""

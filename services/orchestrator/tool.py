@@ -35,8 +35,6 @@ from ticketing.session import tool_session
 T = TypeVar("T")
 
 _NOT_SERVED: Final = frozenset({"TENANT_NOT_FOUND", "TENANT_SUSPENDED"})
-# What a tenant changes is effective everywhere within this time.
-_BELIEVED_SECONDS: Final = 2.0
 _MOST_TENANTS: Final = 4096
 
 _permit: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("dossier_tool_permit")
@@ -73,17 +71,30 @@ class Tools:
     """The installed adapters, the HTTP sessions they share, and the pace at which tools are asked."""
 
     def __init__(
-        self, installed: Mapping[str, TicketingTool], http: ToolSessions, peers: Peers, pace: Pace
+        self,
+        installed: Mapping[str, TicketingTool],
+        http: ToolSessions,
+        peers: Peers,
+        pace: Pace,
+        *,
+        believed_seconds: float,
     ) -> None:
         self.installed = installed
         self.http = http
         self.pace = pace
         self._peers = peers
-        self._answers = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(self._ask)
+        self._answers = alru_cache(maxsize=_MOST_TENANTS, ttl=believed_seconds)(self._ask)
 
     async def access(self) -> "ToolAccess":
         """How the tenant at hand is served now. Credentials are believed for a moment, and kept nowhere."""
         return ToolAccess(await self._answer(), self)
+
+    def forget(self, tenant: str | None) -> None:
+        """Ask anew about the tenant, or about all."""
+        if tenant is None:
+            self._answers.cache_clear()
+        else:
+            self._answers.cache_invalidate(tenant)
 
     async def confirm(self, answer: GetTicketingAccessResponse) -> None:
         """Ask anew; raises `Transient` when the answer has changed, so that what it led to proves nothing."""

@@ -69,6 +69,7 @@ class Deleter:
 
     async def begin(self, tenant: TenantId, actor: Actor) -> Deletion:
         deletion = await self._deletions.begin(tenant, actor)
+        await self._directory.announce(tenant)
         _log.info("tenant_deletion_begun", tenant_id=tenant, deletion_id=deletion.id)
         self._begun.set()
         return deletion

@@ -10,6 +10,7 @@ from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer
 from egress.permits import Permits
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
+from services.runtime.notices import Notices
 from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
@@ -50,7 +51,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
         statement_cache=settings.database_statement_cache,
     )
     closers.push_async_callback(database.close)
-    directory = Directory(database)
+    directory = Directory(database, Notices.of("tenants", settings, closers))
     rows = tenant_rows(database, audit_days=settings.retention_days)
     peers = open_peers(settings, closers)
     keepers: list[Keeper] = [*peers.values(), OwnRows(rows)]

@@ -13,6 +13,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from services.runtime.database import Connection, Database, Row
+from services.runtime.notices import Notices
 from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import (
@@ -59,15 +60,17 @@ class FoundKey:
 
 
 class Directory:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notices: Notices) -> None:
         self._database = database
+        self._notices = notices
         self._changing: WeakValueDictionary[TenantId, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def changing(self, tenant: TenantId, actor: Actor) -> AsyncIterator[Change]:
         """One transaction in which nobody else changes the tenant.
 
-        Raises `TenantNotFound`, and `TenantDeleting` for one that is on its way out.
+        Who believes something of the tenant is told when it is committed. Raises `TenantNotFound`, and
+        `TenantDeleting` for one that is on its way out.
         """
         # One at a time waits for the row: the others would hold connections that other tenants need.
         turn = self._changing.setdefault(tenant, asyncio.Lock())
@@ -80,7 +83,10 @@ class Directory:
             found = tenant_of(row)
             if found.state is TenantState.DELETING:
                 raise TenantDeleting(tenant)
-            yield Change(connection, found, actor)
+            change = Change(connection, found, actor)
+            yield change
+        if change.recorded:
+            await self.announce(tenant)
 
     @asynccontextmanager
     async def changing_keys(self, tenant: TenantId | None, actor: Actor) -> AsyncIterator[KeyChange]:
@@ -111,7 +117,13 @@ class Directory:
             await add_secrets(connection, secrets)
             await add_key(connection, new.id, api_key)
             await append(connection, new.id, actor, Action("CreateTenant"))
+        # Somebody may have asked for it before it was there.
+        await self.announce(new.id)
         return tenant_of(row)
+
+    async def announce(self, tenant: TenantId) -> None:
+        """Tell everybody that what they believe of the tenant may be wrong."""
+        await self._notices.publish(tenant)
 
     async def added_by_request(self, tenant: TenantId, request_id: str) -> Tenant | None:
         """The tenant, if that request added it within the last 24 hours."""

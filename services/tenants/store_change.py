@@ -21,6 +21,8 @@ class KeyChange:
         self._connection = connection
         self._owner = owner
         self._actor = actor
+        self.recorded = False
+        self.recorded = False
 
     async def good_keys(self) -> int:
         count: int = await self._connection.fetchval(
@@ -57,6 +59,7 @@ class KeyChange:
 
     async def record(self, action: Action) -> None:
         await append(self._connection, self._owner, self._actor, action)
+        self.recorded = True
 
 
 class Change(KeyChange):

@@ -65,7 +65,7 @@ async def permitting_acme(peers: Peers, keys: Keys) -> AsyncIterator[Tools]:
         pace = Pace.at(None, redis_seconds=1)
         closers.push_async_callback(sessions.close)
         closers.push_async_callback(pace.close)
-        yield Tools(load_tools(), sessions, called.Peers(settings, closers), pace)
+        yield Tools(load_tools(), sessions, called.Peers(settings, closers), pace, believed_seconds=2)
 
 
 async def test_a_connection_kept_for_one_tenant_is_not_for_another_without_its_permit(

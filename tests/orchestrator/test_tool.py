@@ -37,7 +37,7 @@ async def another(peers: Peers, keys: Keys, redis_url: str) -> AsyncIterator[New
             pace = Pace.at(redis_url, redis_seconds=REDIS_SECONDS)
             closers.push_async_callback(http.close)
             closers.push_async_callback(pace.close)
-            return Tools(load_tools(), http, called.Peers(settings, closers), pace)
+            return Tools(load_tools(), http, called.Peers(settings, closers), pace, believed_seconds=2)
 
         yield new
 
