@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -15,6 +14,7 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
+from cli.settings import Weight
 from cli.show.queue import queue_json, queue_table
 from cli.tenancy import TenantOption, tenant_or_only
 from cli.words import value_of
@@ -29,12 +29,6 @@ Ask: TypeAlias = "Callable[[OrchestratorServiceAsyncStub], Awaitable[Queue]]"
 queue = typer.Typer(help="What waits and runs, and by which rules.", no_args_is_help=True)
 
 AllOption = Annotated[bool, typer.Option("--all", help="All clients together instead of one.")]
-
-
-class Weight(StrEnum):
-    STANDARD = "standard"
-    PREFERRED = "preferred"
-    PREMIUM = "premium"
 
 
 @queue.command("show")
@@ -70,7 +64,10 @@ def set_rules(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a client's share and cap, at once and on all replicas. What is not given stays."""
+    """Change a client's share and cap, at once and on all replicas; what is not given stays.
+
+    They are settings of the client's: `dossier tenant update` changes them as well.
+    """
     if weight is None and max_in_progress is None:
         raise DossierError("There is nothing to set.", hint="Give --weight, --max-in-progress or both.")
     request = pb.UpdateQueueRequest(max_in_progress=max_in_progress)

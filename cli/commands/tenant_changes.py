@@ -13,10 +13,11 @@ from cli.commands.tenant_connection import TestOption, tried_afterwards
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.limits import METAVAR, limits_of
-from cli.options import DataDirOption, pairs
+from cli.options import DataDirOption, pairs, text_of
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.progress import progress_of
+from cli.settings import Section, Visibility, Weight, sections_of, set_words
 from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import iso
@@ -61,6 +62,29 @@ def update(
         int | None,
         typer.Option(metavar="DAYS", help="How long audit events are kept, 90 to 3650; 0 is the default."),
     ] = None,
+    section: Annotated[
+        list[Section] | None, typer.Option(help="A section of its briefs; once for each, in their order.")
+    ] = None,
+    all_sections: Annotated[
+        bool, typer.Option("--all-sections", help="All sections, as by default.")
+    ] = False,
+    instructions: Annotated[
+        str | None,
+        typer.Option(help="What it wants of its briefs besides; @path reads a file, '' takes it away."),
+    ] = None,
+    notes: Annotated[
+        Visibility | None,
+        typer.Option(
+            help="Who sees its briefs: technicians at the tool, or only who looks here, for a trial."
+        ),
+    ] = None,
+    weight: Annotated[
+        Weight | None, typer.Option(help="Runs a round while other clients wait: 1, 2 or 4.")
+    ] = None,
+    max_in_progress: Annotated[
+        int | None,
+        typer.Option(min=0, max=1000, help="The most runs at a time; 0 is the installation's default."),
+    ] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="name=target of a context source to ask; others stay.")
     ] = None,
@@ -98,6 +122,8 @@ def update(
         "brief.language": language,
         "brief.model": model,
         "brief.max_words": max_words,
+        "brief.instructions": _text(instructions),
+        "queue.max_in_progress": max_in_progress,
         "retention.ticket_days": keep_tickets,
         "retention.run_days": keep_runs,
         "retention.ledger_days": keep_ledger,
@@ -111,7 +137,11 @@ def update(
         "webhook_bytes_per_minute": limit_webhook_bytes,
     }
     own_limits = limits_of(limits)
+    words = Tenant()
     paths = [path for path, value in given.items() if value is not None]
+    paths += set_words(
+        words, sections=sections_of(section, everything=all_sections), notes=notes, weight=weight
+    )
     paths += [f"limits.{name}" for name, value in limits.items() if value is not None]
     if option or no_option:
         paths.append("ticketing.options")
@@ -122,6 +152,7 @@ def update(
 
     def wanted(now: Tenant) -> Tenant:
         new = Tenant()
+        new.CopyFrom(words)
         for path, value in given.items():
             if value is not None:
                 head, _, tail = path.partition(".")
@@ -157,6 +188,12 @@ def update(
     tests = test and leads_elsewhere and not dry_run
     tried, told_of_it = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
     output.result({**data, **tried}, shown=Group(*shown, *told_of_it))
+
+
+def _text(given: str | None) -> str | None:
+    if given is None or not given.startswith("@"):
+        return given
+    return text_of(given[1:], option="--instructions")
 
 
 def suspend(

@@ -49,6 +49,7 @@ def summary_json(enhancement: pb.Enhancement) -> dict[str, Json]:
         "priority": enhancement.priority,
         "replay_of": enhancement.replay_of,
         "changes_taken_in": enhancement.changes_taken_in,
+        "settings_revision": enhancement.settings_revision,
     }
 
 

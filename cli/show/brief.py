@@ -113,6 +113,8 @@ def _facts(enhancement: Enhancement) -> Table:
     if enhancement.HasField("note"):
         note = enhancement.note
         table.add_row("posted", f"private note {note.id}{f' at {note.url}' if note.url else ''}")
+    if enhancement.settings_revision:
+        table.add_row("settings", f"revision {enhancement.settings_revision}")
     if enhancement.changes_taken_in:
         table.add_row("took in", f"{enhancement.changes_taken_in} further changes of the ticket")
     if enhancement.replay_of:

@@ -10,9 +10,11 @@ from rich.text import Text
 from cli.instance import Instance
 from cli.output import Json
 from cli.words import iso, moment, word
+from dossier.orchestrator.v1.queue_pb2 import QueueWeight
+from dossier.synthesis.v1.brief_pb2 import SectionKind
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
-from dossier.tenants.v1.tenant_pb2 import Retention, Tenant, TenantState
+from dossier.tenants.v1.tenant_pb2 import NoteVisibility, Retention, Tenant, TenantState
 from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
 
 
@@ -39,6 +41,12 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
         "created": iso(each.create_time),
         "updated": iso(each.update_time),
         "etag": each.etag,
+        "sections": [word(SectionKind.DESCRIPTOR, section) for section in each.brief.sections],
+        "instructions": each.brief.instructions,
+        "note_visibility": word(NoteVisibility.DESCRIPTOR, each.note.visibility),
+        "weight": word(QueueWeight.DESCRIPTOR, each.queue.weight),
+        "max_in_progress": each.queue.max_in_progress,
+        "revision": each.revision,
     }
 
 

@@ -136,12 +136,14 @@ async def replay(
         if accepted.created:
             await connection.execute(
                 """
-                update orchestrator.enhancements set inputs = $2, next_step = 'synthesize', replay_of = $3
+                update orchestrator.enhancements
+                set inputs = $2, next_step = 'synthesize', replay_of = $3, settings_revision = $4
                 where id = $1
                 """,
                 new_id,
                 inputs.SerializeToString(),
                 enhancement.run.id,
+                enhancement.settings_revision,
             )
     return accepted
 

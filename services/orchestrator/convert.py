@@ -14,6 +14,7 @@ from dossier.orchestrator.v1.queue_pb2 import (
     QUEUE_WEIGHT_STANDARD,
     QUEUE_WEIGHT_UNSPECIFIED,
     Queue,
+    QueueWeight,
 )
 from services.orchestrator.model import (
     Enhancement,
@@ -54,6 +55,10 @@ _WEIGHTS: Final = {
     4: QUEUE_WEIGHT_PREMIUM,
 }
 WEIGHTS: Final = {sent: weight for weight, sent in _WEIGHTS.items()}
+
+
+def weight_message(runs: int) -> QueueWeight.ValueType:
+    return _WEIGHTS[runs]
 
 
 def offer_of(submission: Submission, new_id: EnhancementId) -> Offer:
@@ -98,6 +103,7 @@ def enhancement_message(enhancement: Enhancement) -> pb.Enhancement:
         deliver=enhancement.deliver,
         priority=enhancement.priority,
         changes_taken_in=enhancement.changes,
+        settings_revision=enhancement.settings_revision,
         replay_of=enhancement.replay_of or "",
         create_time=timestamp(enhancement.create_time),
     )

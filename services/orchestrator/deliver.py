@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dossier.orchestrator.v1.enhancement_pb2 import Note
+from dossier.tenants.v1.tenant_pb2 import NOTE_VISIBILITY_NOT_POSTED
 from services.orchestrator.engine import Checkpoint, Superseded
 from services.orchestrator.failures import Transient
 from services.orchestrator.model import StepState
@@ -35,6 +36,11 @@ async def deliver(
     except Transient as failure:
         failure.nothing_done = True
         raise
+    if access.tenant.note.visibility == NOTE_VISIBILITY_NOT_POSTED:
+        await _skip(
+            work, "the client's briefs are not posted; set note.visibility to private to have them be"
+        )
+        return
     if not access.has_address:
         await _skip(work, "the ticketing tool has no address; set ticketing.base_url to have notes posted")
         return

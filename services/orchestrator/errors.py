@@ -13,6 +13,14 @@ class EnhancementNotFound(ServiceError):
         )
 
 
+class TenantNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "TENANT_NOT_FOUND"
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"there is no tenant {tenant}", metadata={"tenant_id": tenant})
+
+
 class CitationNotFound(ServiceError):
     code = grpc.StatusCode.NOT_FOUND
     reason = "CITATION_NOT_FOUND"

@@ -49,14 +49,20 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
         ticket=ticket,
         evidence=distinct(each for name in names for each in answers[name].evidence)[:_MOST_EVIDENCE],
         options=BriefOptions(
-            language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
+            language=tenant.brief.language,
+            model=tenant.brief.model,
+            max_words=tenant.brief.max_words,
+            sections=tenant.brief.sections,
+            additions=tenant.brief.instructions,
         ),
     )
     # Another content is another request; the same is the same, so that it is not bought again. How the
     # sources fared is not part of it: that differs each time.
     inputs.request_id = f"{run.id}:synthesize:{_digest(inputs)}"
     inputs.sources.extend(answers[name].report for name in names)
-    standing = await work.journal.gathered(this.begun, unkept, ticket, inputs, read_hash=read_hash)
+    standing = await work.journal.gathered(
+        this.begun, unkept, ticket, inputs, read_hash=read_hash, settings_revision=tenant.revision
+    )
     return replace(work.enhancement, ticket=ticket, inputs=inputs), standing
 
 

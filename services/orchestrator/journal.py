@@ -53,6 +53,7 @@ with owned as materialized (
         end,
         ticket = case when e.stale then e.ticket else coalesce($16::bytea, e.ticket) end,
         read_hash = coalesce($17::bytea, e.read_hash),
+        settings_revision = coalesce($30::bigint, e.settings_revision),
         inputs = coalesce($18::bytea, e.inputs),
         answer = case when $15::text = 'synthesize' then null else coalesce($19::bytea, e.answer) end,
         usage = coalesce($20::bytea, e.usage),
@@ -98,6 +99,7 @@ class _Entry:
     ticket: Ticket | None = None
     read_hash: bytes | None = None
     inputs: WriteBriefRequest | None = None
+    settings_revision: int | None = None
     answer: WriteBriefResponse | None = None
     note: Note | None = None
     state: State | None = None
@@ -123,6 +125,7 @@ class Journal:
         inputs: WriteBriefRequest,
         *,
         read_hash: bytes,
+        settings_revision: int,
     ) -> Standing:
         """What is next is writing, or gathering again where the ticket has changed meanwhile."""
         return await self._keep(
@@ -134,6 +137,7 @@ class Journal:
                 ticket=ticket,
                 read_hash=read_hash,
                 inputs=inputs,
+                settings_revision=settings_revision,
             )
         )
 
@@ -269,6 +273,7 @@ class Journal:
             entry.idle_deliveries,
             entry.uncertain,
             _RESTARTED_SECONDS,
+            entry.settings_revision,
         )
         if row is None:
             raise Superseded

@@ -167,6 +167,8 @@ class Enhancement:
     """Attempts at delivery of which it is certain that they posted nothing."""
     revision: str | None
     """Of the webhook that brought it; None for what was asked for by hand."""
+    settings_revision: int
+    """Of the tenant's settings it was gathered with; 0 until then."""
     replay_of: EnhancementId | None
     trace_context: str
     steps: tuple[TakenStep, ...]

@@ -41,6 +41,11 @@ _CONFIDENCE: Final[Mapping["Confidence.ValueType", str]] = {
     CONFIDENCE_HIGH: "high",
 }
 
+_NOTHING_SIMILAR: Final = (
+    "Nothing similar found in this client's history, knowledge base and network inventory."
+)
+_NOTHING_WANTED: Final = "Nothing found for the sections that this client's briefs have."
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -89,13 +94,19 @@ class Notes:
         return self._templates[note_format].render(
             parts=_parts(brief, numbers),
             sources=[_source(number, each) for number, each in enumerate(brief.citations, start=1)],
-            nothing_similar=brief.nothing_similar,
+            nothing=_nothing(enhancement) if brief.nothing_similar else "",
             unavailable=_unavailable(enhancement, brief),
             confidence=_CONFIDENCE.get(brief.confidence, "low"),
             writer=answer.usage.model if brief.writer == WRITER_LLM else "built-in writer",
             fallback_reason=_line(brief.fallback_reason),
             details=details,
         )
+
+
+def _nothing(enhancement: Enhancement) -> str:
+    """What was looked for and is not there: a client may want a part only of what there might be."""
+    inputs = enhancement.inputs
+    return _NOTHING_WANTED if inputs is not None and inputs.options.sections else _NOTHING_SIMILAR
 
 
 def _parts(brief: Brief, numbers: Mapping[str, int]) -> list[Part]:
@@ -111,7 +122,7 @@ def _parts(brief: Brief, numbers: Mapping[str, int]) -> list[Part]:
                 for claim in section.claims
             ),
         )
-        for section in sorted(brief.sections, key=lambda section: section.kind)
+        for section in brief.sections
         if section.kind in _HEADINGS and section.claims
     ]
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Literal, TypeVar
 
 import grpc
 from aiohttp import ThreadedResolver
 from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from dossier.context.v1 import context_source_service_pb2 as context_pb2
 from dossier.context.v1 import context_source_service_pb2_grpc as context_grpc
@@ -22,6 +23,7 @@ from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis_pb2
 from dossier.synthesis.v1 import synthesis_service_pb2_grpc as synthesis_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants_pb2
 from dossier.tenants.v1 import tenant_service_pb2_grpc as tenants_grpc
+from dossier.tenants.v1.tenant_pb2 import QueueSettings, Tenant
 from egress.guard import Refused
 from services.orchestrator import telemetry
 from services.orchestrator.settings import OrchestratorSettings
@@ -130,6 +132,29 @@ class Peers:
         seconds = self._settings.tenants_seconds
         request = tenants_pb2.GetTicketingAccessRequest()
         return await _answer("tenants", self._tenants.GetTicketingAccess(request, timeout=seconds), seconds)
+
+    async def queue_shares(self) -> Sequence[tenants_pb2.QueueShare]:
+        """Those of all tenants that are not the usual one."""
+        seconds = self._settings.tenants_seconds
+        shares: list[tenants_pb2.QueueShare] = []
+        request = tenants_pb2.ListQueueSharesRequest()
+        while True:
+            page = await _answer("tenants", self._tenants.ListQueueShares(request, timeout=seconds), seconds)
+            shares += page.shares
+            if not page.next_page_token:
+                return shares
+            request = tenants_pb2.ListQueueSharesRequest(page_token=page.next_page_token)
+
+    async def change_queue_settings(
+        self, tenant: str, queue: QueueSettings, paths: Sequence[str]
+    ) -> QueueSettings:
+        """Give those that the tenant then has."""
+        seconds = self._settings.tenants_seconds
+        request = tenants_pb2.UpdateTenantRequest(
+            tenant_id=tenant, tenant=Tenant(queue=queue), update_mask=FieldMask(paths=paths)
+        )
+        answer = await _answer("tenants", self._tenants.UpdateTenant(request, timeout=seconds), seconds)
+        return answer.tenant.queue
 
     async def _channel_to_source(self, name: str, target: str, seconds: float) -> grpc.aio.Channel:
         try:

@@ -58,24 +58,6 @@ class Queue:
             failed=failed,
         )
 
-    async def change(self, *, weight: int | None, max_in_progress: int | None) -> None:
-        """What is None stays as it is; 0 runs in progress means the installation's default."""
-        async with self._database.tenant(str(self._tenant)) as connection:
-            await connection.execute(
-                """
-                insert into orchestrator.queue_policies as p (tenant_id, weight, max_in_progress)
-                values ($1, coalesce($2, 1), nullif($3, 0))
-                on conflict (tenant_id) do update
-                set weight = coalesce($2, p.weight),
-                    max_in_progress = case
-                        when $3::integer is null then p.max_in_progress else nullif($3, 0)
-                    end
-                """,
-                self._tenant,
-                weight,
-                max_in_progress,
-            )
-
     async def pause(self) -> None:
         if self._tenant is None:
             async with self._database.transaction() as connection:

@@ -14,6 +14,7 @@ from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import (
     OrchestratorServiceServicer,
     add_OrchestratorServiceServicer_to_server,
 )
+from dossier.tenants.v1.tenant_pb2 import QueueSettings
 from services.orchestrator import convert, telemetry
 from services.orchestrator.acceptance import Acceptance
 from services.orchestrator.attempts import Patience
@@ -30,6 +31,7 @@ from services.orchestrator.peers import Peers
 from services.orchestrator.queue import Queue
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.shares import Shares
 from services.orchestrator.store import TenantEnhancements
 from services.orchestrator.tenant_data import tenant_rows
 from services.orchestrator.tool import Tools, ToolSessions
@@ -92,7 +94,13 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         pressed=lambda: acceptance.pressed,
     )
     closers.push_async_callback(engine.close)
-    servicer = OrchestratorServicer(database, acceptance, default_cap=settings.tenant_concurrency)
+    shares = Shares(database, peers)
+    servicer = OrchestratorServicer(database, acceptance, shares, default_cap=settings.tenant_concurrency)
+
+    def forget(tenant: str | None) -> None:
+        tools.forget(tenant)
+        shares.tell(tenant)
+
     return Service(
         servicers=[
             (
@@ -104,7 +112,8 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
         checks={"postgresql": database.check, "engine": engine.check},
         background=[
             engine.run,
-            lambda: hear("tenants", settings, forget=tools.forget),
+            lambda: hear("tenants", settings, forget=forget),
+            shares.follow,
             lambda: _show_backlog(database),
             lambda: keep_small(database),
         ],
@@ -120,8 +129,11 @@ async def _show_backlog(database: Database) -> None:
 
 
 class OrchestratorServicer(OrchestratorServiceServicer):
-    def __init__(self, database: Database, acceptance: Acceptance, *, default_cap: int) -> None:
+    def __init__(
+        self, database: Database, acceptance: Acceptance, shares: Shares, *, default_cap: int
+    ) -> None:
         self._database = database
+        self._shares = shares
         self._default_cap = default_cap
         self._acceptance = acceptance
 
@@ -246,11 +258,11 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         context: grpc.aio.ServicerContext[pb.UpdateQueueRequest, pb.UpdateQueueResponse],
     ) -> pb.UpdateQueueResponse:
         _require_operator()
+        paths = [f"queue.{field.name}" for field, _ in request.ListFields()]
+        if paths:
+            wanted = QueueSettings(weight=request.weight, max_in_progress=request.max_in_progress)
+            await self._shares.change(current_tenant(), wanted, paths)
         queue = Queue(self._database, TenantId(current_tenant()), default_cap=self._default_cap)
-        await queue.change(
-            weight=convert.WEIGHTS[request.weight] if request.HasField("weight") else None,
-            max_in_progress=request.max_in_progress if request.HasField("max_in_progress") else None,
-        )
         return pb.UpdateQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def PauseQueue(

@@ -30,8 +30,8 @@ from services.runtime.database import Database
 
 _COLUMNS = (
     "id, tenant_id, purpose, state, version, ticket, is_hint, deliver, priority, next_step, changes,"
-    " idle_deliveries, revision, replay_of, trace_context, usage, note, failure_step, failure_reason,"
-    " failure_message, create_time, start_time, next_attempt_time, end_time"
+    " idle_deliveries, revision, settings_revision, replay_of, trace_context, usage, note, failure_step,"
+    " failure_reason, failure_message, create_time, start_time, next_attempt_time, end_time"
 )
 
 
@@ -179,6 +179,7 @@ def _enhancement(
         changes=row["changes"],
         idle_deliveries=row["idle_deliveries"],
         revision=row["revision"],
+        settings_revision=row["settings_revision"],
         replay_of=None if row["replay_of"] is None else EnhancementId(row["replay_of"]),
         trace_context=row["trace_context"],
         steps=tuple(_step(step) for step in steps),

@@ -49,6 +49,7 @@ _SECTIONS: Final = {
     SectionKind.PROBABLE_CAUSES: brief_pb2.SECTION_KIND_PROBABLE_CAUSES,
     SectionKind.FIRST_STEPS: brief_pb2.SECTION_KIND_FIRST_STEPS,
 }
+_KINDS_OF_SECTION: Final = {number: kind for kind, number in _SECTIONS.items()}
 _VERDICTS: Final = {
     Verdict.SUPPORTED: brief_pb2.VERDICT_SUPPORTED,
     Verdict.PARTIAL: brief_pb2.VERDICT_PARTIAL,
@@ -70,6 +71,7 @@ def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str)
         ("request_id", request.request_id),
         ("options.model", request.options.model),
         ("options.instructions", request.options.instructions),
+        ("options.additions", request.options.additions),
     ):
         # The ledger keeps them, and PostgreSQL's text has no NUL.
         if "\x00" in text:
@@ -92,6 +94,9 @@ def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str)
             model=request.options.model,
             max_words=request.options.max_words or _DEFAULT_MAX_WORDS,
             instructions=request.options.instructions,
+            additions=visible(request.options.additions).strip(),
+            sections=tuple(_KINDS_OF_SECTION[kind] for kind in request.options.sections)
+            or tuple(SectionKind),
         ),
     )
 

@@ -125,6 +125,10 @@ class Options:
     max_words: int
     instructions: str
     """To the model, instead of the service's own; empty means those."""
+    additions: str = ""
+    """What the client wants besides."""
+    sections: tuple[SectionKind, ...] = tuple(SectionKind)
+    """Those that are written, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +228,14 @@ def within_words(
 ) -> dict[SectionKind, tuple[Claim, ...]]:
     """The claims that fit, every section's first before any section's second: none is crowded out.
 
-    A section ends where a claim does not fit, since steps with a gap mislead. If nothing fits at all, the
-    first claim is cut to length: there is something to say.
+    The sections stay in the order in which they are given. One ends where a claim does not fit, since steps
+    with a gap mislead. If nothing fits at all, the first claim is cut to length: there is something to say.
     """
-    kept: dict[SectionKind, list[Claim]] = {kind: [] for kind in SectionKind}
+    kept: dict[SectionKind, list[Claim]] = {kind: [] for kind in claims}
     ended: set[SectionKind] = set()
     left = limit
     for rank in range(max((len(section) for section in claims.values()), default=0)):
-        for kind in SectionKind:
-            section = claims.get(kind, ())
+        for kind, section in claims.items():
             if kind in ended or rank >= len(section):
                 continue
             if words(section[rank].text) > left:

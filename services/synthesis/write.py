@@ -84,7 +84,7 @@ def _from_answer(order: Order, answer: Answer) -> Brief:
     if unfinished:
         return _fallback(order, unfinished, answer.usage)
     try:
-        draft = read_answer(answer.text)
+        draft = read_answer(answer.text, order.options.sections)
     except UnusableAnswer as unusable:
         _log.warning("answer_unusable", model=answer.usage.model, problem=str(unusable))
         return _fallback(order, "the language model's answer was not of the form asked for", answer.usage)
@@ -100,14 +100,14 @@ def checked(draft: Draft, order: Order, *, writer: WriterKind, usage: Usage) -> 
     # The built-in writer quotes the evidence in whatever language it is in, so its words can be compared.
     language = order.options.language if writer is WriterKind.LLM else "en"
     checker = Checker(known, order.ticket, language)
-    claims: dict[SectionKind, list[Claim]] = {}
+    claims: dict[SectionKind, list[Claim]] = {kind: [] for kind in order.options.sections}
     dropped: list[Claim] = []
-    for kind, section in draft.claims.items():
-        for claim in map(checker.judged, section):
+    for kind, kept in claims.items():
+        for claim in map(checker.judged, draft.claims.get(kind, ())):
             if claim.verdict is Verdict.UNSUPPORTED:
                 dropped.append(claim)
             else:
-                claims.setdefault(kind, []).append(claim)
+                kept.append(claim)
     sections = within_words(claims, order.options.max_words)
     cited_ids = dict.fromkeys(i for section in sections.values() for c in section for i in c.evidence_ids)
     cited = tuple(known[i] for i in cited_ids)

@@ -27,6 +27,8 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         # Who is in the log does not say when it goes.
         "retention.audit_days": "how long the audit log is kept",
         "limits": "what a client's limits are",
+        # Taken from the others'.
+        "queue": "a client's share of the queue",
     }
 )
 _OPERATOR: Final = Grant(frozenset({"operator"}))
@@ -42,6 +44,7 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "ListTenants": _OPERATOR,
         "ListWebhookSecrets": _GATEWAY,
         "GetTicketingAccess": _ORCHESTRATOR,
+        "ListQueueShares": _ORCHESTRATOR,
         "AuthenticateApiKey": _GATEWAY,
         "UpdateTenant": _ADMIN,
         "SuspendTenant": _OPERATOR,

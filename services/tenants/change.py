@@ -146,6 +146,8 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         sources=settings.sources,
         retention=settings.retention,
         limits=settings.limits,
+        note_visibility=settings.note_visibility,
+        queue=settings.queue,
     )
 
 
@@ -169,6 +171,11 @@ def _fields(settings: NewTenant) -> dict[str, str]:
         "brief.language": brief.language,
         "brief.model": brief.model,
         "brief.max_words": brief.max_words,
+        "brief.sections": [section.value for section in brief.sections],
+        "brief.instructions": brief.instructions,
+        "note.visibility": settings.note_visibility.value,
+        "queue.weight": settings.queue.weight.value,
+        "queue.max_in_progress": settings.queue.max_in_progress,
         "sources": [asdict(source) for source in settings.sources],
         "retention.ticket_days": retention.ticket_days,
         "retention.run_days": retention.run_days,

@@ -73,6 +73,14 @@ class Ticketing:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+class Section(Enum):
+    SIMILAR_TICKETS = "similar_tickets"
+    KNOWLEDGE = "knowledge"
+    NETWORK = "network"
+    PROBABLE_CAUSES = "probable_causes"
+    FIRST_STEPS = "first_steps"
+
+
 @dataclass(frozen=True, slots=True)
 class BriefSettings:
     """Empty and 0 mean the default."""
@@ -80,6 +88,26 @@ class BriefSettings:
     language: str = ""
     model: str = ""
     max_words: int = 0
+    sections: tuple[Section, ...] = ()
+    instructions: str = ""
+
+
+class NoteVisibility(Enum):
+    PRIVATE = "private"
+    NOT_POSTED = "not_posted"
+
+
+class QueueWeight(Enum):
+    STANDARD = "standard"
+    PREFERRED = "preferred"
+    PREMIUM = "premium"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    weight: QueueWeight = QueueWeight.STANDARD
+    max_in_progress: int = 0
+    """0 means the installation's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +152,19 @@ class NewTenant:
     sources: tuple[ContextSource, ...]
     retention: Retention
     limits: Limits
+    note_visibility: NoteVisibility = NoteVisibility.PRIVATE
+    queue: QueueSettings = QueueSettings()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant(NewTenant):
     state: TenantState
     create_time: datetime
     update_time: datetime
     version: int
     """Counts the changes."""
+    revision: int
+    """Counts those of the settings."""
 
     @property
     def etag(self) -> str:

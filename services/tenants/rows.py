@@ -14,9 +14,13 @@ from services.tenants.model import (
     KeptApiKey,
     Limits,
     NewTenant,
+    NoteVisibility,
+    QueueSettings,
+    QueueWeight,
     Retention,
     Role,
     SecretKind,
+    Section,
     Tenant,
     TenantId,
     TenantState,
@@ -38,6 +42,11 @@ SETTINGS: Final = (
     "ledger_days",
     "audit_days",
     "limits",
+    "sections",
+    "instructions",
+    "note_visibility",
+    "queue_weight",
+    "max_in_progress",
 )
 """The columns that hold what a client may change."""
 
@@ -61,6 +70,11 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.retention.ledger_days,
         tenant.retention.audit_days,
         orjson.dumps(tenant.limits.own).decode(),
+        [section.value for section in tenant.brief.sections],
+        tenant.brief.instructions,
+        tenant.note_visibility.value,
+        tenant.queue.weight.value,
+        tenant.queue.max_in_progress,
     )
 
 
@@ -69,19 +83,32 @@ def tenant_of(row: Row) -> Tenant:
         id=TenantId(row["tenant_id"]),
         display_name=row["display_name"],
         ticketing=Ticketing(row["tool"], row["base_url"], orjson.loads(row["options"])),
-        brief=BriefSettings(row["language"], row["model"], row["max_words"]),
+        brief=BriefSettings(
+            language=row["language"],
+            model=row["model"],
+            max_words=row["max_words"],
+            sections=tuple(map(Section, row["sections"])),
+            instructions=row["instructions"],
+        ),
         sources=tuple(ContextSource(**source) for source in orjson.loads(row["sources"])),
         retention=Retention(row["ticket_days"], row["run_days"], row["ledger_days"], row["audit_days"]),
         limits=limits_of(row),
+        note_visibility=NoteVisibility(row["note_visibility"]),
+        queue=queue_of(row),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],
         version=row["version"],
+        revision=row["revision"],
     )
 
 
 def limits_of(row: Row) -> Limits:
     return Limits(**orjson.loads(row["limits"]))
+
+
+def queue_of(row: Row) -> QueueSettings:
+    return QueueSettings(QueueWeight(row["queue_weight"]), row["max_in_progress"])
 
 
 def secret_of(row: Row, tenant: TenantId, kind: SecretKind) -> KeptSecret:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import Final
 
 import grpc
 
@@ -14,7 +15,7 @@ from services.runtime.notices import Notices
 from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
-from services.tenants import wire, wire_connection
+from services.tenants import wire, wire_connection, wire_settings
 from services.tenants.access import may_know, require_grant, require_may_set
 from services.tenants.acting import current_actor
 from services.tenants.audit import verified
@@ -41,6 +42,8 @@ from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
 from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools
+
+_SHARES: Final = 1000
 
 
 async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
@@ -308,6 +311,22 @@ class TenantServicer(OperatorServicer):
         anchor, events = await self._directory.audit_log(tenant)
         verdict = await verified(events, known=known, anchor=anchor)
         return pb.VerifyAuditLogResponse(**wire.verdict_fields(verdict))
+
+    async def ListQueueShares(
+        self,
+        request: pb.ListQueueSharesRequest,
+        context: grpc.aio.ServicerContext[pb.ListQueueSharesRequest, pb.ListQueueSharesResponse],
+    ) -> pb.ListQueueSharesResponse:
+        require_grant("ListQueueShares", current_caller())
+        tokens = PageTokens("ListQueueShares", tenant="")
+        size = request.page_size or _SHARES
+        after = wire.tenant_of_page(tokens.decode(request.page_token))
+        found = await self._directory.queue_shares_after(after, size + 1)
+        page = found[:size]
+        return pb.ListQueueSharesResponse(
+            shares=[wire_settings.write_share(tenant, queue) for tenant, queue in page],
+            next_page_token=tokens.encode(page[-1][0]) if len(found) > size else "",
+        )
 
     async def ReencryptSecrets(
         self,

@@ -1,7 +1,7 @@
 """The directory of tenants in PostgreSQL.
 
 Its callers have checked who asks: a tenant's rows are reached in that tenant's transaction, and what looks
-across tenants goes through two functions of the database that can do nothing else.
+across tenants goes through functions of the database that can do nothing else.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from services.tenants.model import (
     KeptApiKey,
     KeyHolder,
     NewTenant,
+    QueueSettings,
     Role,
     SecretKind,
     Tenant,
@@ -29,7 +30,16 @@ from services.tenants.model import (
     TenantState,
     WebhookSecretVersion,
 )
-from services.tenants.rows import SETTINGS, NotAnEvent, event_of, key_of, secret_of, settings_of, tenant_of
+from services.tenants.rows import (
+    SETTINGS,
+    NotAnEvent,
+    event_of,
+    key_of,
+    queue_of,
+    secret_of,
+    settings_of,
+    tenant_of,
+)
 from services.tenants.sealing import KeptSecret
 from services.tenants.store_change import Change, KeyChange, add_key, add_secrets, append
 
@@ -148,6 +158,16 @@ class Directory:
         async with self._database.transaction() as connection:
             rows = await connection.fetch("select * from tenants.tenants_after($1, $2)", tenant or "", count)
         return [tenant_of(row) for row in rows]
+
+    async def queue_shares_after(
+        self, tenant: TenantId | None, count: int
+    ) -> Sequence[tuple[TenantId, QueueSettings]]:
+        """Those that are not the usual one, by tenant, from the beginning if none is given."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                "select * from tenants.queue_shares_after($1, $2)", tenant or "", count
+            )
+        return [(TenantId(row["tenant_id"]), queue_of(row)) for row in rows]
 
     async def live_secrets(
         self, tenant: TenantId, kind: SecretKind

@@ -13,6 +13,8 @@ from services.tenants.sealing import KeptSecret, Sealed
 
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
 
+_REVISIONS = len(SETTINGS) + 3
+
 
 class KeyChange:
     """Of the API keys of a client, or of the operator itself."""
@@ -73,12 +75,14 @@ class Change(KeyChange):
         row = await self._connection.fetchrow(
             f"""
             update tenants.tenants
-            set state = $2, {_ASSIGNMENTS}, version = version + 1, update_time = now()
+            set state = $2, {_ASSIGNMENTS}, version = version + 1, update_time = now(),
+                revision = revision + ${_REVISIONS}
             where tenant_id = $1 returning *
             """,  # noqa: S608 - names of our own
             tenant.id,
             tenant.state.value,
             *settings_of(tenant),
+            int(settings_of(tenant) != settings_of(self.tenant)),
         )
         await self.record(action)
         return tenant_of(_present(row))

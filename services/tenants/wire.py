@@ -12,12 +12,12 @@ from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
+from services.tenants import wire_settings
 from services.tenants.audit import AuditEvent, FieldChange, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import (
-    BriefSettings,
     ContextSource,
     KeptApiKey,
     KeyHolder,
@@ -42,7 +42,9 @@ _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.SUSPENDED: tenant_pb2.TENANT_STATE_SUSPENDED,
     TenantState.DELETING: tenant_pb2.TENANT_STATE_DELETING,
 }
-_CHANGEABLE: Final = frozenset({"display_name", "ticketing", "brief", "sources", "retention", "limits"})
+_CHANGEABLE: Final = frozenset(
+    {"display_name", "ticketing", "brief", "sources", "retention", "limits", "note", "queue"}
+)
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
     Role.ADMIN: api_key_pb2.ROLE_ADMIN,
     Role.OPERATOR: api_key_pb2.ROLE_OPERATOR,
@@ -63,7 +65,7 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
         id=TenantId(tenant.id),
         display_name=tenant.display_name,
         ticketing=Ticketing(tenant.ticketing.tool, tenant.ticketing.base_url, dict(tenant.ticketing.options)),
-        brief=BriefSettings(tenant.brief.language, tenant.brief.model, tenant.brief.max_words),
+        brief=wire_settings.read_brief(tenant.brief),
         sources=tuple(
             ContextSource(source.name, source.target, source.deadline_ms) for source in tenant.sources
         ),
@@ -74,6 +76,8 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
             tenant.retention.audit_days,
         ),
         limits=Limits(**{field.name: value for field, value in tenant.limits.ListFields()}),
+        note_visibility=wire_settings.read_visibility(tenant.note),
+        queue=wire_settings.read_queue(tenant.queue),
     )
 
 
@@ -87,9 +91,7 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
             base_url=tenant.ticketing.base_url,
             options=tenant.ticketing.options,
         ),
-        brief=tenant_pb2.BriefSettings(
-            language=tenant.brief.language, model=tenant.brief.model, max_words=tenant.brief.max_words
-        ),
+        brief=wire_settings.write_brief(tenant.brief),
         sources=[
             tenant_pb2.ContextSource(name=each.name, target=each.target, deadline_ms=each.deadline_ms)
             for each in tenant.sources
@@ -104,6 +106,9 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         update_time=write_timestamp(tenant.update_time),
         etag=str(tenant.version),
         limits=write_limits(tenant.limits),
+        note=wire_settings.write_note(tenant.note_visibility),
+        queue=wire_settings.write_queue(tenant.queue),
+        revision=tenant.revision,
     )
 
 
@@ -160,6 +165,8 @@ def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant
     given.brief.SetInParent()
     given.retention.SetInParent()
     given.limits.SetInParent()
+    given.note.SetInParent()
+    given.queue.SetInParent()
 
     def settings(before: Tenant) -> NewTenant:
         after = write_tenant(before)
@@ -349,6 +356,7 @@ def _kept_texts(tenant: tenant_pb2.Tenant) -> Iterator[tuple[str, str]]:
     """What the contract allows a NUL in, and PostgreSQL's text does not."""
     yield "tenant.display_name", tenant.display_name
     yield "tenant.brief.model", tenant.brief.model
+    yield "tenant.brief.instructions", tenant.brief.instructions
     for name, value in tenant.ticketing.options.items():
         yield "tenant.ticketing.options", name + value
     for source in tenant.sources:

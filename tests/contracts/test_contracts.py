@@ -25,6 +25,7 @@ UNARY_WITHOUT_REST = {
     "dossier.tenantdata.v1.TenantDataService.ExpireRows",
     "dossier.tenants.v1.TenantService.ListWebhookSecrets",
     "dossier.tenants.v1.TenantService.GetTicketingAccess",
+    "dossier.tenants.v1.TenantService.ListQueueShares",
     "dossier.tenants.v1.TenantService.AuthenticateApiKey",
     "dossier.tenants.v1.TenantService.RecordWebhookSecretUses",
 }

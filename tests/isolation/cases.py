@@ -205,6 +205,7 @@ CASES: Final[Mapping[str, Case]] = {
         tenants.ListWebhookSecretsRequest(tenant_id=of.tenant, tool="servicedesk_plus")
     ],
     "TenantService.GetTicketingAccess": lambda _: [tenants.GetTicketingAccessRequest()],
+    "TenantService.ListQueueShares": lambda _: [tenants.ListQueueSharesRequest()],
     "TenantService.UpdateTenant": lambda of: [
         tenants.UpdateTenantRequest(
             tenant_id=of.tenant,
@@ -277,6 +278,7 @@ ACROSS_CLIENTS: Final[Mapping[tuple[str, str], str]] = {
     ("TenantService.CreateTenant", "operator"): "operators take clients on",
     ("TenantService.GetTenant", "operator"): "operators, the provider's own staff, know every client",
     ("TenantService.ListTenants", "operator"): "operators, the provider's own staff, know every client",
+    ("TenantService.ListQueueShares", "service orchestrator"): "runs are taken up by all clients' shares",
     ("TenantService.ReencryptSecrets", "operator"): "one key-encryption key is for all clients",
     ("TenantService.AuthenticateApiKey", "service gateway"): "who has a key is told whose it is",
 }

@@ -28,6 +28,8 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "history.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "knowledge.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "orchestrator.accept": "a batch of webhooks is of many tenants",
+    "orchestrator.apply_shares": "the queue's copy of all clients' shares, and of nothing else",
+    "orchestrator.inherited_shares": "shares that were set before they were settings",
     "orchestrator.claim": "replicas take runs up in turns between tenants",
     "orchestrator.recover": "the runs of a replica that died, whoever's they are",
     "orchestrator.sweep": "the engine's rows of what has ended, of all tenants at once",
@@ -35,6 +37,7 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "tenants.erase_audit_events": "the service itself may not; only of a tenant set that is being deleted",
     "tenants.expire_audit_events": "the service itself may not; only old ones of the tenant set",
     "tenants.holder_of_key": "whose a key is must be found before the tenant is known",
+    "tenants.queue_shares_after": "runs are taken up by all clients' shares",
     "tenants.tenants_after": "operators list every client",
 }
 """Functions that run as their owner and so past the tenant's policy; nothing else does."""

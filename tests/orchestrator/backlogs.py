@@ -41,6 +41,15 @@ class Backlog:
     async def accept(self, *offers: Offer) -> list[Accepted]:
         return await self._acceptance.accept(offers)
 
+    async def share(self, tenant: str, *, weight: int = 1, max_in_progress: int) -> None:
+        """Let the queue know the tenant's share."""
+        async with self.database.tenant(tenant) as connection:
+            await connection.execute(
+                "insert into orchestrator.queue_policies (tenant_id, weight, max_in_progress)"
+                " values ($1, $2, $3)",
+                *(tenant, weight, max_in_progress),
+            )
+
     async def admin(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """As the superuser, for arranging and for looking at rows of all tenants."""
         connection = await asyncpg.connect(self.admin_url)

@@ -28,8 +28,15 @@ from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis_pb2
 from dossier.synthesis.v1 import synthesis_service_pb2_grpc as synthesis_grpc
 from dossier.tenants.v1 import tenant_service_pb2 as tenants_pb2
 from dossier.tenants.v1 import tenant_service_pb2_grpc as tenants_grpc
-from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Tenant, TicketingConnection
-from services.runtime.caller import current_tenant
+from dossier.tenants.v1.tenant_pb2 import (
+    BriefSettings,
+    ContextSource,
+    NoteSettings,
+    QueueSettings,
+    Tenant,
+    TicketingConnection,
+)
+from services.runtime.caller import current_caller, current_tenant
 from services.runtime.errors import Internal, ServiceError
 from services.runtime.interceptors import server_interceptor
 from services.runtime.tokens import TokenVerifier
@@ -39,6 +46,11 @@ from tests.support.keys import Keys
 class TenantSuspended(ServiceError):
     code = grpc.StatusCode.FAILED_PRECONDITION
     reason = "TENANT_SUSPENDED"
+
+
+class TenantNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "TENANT_NOT_FOUND"
 
 
 class RequestIdReused(ServiceError):
@@ -229,6 +241,32 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.options = {"edition": "onprem", "timeout_seconds": "5"}
         self.authtoken = AUTHTOKEN
         self.sources: list[ContextSource] = []
+        self.brief = BriefSettings(language="nl")
+        self.note = NoteSettings()
+        self.revision = 1
+        self.queues: dict[str, QueueSettings] = {}
+        self.shares_asked: list[Message] = []
+
+    async def ListQueueShares(
+        self, request: tenants_pb2.ListQueueSharesRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> tenants_pb2.ListQueueSharesResponse:
+        self.shares_asked.append(request)
+        return tenants_pb2.ListQueueSharesResponse(
+            shares=[
+                tenants_pb2.QueueShare(tenant_id=tenant, queue=queue) for tenant, queue in self.queues.items()
+            ]
+        )
+
+    async def UpdateTenant(
+        self, request: tenants_pb2.UpdateTenantRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> tenants_pb2.UpdateTenantResponse:
+        if request.tenant_id not in self.base_urls:
+            raise TenantNotFound(f"there is no {request.tenant_id}")
+        assert current_caller().role == "operator"
+        changed = Tenant(id=request.tenant_id, queue=self.queues.get(request.tenant_id))
+        request.update_mask.MergeMessage(request.tenant, changed)
+        self.queues[request.tenant_id] = changed.queue
+        return tenants_pb2.UpdateTenantResponse(tenant=changed)
 
     async def GetTicketingAccess(
         self, request: tenants_pb2.GetTicketingAccessRequest, _: grpc.aio.ServicerContext[Any, Any]
@@ -246,8 +284,10 @@ class Tenants(tenants_grpc.TenantServiceServicer):
                     base_url=self.base_urls.get(tenant, ""),
                     options=self.options,
                 ),
-                brief=BriefSettings(language="nl"),
+                brief=self.brief,
                 sources=self.sources,
+                note=self.note,
+                revision=self.revision,
             ),
             credentials={"authtoken": self.authtoken},
         )

@@ -53,7 +53,7 @@ async def test_the_next_poll_goes_on_where_the_one_before_ended(
 
 async def test_a_weight_is_the_share_of_a_round(backlog: Backlog, database: TestDatabase) -> None:
     await backlog.accept(*(offer(tenant) for tenant in ("gold", "plain") for _ in range(50)))
-    await Queue(backlog.database, TenantId("gold"), default_cap=4).change(weight=4, max_in_progress=100)
+    await backlog.share("gold", weight=4, max_in_progress=100)
 
     with claimer(database, slots=50, cap=100) as claiming:
         assert await polled(claiming, backlog, times=3) == {"gold": 12, "plain": 3}
@@ -71,8 +71,8 @@ async def test_a_tenant_alone_gets_all_its_cap_allows_and_no_more_on_all_replica
 
 async def test_a_tenant_may_have_a_cap_of_its_own(backlog: Backlog, database: TestDatabase) -> None:
     await backlog.accept(*(offer(tenant) for tenant in ("narrow", "wide") for _ in range(50)))
-    await Queue(backlog.database, TenantId("wide"), default_cap=4).change(weight=None, max_in_progress=9)
-    await Queue(backlog.database, TenantId("narrow"), default_cap=4).change(weight=None, max_in_progress=1)
+    await backlog.share("wide", max_in_progress=9)
+    await backlog.share("narrow", max_in_progress=1)
 
     with claimer(database) as claiming:
         assert await polled(claiming, backlog, times=12) == {"wide": 9, "narrow": 1}

@@ -40,6 +40,7 @@ def enhancement(written: brief.Brief) -> Enhancement:
         next_step=Step.DELIVER,
         changes=0,
         idle_deliveries=0,
+        settings_revision=1,
         revision="r1",
         replay_of=None,
         trace_context="",
@@ -67,7 +68,7 @@ def claiming(text: str, *, title: str = "A ticket", url: str = "https://desk.exa
 
 
 @pytest.mark.parametrize("note_format", ["html", "text"])
-def test_sections_stand_in_reading_order_with_their_sources_numbered(note_format: NoteFormat) -> None:
+def test_sections_stand_in_the_briefs_order_with_their_sources_numbered(note_format: NoteFormat) -> None:
     written = claiming("unused")
     del written.sections[:]
     for kind, text in ALL_SECTIONS:
@@ -75,7 +76,7 @@ def test_sections_stand_in_reading_order_with_their_sources_numbered(note_format
 
     note = plain_text(NOTES.render(enhancement(written), note_format)).lower()
 
-    headings = ["similar tickets", "knowledge", "network", "probable causes", "first steps", "sources"]
+    headings = ["first steps", "similar tickets", "probable causes", "network", "knowledge", "sources"]
     places = [note.index(heading) for heading in headings]
     assert places == sorted(places)
     assert "restart the tunnel. [1]" in note
@@ -142,6 +143,17 @@ def test_nothing_similar_is_said_plainly(note_format: NoteFormat) -> None:
     assert "Nothing similar found" in note
     assert "confidence: low" in note
     assert "Sources" not in note
+
+
+def test_nothing_is_said_of_sections_that_nobody_wanted() -> None:
+    narrowed = enhancement(brief.Brief(nothing_similar=True))
+    assert narrowed.inputs is not None
+    narrowed.inputs.options.sections.append(brief.SECTION_KIND_NETWORK)
+
+    note = plain_text(NOTES.render(narrowed, "html"))
+
+    assert "Nothing found for the sections" in note
+    assert "Nothing similar" not in note
 
 
 def test_a_note_of_a_run_is_recognised_when_the_tool_sends_a_webhook_about_it() -> None:

@@ -76,6 +76,10 @@ class Client:
     async def ticketing_access(self) -> pb.GetTicketingAccessResponse:
         return await self.stub.GetTicketingAccess(pb.GetTicketingAccessRequest(), metadata=self.metadata)
 
+    async def queue_shares(self, *, page_size: int = 0, page_token: str = "") -> pb.ListQueueSharesResponse:
+        request = pb.ListQueueSharesRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListQueueShares(request, metadata=self.metadata)
+
     async def update(
         self,
         tenant_id: str,

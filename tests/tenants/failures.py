@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 
-from services.runtime.errors import error_info
+from services.runtime.errors import error_info, status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Failure:
     reason: str
     metadata: dict[str, str]
     message: str
+    fields: list[str]
 
 
 async def failure_of(call: Awaitable[object]) -> Failure:
@@ -23,4 +25,16 @@ async def failure_of(call: Awaitable[object]) -> Failure:
     info = error_info(raised.value)
     assert info is not None
     assert info.domain == "tenants.dossier"
-    return Failure(raised.value.code(), info.reason, dict(info.metadata), raised.value.details() or "")
+    message = raised.value.details() or ""
+    return Failure(raised.value.code(), info.reason, dict(info.metadata), message, _fields(raised.value))
+
+
+def _fields(error: grpc.aio.AioRpcError) -> list[str]:
+    status = status_of(error)
+    request = error_details_pb2.BadRequest()
+    return [
+        violation.field
+        for detail in (status.details if status is not None else ())
+        if detail.Unpack(request)
+        for violation in request.field_violations
+    ]

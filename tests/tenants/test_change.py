@@ -33,11 +33,13 @@ async def test_what_the_mask_names_changes_and_nothing_else(operator: Client) ->
     assert updated.tenant == after
     assert (after.display_name, after.brief.language) == ("Acme Logistics", "de")
     assert after.etag != before.etag
+    assert (before.revision, after.revision) == (1, 2)
     assert after.update_time.ToNanoseconds() > before.update_time.ToNanoseconds()
     for part in (before, after):
         part.ClearField("display_name")
         part.brief.ClearField("language")
         part.ClearField("etag")
+        part.ClearField("revision")
         part.ClearField("update_time")
     assert after == before
     assert [(each.field, each.before, each.after) for each in updated.changes] == [

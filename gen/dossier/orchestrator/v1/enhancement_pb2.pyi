@@ -118,6 +118,7 @@ class Enhancement(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     CHANGES_TAKEN_IN_FIELD_NUMBER: _builtins.int
+    SETTINGS_REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies it. Output only."""
     state: Global___EnhancementState.ValueType
@@ -132,6 +133,8 @@ class Enhancement(_message.Message):
     """Its place among the tenant's own: 1 (urgent) to 5 (low), then by age."""
     changes_taken_in: _builtins.int
     """Further changes of the ticket that it took in before it was delivered."""
+    settings_revision: _builtins.int
+    """The revision of the tenant's settings with which it was gathered; 0 until then."""
     @_builtins.property
     def ticket(self) -> _ticket_pb2.Ticket:
         """The ticket, as last read."""
@@ -209,10 +212,11 @@ class Enhancement(_message.Message):
         priority: _builtins.int = ...,
         provenance: _brief_pb2.Provenance | None = ...,
         changes_taken_in: _builtins.int = ...,
+        settings_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "next_attempt_time", b"next_attempt_time", "note", b"note", "provenance", b"provenance", "start_time", b"start_time", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "changes_taken_in", b"changes_taken_in", "cost", b"cost", "create_time", b"create_time", "deliver", b"deliver", "end_time", b"end_time", "evidence", b"evidence", "failure", b"failure", "id", b"id", "next_attempt_time", b"next_attempt_time", "note", b"note", "priority", b"priority", "provenance", b"provenance", "replay_of", b"replay_of", "sources", b"sources", "start_time", b"start_time", "state", b"state", "steps", b"steps", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "changes_taken_in", b"changes_taken_in", "cost", b"cost", "create_time", b"create_time", "deliver", b"deliver", "end_time", b"end_time", "evidence", b"evidence", "failure", b"failure", "id", b"id", "next_attempt_time", b"next_attempt_time", "note", b"note", "priority", b"priority", "provenance", b"provenance", "replay_of", b"replay_of", "settings_revision", b"settings_revision", "sources", b"sources", "start_time", b"start_time", "state", b"state", "steps", b"steps", "ticket", b"ticket", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

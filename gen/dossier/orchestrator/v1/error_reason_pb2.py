@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dossier/orchestrator/v1/error_reason.proto\x12\x17\x64ossier.orchestrator.v1*\xec\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12&\n\"ERROR_REASON_ENHANCEMENT_NOT_FOUND\x10\x01\x12#\n\x1f\x45RROR_REASON_CITATION_NOT_FOUND\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOOL_REJECTED\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_TICKET_MISSING\x10\x04\x12!\n\x1d\x45RROR_REASON_TOOL_UNAVAILABLE\x10\x05\x12\"\n\x1e\x45RROR_REASON_TENANT_NOT_SERVED\x10\x06\x12\x1d\n\x19\x45RROR_REASON_TOOL_UNKNOWN\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_RUN_TIMED_OUT\x10\x08\x12\x1c\n\x18\x45RROR_REASON_STEP_FAILED\x10\t\x12\"\n\x1e\x45RROR_REASON_ENHANCEMENT_ENDED\x10\n\x12+\n\'ERROR_REASON_ENHANCEMENT_NOT_REPLAYABLE\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_ROLE_REQUIRED\x10\x0c\x12\x1c\n\x18\x45RROR_REASON_WORKER_LOST\x10\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dossier/orchestrator/v1/error_reason.proto\x12\x17\x64ossier.orchestrator.v1*\x8f\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12&\n\"ERROR_REASON_ENHANCEMENT_NOT_FOUND\x10\x01\x12#\n\x1f\x45RROR_REASON_CITATION_NOT_FOUND\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOOL_REJECTED\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_TICKET_MISSING\x10\x04\x12!\n\x1d\x45RROR_REASON_TOOL_UNAVAILABLE\x10\x05\x12\"\n\x1e\x45RROR_REASON_TENANT_NOT_SERVED\x10\x06\x12\x1d\n\x19\x45RROR_REASON_TOOL_UNKNOWN\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_RUN_TIMED_OUT\x10\x08\x12\x1c\n\x18\x45RROR_REASON_STEP_FAILED\x10\t\x12\"\n\x1e\x45RROR_REASON_ENHANCEMENT_ENDED\x10\n\x12+\n\'ERROR_REASON_ENHANCEMENT_NOT_REPLAYABLE\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_ROLE_REQUIRED\x10\x0c\x12\x1c\n\x18\x45RROR_REASON_WORKER_LOST\x10\r\x12!\n\x1d\x45RROR_REASON_TENANT_NOT_FOUND\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.orchestrator.v1.err
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=72
-  _globals['_ERRORREASON']._serialized_end=564
+  _globals['_ERRORREASON']._serialized_end=599
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
     ERROR_REASON_WORKER_LOST: _ErrorReason.ValueType  # 13
     """Failure: the workers that were at it ended again and again; it may be what ends them."""
+    ERROR_REASON_TENANT_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """NOT_FOUND: there is no such tenant. Metadata `tenant_id`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the orchestrator, in `google.rpc.ErrorInfo.reason` without the prefix and in `Failure.reason`;
@@ -92,4 +94,6 @@ ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 12
 """PERMISSION_DENIED: the caller's role may not do this. Metadata `role`."""
 ERROR_REASON_WORKER_LOST: ErrorReason.ValueType  # 13
 """Failure: the workers that were at it ended again and again; it may be what ends them."""
+ERROR_REASON_TENANT_NOT_FOUND: ErrorReason.ValueType  # 14
+"""NOT_FOUND: there is no such tenant. Metadata `tenant_id`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -204,8 +204,9 @@ class OrchestratorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateQueue(self, request, context):
-        """Changes the tenant's share and cap; takes effect at once, on all replicas.
-        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """Changes the tenant's share and cap, which are settings of the tenant's (`Tenant.queue`); takes effect at once, on
+        all replicas.
+        Own error reasons: ROLE_REQUIRED (operators only), TENANT_NOT_FOUND. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

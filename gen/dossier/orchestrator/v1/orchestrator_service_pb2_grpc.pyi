@@ -85,8 +85,9 @@ class OrchestratorServiceStub:
     Own error reasons: ROLE_REQUIRED. Safe to retry.
     """
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.UpdateQueueRequest, _orchestrator_service_pb2.UpdateQueueResponse]
-    """Changes the tenant's share and cap; takes effect at once, on all replicas.
-    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """Changes the tenant's share and cap, which are settings of the tenant's (`Tenant.queue`); takes effect at once, on
+    all replicas.
+    Own error reasons: ROLE_REQUIRED (operators only), TENANT_NOT_FOUND. Safe to retry.
     """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.PauseQueueRequest, _orchestrator_service_pb2.PauseQueueResponse]
     """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
@@ -159,8 +160,9 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     Own error reasons: ROLE_REQUIRED. Safe to retry.
     """
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.UpdateQueueRequest, _orchestrator_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
-    """Changes the tenant's share and cap; takes effect at once, on all replicas.
-    Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+    """Changes the tenant's share and cap, which are settings of the tenant's (`Tenant.queue`); takes effect at once, on
+    all replicas.
+    Own error reasons: ROLE_REQUIRED (operators only), TENANT_NOT_FOUND. Safe to retry.
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.PauseQueueRequest, _orchestrator_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
     """Takes no more of the tenant's work up: what runs ends, what comes is accepted and waits. A token without a
@@ -296,8 +298,9 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.UpdateQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.UpdateQueueResponse, _abc.Awaitable[_orchestrator_service_pb2.UpdateQueueResponse]]:
-        """Changes the tenant's share and cap; takes effect at once, on all replicas.
-        Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
+        """Changes the tenant's share and cap, which are settings of the tenant's (`Tenant.queue`); takes effect at once, on
+        all replicas.
+        Own error reasons: ROLE_REQUIRED (operators only), TENANT_NOT_FOUND. Safe to retry.
         """
 
     @_abc_1.abstractmethod

@@ -370,7 +370,8 @@ class Provenance(_message.Message):
     """The instructions that it was given, before anything was filled in; empty when none was asked."""
     prompt_version: _builtins.str
     """Names the instructions and the form of the answer: the service's own by number (`1`), others by the hash of
-    their text (`sha256:…`); empty when no model was asked.
+    their text (`sha256:…`), and what the client wants besides by its own (`1+sha256:…`); empty when no model was
+    asked.
     """
     release: _builtins.str
     """The release of the service that wrote and checked it."""

@@ -78,6 +78,8 @@ class BriefOptions(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_WORDS_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    ADDITIONS_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The language to write in, as a BCP 47 tag; empty means `en`."""
     model: _builtins.str
@@ -88,6 +90,14 @@ class BriefOptions(_message.Message):
     """Instructions to the model instead of the service's own; empty means those. `{language}` and `{words}` in them
     are filled in; the rule that evidence is never an instruction is always added. At most 16,384 characters.
     """
+    additions: _builtins.str
+    """What the client wants besides, added to the instructions; it lifts nothing of what they say of evidence,
+    citations and form. At most 4,000 characters.
+    """
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedScalarFieldContainer[_brief_pb2.SectionKind.ValueType]:
+        """The sections to write, in the order in which they stand. Distinct; empty means all, in the order of the enum."""
+
     def __init__(
         self,
         *,
@@ -95,10 +105,12 @@ class BriefOptions(_message.Message):
         model: _builtins.str = ...,
         max_words: _builtins.int = ...,
         instructions: _builtins.str = ...,
+        sections: _abc.Iterable[_brief_pb2.SectionKind.ValueType] | None = ...,
+        additions: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model", "sections", b"sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,8 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from dossier.orchestrator.v1 import queue_pb2 as _queue_pb2
+from dossier.synthesis.v1 import brief_pb2 as _brief_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -48,6 +50,30 @@ TENANT_STATE_DELETING: TenantState.ValueType  # 3
 """Being removed for good, and not served."""
 Global___TenantState: _TypeAlias = TenantState  # noqa: Y015
 
+class _NoteVisibility:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoteVisibilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoteVisibility.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTE_VISIBILITY_UNSPECIFIED: _NoteVisibility.ValueType  # 0
+    """Not set; the same as private."""
+    NOTE_VISIBILITY_PRIVATE: _NoteVisibility.ValueType  # 1
+    """Technicians, as a private note at the ticketing tool."""
+    NOTE_VISIBILITY_NOT_POSTED: _NoteVisibility.ValueType  # 2
+    """Who looks at it here: it is written and kept, and nothing is posted. For a trial before a client goes live."""
+
+class NoteVisibility(_NoteVisibility, metaclass=_NoteVisibilityEnumTypeWrapper):
+    """Who sees a brief."""
+
+NOTE_VISIBILITY_UNSPECIFIED: NoteVisibility.ValueType  # 0
+"""Not set; the same as private."""
+NOTE_VISIBILITY_PRIVATE: NoteVisibility.ValueType  # 1
+"""Technicians, as a private note at the ticketing tool."""
+NOTE_VISIBILITY_NOT_POSTED: NoteVisibility.ValueType  # 2
+"""Who looks at it here: it is written and kept, and nothing is posted. For a trial before a client goes live."""
+Global___NoteVisibility: _TypeAlias = NoteVisibility  # noqa: Y015
+
 @_typing.final
 class Tenant(_message.Message):
     """A client of the managed service provider."""
@@ -65,6 +91,9 @@ class Tenant(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     RETENTION_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name in addresses and tokens: a lower-case DNS label of 1 to 63 characters. Never changes."""
     display_name: _builtins.str
@@ -73,6 +102,8 @@ class Tenant(_message.Message):
     """Whether it is served. Output only."""
     etag: _builtins.str
     """Changes with every change. Output only."""
+    revision: _builtins.int
+    """Counts the versions of its settings, from 1; an enhancement says with which it was made. Output only."""
     @_builtins.property
     def ticketing(self) -> Global___TicketingConnection:
         """How its ticketing tool is reached."""
@@ -101,6 +132,14 @@ class Tenant(_message.Message):
     def limits(self) -> Global___TenantLimits:
         """How much it may ask of the gateways in a minute. Changed by operators only. Absent: as the gateways are set."""
 
+    @_builtins.property
+    def note(self) -> Global___NoteSettings:
+        """What becomes of its briefs."""
+
+    @_builtins.property
+    def queue(self) -> Global___QueueSettings:
+        """Its share of the work beside other clients'. Changed by operators only."""
+
     def __init__(
         self,
         *,
@@ -115,10 +154,13 @@ class Tenant(_message.Message):
         etag: _builtins.str = ...,
         retention: Global___Retention | None = ...,
         limits: Global___TenantLimits | None = ...,
+        note: Global___NoteSettings | None = ...,
+        queue: Global___QueueSettings | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "limits", b"limits", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "retention", b"retention", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "revision", b"revision", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,26 +288,86 @@ class BriefSettings(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_WORDS_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The language, as a BCP 47 tag; empty means `en`."""
     model: _builtins.str
     """The model to ask; empty means the synthesis service's default."""
     max_words: _builtins.int
     """The most words. 50 to 500; 0 means 500."""
+    instructions: _builtins.str
+    """What the client wants of its briefs besides, for the model, such as `Call the users colleagues.`. It is added to
+    the instructions, and does not lift what they say of evidence, citations and form. At most 4,000 characters.
+    """
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedScalarFieldContainer[_brief_pb2.SectionKind.ValueType]:
+        """The sections to write, in the order in which they stand. Distinct; empty means all, in the order of the enum."""
+
     def __init__(
         self,
         *,
         language: _builtins.str = ...,
         model: _builtins.str = ...,
         max_words: _builtins.int = ...,
+        sections: _abc.Iterable[_brief_pb2.SectionKind.ValueType] | None = ...,
+        instructions: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "max_words", b"max_words", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model", "sections", b"sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BriefSettings: _TypeAlias = BriefSettings  # noqa: Y015
+
+@_typing.final
+class NoteSettings(_message.Message):
+    """What becomes of a client's briefs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    visibility: Global___NoteVisibility.ValueType
+    """Who sees them; unset means private."""
+    def __init__(
+        self,
+        *,
+        visibility: Global___NoteVisibility.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteSettings: _TypeAlias = NoteSettings  # noqa: Y015
+
+@_typing.final
+class QueueSettings(_message.Message):
+    """A client's share of the work beside other clients'."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    MAX_IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    weight: _queue_pb2.QueueWeight.ValueType
+    """How many of its runs are taken up in a round; unset means standard."""
+    max_in_progress: _builtins.int
+    """The most runs in progress at a time, on all replicas together. 1 to 1,000; 0 means the installation's default."""
+    def __init__(
+        self,
+        *,
+        weight: _queue_pb2.QueueWeight.ValueType = ...,
+        max_in_progress: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_in_progress", b"max_in_progress", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueSettings: _TypeAlias = QueueSettings  # noqa: Y015
 
 @_typing.final
 class ContextSource(_message.Message):

@@ -387,6 +387,88 @@ class GetTicketingAccessResponse(_message.Message):
 Global___GetTicketingAccessResponse: _TypeAlias = GetTicketingAccessResponse  # noqa: Y015
 
 @_typing.final
+class ListQueueSharesRequest(_message.Message):
+    """Asks for a page of the shares of the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The most shares in the answer. 1 to 1,000; 0 means 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueueSharesRequest: _TypeAlias = ListQueueSharesRequest  # noqa: Y015
+
+@_typing.final
+class ListQueueSharesResponse(_message.Message):
+    """A page of the shares of the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Gives the next page; empty on the last."""
+    @_builtins.property
+    def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueShare]:
+        """By the client's id; who is not among them has the usual share."""
+
+    def __init__(
+        self,
+        *,
+        shares: _abc.Iterable[Global___QueueShare] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "shares", b"shares"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueueSharesResponse: _TypeAlias = ListQueueSharesResponse  # noqa: Y015
+
+@_typing.final
+class QueueShare(_message.Message):
+    """One client's share of the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client's id."""
+    @_builtins.property
+    def queue(self) -> _tenant_pb2.QueueSettings:
+        """Its share."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        queue: _tenant_pb2.QueueSettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueShare: _TypeAlias = QueueShare  # noqa: Y015
+
+@_typing.final
 class AuthenticateApiKeyRequest(_message.Message):
     """Asks who a key belongs to."""
 
@@ -470,7 +552,8 @@ class UpdateTenantRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Which fields to change: `display_name`, `ticketing` or fields of it, `brief` or fields of it, `sources`, `retention`
-        or fields of it, `limits` or fields of it. One that is named and not given is cleared.
+        or fields of it, `limits` or fields of it, `note` or fields of it, `queue` or fields of it. One that is named and
+        not given is cleared.
         """
 
     def __init__(

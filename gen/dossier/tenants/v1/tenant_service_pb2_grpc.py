@@ -142,6 +142,11 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessResponse.FromString,
                 _registered_method=True)
+        self.ListQueueShares = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListQueueShares',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.FromString,
+                _registered_method=True)
         self.AuthenticateApiKey = channel.unary_unary(
                 '/dossier.tenants.v1.TenantService/AuthenticateApiKey',
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyRequest.SerializeToString,
@@ -220,8 +225,8 @@ class TenantServiceServicer:
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
         Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-        that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
-        limits are. Safe to retry.
+        that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
+        limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -371,6 +376,14 @@ class TenantServiceServicer:
         """Gives what is needed to read and write at the ticketing tool of the tenant in the caller's token,
         credentials included.
         Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (orchestrator only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQueueShares(self, request, context):
+        """Lists the shares of the queue of all clients that have another than the usual one, by id.
+        Own error reasons: none. Role: service (orchestrator only). Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -555,6 +568,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.GetTicketingAccess,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessResponse.SerializeToString,
+            ),
+            'ListQueueShares': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueueShares,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.SerializeToString,
             ),
             'AuthenticateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.AuthenticateApiKey,
@@ -1167,6 +1185,33 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/GetTicketingAccess',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetTicketingAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueueShares(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListQueueShares',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,8 +54,8 @@ class TenantServiceStub:
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
     Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-    that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
-    limits are. Safe to retry.
+    that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
+    limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -138,6 +138,10 @@ class TenantServiceStub:
     credentials included.
     Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (orchestrator only). Safe to retry.
     """
+    ListQueueShares: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListQueueSharesRequest, _tenant_service_pb2.ListQueueSharesResponse]
+    """Lists the shares of the queue of all clients that have another than the usual one, by id.
+    Own error reasons: none. Role: service (orchestrator only). Safe to retry.
+    """
     AuthenticateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]
     """Says who an API key belongs to.
     Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
@@ -205,8 +209,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
     Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-    that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
-    limits are. Safe to retry.
+    that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
+    limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -288,6 +292,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Gives what is needed to read and write at the ticketing tool of the tenant in the caller's token,
     credentials included.
     Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (orchestrator only). Safe to retry.
+    """
+    ListQueueShares: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListQueueSharesRequest, _tenant_service_pb2.ListQueueSharesResponse]  # type: ignore[assignment]
+    """Lists the shares of the queue of all clients that have another than the usual one, by id.
+    Own error reasons: none. Role: service (orchestrator only). Safe to retry.
     """
     AuthenticateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]  # type: ignore[assignment]
     """Says who an API key belongs to.
@@ -377,8 +385,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
         Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-        that tenant, who says neither where the tool and the sources are, for there its credentials go, nor what its
-        limits are. Safe to retry.
+        that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
+        limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -562,6 +570,16 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives what is needed to read and write at the ticketing tool of the tenant in the caller's token,
         credentials included.
         Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (orchestrator only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListQueueShares(
+        self,
+        request: _tenant_service_pb2.ListQueueSharesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListQueueSharesResponse, _abc.Awaitable[_tenant_service_pb2.ListQueueSharesResponse]]:
+        """Lists the shares of the queue of all clients that have another than the usual one, by id.
+        Own error reasons: none. Role: service (orchestrator only). Safe to retry.
         """
 
     @_abc_1.abstractmethod
