@@ -112,9 +112,7 @@ class Filling:
             connection.execute(_BY_HAND.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'"))
         keys = {role: self._key(tenant, role)["api_key"] for role in ROLES if role != "admin"}
         unused = self._key(tenant, "viewer")["key"]["id"]
-        has = replace(
-            has, api_key_id=unused, operator_key_id=self._operator_key(tenant), pages=self._pages(has)
-        )
+        has = replace(has, api_key_id=unused, operator_key_id=self._operator_key(), pages=self._pages(has))
         return Client(has, {"admin": has.api_key, **keys})
 
     def _create(self, tenant: str, name: str, desk: Desk) -> Mapping[str, Any]:
@@ -252,12 +250,13 @@ class Filling:
             request_id=str(uuid4()),
         )
 
-    def _operator_key(self, tenant: str) -> str:
+    def _operator_key(self) -> str:
         made = self._done(
             "TenantService.CreateOperatorKey",
             Credential(None, "operator"),
             role="ROLE_VIEWER",
-            display_name=f"for {tenant}",
+            # The provider's own, which stays when a client goes: of no client in name either.
+            display_name="for staff",
             request_id=str(uuid4()),
         )
         key_id: str = made["key"]["id"]

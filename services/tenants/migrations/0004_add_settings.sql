@@ -20,7 +20,7 @@ create function tenants.queue_shares_after(last_id text, count integer)
     as $$
         select t.tenant_id, t.queue_weight, t.max_in_progress
         from tenants.tenants t
-        where t.tenant_id > last_id and (t.queue_weight <> 'standard' or t.max_in_progress <> 0)
+        where t.tenant_id > last_id and t.state <> 'deleting' and (t.queue_weight <> 'standard' or t.max_in_progress <> 0)
         order by t.tenant_id limit count
     $$;
 alter function tenants.queue_shares_after owner to dossier_tenants_directory;
