@@ -85,6 +85,8 @@ def change_json(change: FieldChange) -> dict[str, Json]:
 def event_json(event: AuditEvent) -> dict[str, Json]:
     return {
         "sequence": event.sequence,
+        "event_id": event.event_id,
+        "service": event.service,
         "time": iso(event.create_time),
         "principal": event.principal,
         "subject": event.subject,
@@ -142,7 +144,7 @@ def secret_versions_table(versions: Iterable[WebhookSecretVersion]) -> Table:
 
 
 def events_table(events: Iterable[AuditEvent]) -> Table:
-    table = _table("#", "time", "who", "role", "action", "what")
+    table = _table("#", "time", "who", "role", "service", "action", "what")
     for each in events:
         who = each.principal if each.principal == each.subject else f"{each.principal} via {each.subject}"
         what = "\n".join(
@@ -151,7 +153,8 @@ def events_table(events: Iterable[AuditEvent]) -> Table:
                 *(f"{one.field}: {one.before or '-'} → {one.after or '-'}" for one in each.changes),
             ]
         )
-        cells = (str(each.sequence), iso(each.create_time) or "", who, each.role, each.action, what)
+        made = (iso(each.create_time) or "", who, each.role, each.service, each.action, what)
+        cells = (str(each.sequence), *made)
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     return table
 

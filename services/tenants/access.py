@@ -11,10 +11,10 @@ from services.tenants.errors import RoleRequired, TenantConfined
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The roles that may call, and, where that matters, the one service that may."""
+    """The roles that may call, and, where that matters, the services that may."""
 
     roles: frozenset[str]
-    subject: str | None = None
+    subjects: frozenset[str] | None = None
 
 
 _WHERE: Final = "where the ticketing tool and the sources are"
@@ -34,8 +34,11 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
 _OPERATOR: Final = Grant(frozenset({"operator"}))
 _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
-_GATEWAY: Final = Grant(frozenset({"service"}), subject="gateway")
-_ORCHESTRATOR: Final = Grant(frozenset({"service"}), subject="orchestrator")
+_GATEWAY: Final = Grant(frozenset({"service"}), subjects=frozenset({"gateway"}))
+_ORCHESTRATOR: Final = Grant(frozenset({"service"}), subjects=frozenset({"orchestrator"}))
+_RECORDERS: Final = Grant(
+    frozenset({"service"}), subjects=frozenset({"orchestrator", "history", "knowledge", "network"})
+)
 
 GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
     {
@@ -69,6 +72,7 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "RevokeOperatorKey": _OPERATOR,
         "ListOperatorAuditEvents": _OPERATOR,
         "VerifyOperatorAuditLog": _OPERATOR,
+        "RecordAuditEvents": _RECORDERS,
     }
 )
 
@@ -80,10 +84,10 @@ def require_grant(rpc: str, caller: Caller) -> None:
             f"the role {caller.role} may not call {rpc}",
             metadata={"role": caller.role, "required": ", ".join(sorted(grant.roles))},
         )
-    if grant.subject is not None and caller.subject != grant.subject:
+    if grant.subjects is not None and caller.subject not in grant.subjects:
+        required = ", ".join(sorted(grant.subjects))
         raise RoleRequired(
-            f"only {grant.subject} may call {rpc}",
-            metadata={"subject": caller.subject, "required": grant.subject},
+            f"only {required} may call {rpc}", metadata={"subject": caller.subject, "required": required}
         )
 
 

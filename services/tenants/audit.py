@@ -9,14 +9,19 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 import orjson
+from uuid_utils import uuid7
 
 from services.tenants.model import TenantId
 
 FIRST: Final = b"\0" * 32
 """Stands for the hash before the first event."""
+FIRST_FORM: Final = 1
+"""Of what is hashed: without the service and the event's own id."""
+FORM: Final = 2
+SERVICE: Final = "tenants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,33 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where and when an event was made, and the id by which it is known there; empty in the first form."""
+
+    service: str
+    event_id: str
+    time: datetime
+
+    @classmethod
+    def here(cls) -> Self:
+        return cls(SERVICE, str(uuid7()), datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedEvent:
+    """One that has no place in a log yet."""
+
+    origin: Origin
+    actor: Actor
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEvent:
     tenant: TenantId
     sequence: int
-    create_time: datetime
+    form: int
+    origin: Origin
     actor: Actor
     action: Action
     hash: bytes
@@ -78,11 +106,11 @@ class Verdict:
     """By the retention; they are not among the events."""
 
 
-def following(before: AuditEvent | None, tenant: TenantId, actor: Actor, action: Action) -> AuditEvent:
-    """Append to the chain; the time is now."""
+def following(before: AuditEvent | None, tenant: TenantId, reported: ReportedEvent) -> AuditEvent:
+    """Append to the chain."""
     sequence, previous = (before.sequence + 1, before.hash) if before is not None else (1, FIRST)
-    now = datetime.now(UTC)
-    return _sealed(AuditEvent(tenant, sequence, now, actor, action, hash=b""), previous)
+    origin, actor, action = reported.origin, reported.actor, reported.action
+    return _sealed(AuditEvent(tenant, sequence, FORM, origin, actor, action, hash=b""), previous)
 
 
 async def verified(
@@ -105,9 +133,12 @@ async def verified(
 
 
 def _sealed(event: AuditEvent, previous: bytes) -> AuditEvent:
-    actor, action = event.actor, event.action
+    origin, actor, action = event.origin, event.actor, event.action
+    own = (event.form, origin.service, origin.event_id)
     said = [
-        *(event.tenant, event.sequence, event.create_time.astimezone(UTC).isoformat(timespec="microseconds")),
+        # The first form begins with a text, so that none of the forms can be taken for another.
+        *(own if own != (FIRST_FORM, "", "") else ()),
+        *(event.tenant, event.sequence, origin.time.astimezone(UTC).isoformat(timespec="microseconds")),
         *(actor.principal, actor.subject, actor.role, actor.request_id),
         *(action.name, action.resource),
         [[change.field, change.before, change.after] for change in action.changes],

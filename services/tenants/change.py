@@ -1,7 +1,7 @@
 """Changes a client: settings, whether it is served, secrets. Each leaves an audit event."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ import structlog
 from egress.permits import Permits
 from services.tenants.addresses import check_addresses
 from services.tenants.audit import Action, Actor, FieldChange
+from services.tenants.differences import differences
 from services.tenants.errors import TenantChanged
 from services.tenants.model import (
     NewTenant,
@@ -68,7 +69,7 @@ class Changer:
             settings = wanted(before)
             check_settings(settings, self._tools)
             check_addresses(settings, self._permits.guard(tenant), before=before)
-            changes = _differences(before, settings)
+            changes = differences(before, settings)
             # What is so already is no conflict: it may be this very call, repeated.
             if not changes:
                 return Updated(before, ())
@@ -149,42 +150,6 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         note_visibility=settings.note_visibility,
         queue=settings.queue,
     )
-
-
-def _differences(before: NewTenant, after: NewTenant) -> tuple[FieldChange, ...]:
-    was, is_now = _fields(before), _fields(after)
-    return tuple(
-        FieldChange(name, was.get(name, ""), is_now.get(name, ""))
-        for name in sorted(was | is_now)
-        if was.get(name, "") != is_now.get(name, "")
-    )
-
-
-def _fields(settings: NewTenant) -> dict[str, str]:
-    """Every field that is set, by its path in the contract, as JSON text."""
-    ticketing, brief, retention = settings.ticketing, settings.brief, settings.retention
-    said: dict[str, object] = {
-        "display_name": settings.display_name,
-        "ticketing.tool": ticketing.tool,
-        "ticketing.base_url": ticketing.base_url,
-        **{f"ticketing.options.{name}": value for name, value in ticketing.options.items()},
-        "brief.language": brief.language,
-        "brief.model": brief.model,
-        "brief.max_words": brief.max_words,
-        "brief.sections": [section.value for section in brief.sections],
-        "brief.instructions": brief.instructions,
-        "note.visibility": settings.note_visibility.value,
-        "queue.weight": settings.queue.weight.value,
-        "queue.max_in_progress": settings.queue.max_in_progress,
-        "sources": [asdict(source) for source in settings.sources],
-        "retention.ticket_days": retention.ticket_days,
-        "retention.run_days": retention.run_days,
-        "retention.ledger_days": retention.ledger_days,
-        "retention.audit_days": retention.audit_days,
-    }
-    # A limit of 0 says something: there is none.
-    limits = {f"limits.{name}": _json(value) for name, value in settings.limits.own.items()}
-    return {name: _json(value) for name, value in said.items() if value} | limits
 
 
 def _json(value: object) -> str:

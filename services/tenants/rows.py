@@ -7,7 +7,7 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from services.runtime.database import Row
-from services.tenants.audit import Action, Actor, AuditEvent, FieldChange
+from services.tenants.audit import Action, Actor, AuditEvent, FieldChange, Origin
 from services.tenants.model import (
     BriefSettings,
     ContextSource,
@@ -146,7 +146,8 @@ def event_of(row: Row) -> AuditEvent:
     return AuditEvent(
         tenant=TenantId(row["tenant_id"]),
         sequence=row["sequence"],
-        create_time=row["create_time"],
+        form=row["form"],
+        origin=Origin(row["service"], str(row["event_id"] or ""), row["create_time"]),
         actor=Actor(row["principal"], row["subject"], row["role"], row["request_id"]),
         action=Action(
             row["action"],

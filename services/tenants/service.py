@@ -432,6 +432,20 @@ class TenantServicer(OperatorServicer):
         await record_uses(self._directory, [wire_connection.read_use(use) for use in known])
         return pb.RecordWebhookSecretUsesResponse()
 
+    async def RecordAuditEvents(
+        self,
+        request: pb.RecordAuditEventsRequest,
+        context: grpc.aio.ServicerContext[pb.RecordAuditEventsRequest, pb.RecordAuditEventsResponse],
+    ) -> pb.RecordAuditEventsResponse:
+        caller = current_caller()
+        require_grant("RecordAuditEvents", caller)
+        # Its token says whose events they are and where they were made: none can be slipped in elsewhere.
+        recorded = await self._directory.record(
+            TenantId(caller.tenant) if caller.tenant is not None else None,
+            [wire.read_reported(each, service=caller.subject) for each in request.events],
+        )
+        return pb.RecordAuditEventsResponse(recorded_count=recorded)
+
     async def _known(self, rpc: str, tenant: str) -> TenantId:
         named = _named(rpc, tenant)
         if await self._directory.tenant(named) is None:

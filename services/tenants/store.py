@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 
 from services.runtime.database import Connection, Database, Row
 from services.runtime.notices import Notices
-from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent
+from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent, ReportedEvent
+from services.tenants.differences import differences
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import (
     OPERATOR,
@@ -41,7 +42,8 @@ from services.tenants.rows import (
     tenant_of,
 )
 from services.tenants.sealing import KeptSecret
-from services.tenants.store_change import Change, KeyChange, add_key, add_secrets, append
+from services.tenants.store_audit import append, append_all
+from services.tenants.store_change import Change, KeyChange, add_key, add_secrets
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
@@ -82,14 +84,7 @@ class Directory:
         Who believes something of the tenant is told when it is committed. Raises `TenantNotFound`, and
         `TenantDeleting` for one that is on its way out.
         """
-        # One at a time waits for the row: the others would hold connections that other tenants need.
-        turn = self._changing.setdefault(tenant, asyncio.Lock())
-        async with turn, self._database.tenant(tenant) as connection:
-            row = await connection.fetchrow(
-                "select * from tenants.tenants where tenant_id = $1 for no key update", tenant
-            )
-            if row is None:
-                raise TenantNotFound(tenant)
+        async with self._locked(tenant) as (connection, row):
             found = tenant_of(row)
             if found.state is TenantState.DELETING:
                 raise TenantDeleting(tenant)
@@ -110,6 +105,18 @@ class Directory:
             await connection.execute("select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))")
             yield KeyChange(connection, OPERATOR, actor)
 
+    @asynccontextmanager
+    async def _locked(self, tenant: TenantId) -> AsyncIterator[tuple[Connection, Row]]:
+        # One at a time waits for the row: the others would hold connections that other tenants need.
+        turn = self._changing.setdefault(tenant, asyncio.Lock())
+        async with turn, self._database.tenant(tenant) as connection:
+            row = await connection.fetchrow(
+                "select * from tenants.tenants where tenant_id = $1 for no key update", tenant
+            )
+            if row is None:
+                raise TenantNotFound(tenant)
+            yield connection, row
+
     async def add(
         self,
         new: NewTenant,
@@ -126,7 +133,8 @@ class Directory:
                 return None
             await add_secrets(connection, secrets)
             await add_key(connection, new.id, api_key)
-            await append(connection, new.id, actor, Action("CreateTenant"))
+            action = Action("CreateTenant", changes=differences(None, new))
+            await append(connection, new.id, actor, action, settings=None)
         # Somebody may have asked for it before it was there.
         await self.announce(new.id)
         return tenant_of(row)
@@ -259,6 +267,21 @@ class Directory:
                 sequence,
                 count,
             )
+
+    async def record(self, tenant: TenantId | None, reported: Sequence[ReportedEvent]) -> int:
+        """Into a client's log, or the operator's own; how many were not there. Raises `TenantNotFound`."""
+        if tenant is None:
+            async with self._database.tenant(OPERATOR) as connection:
+                await connection.execute(
+                    "select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))"
+                )
+                return await append_all(connection, OPERATOR, reported, settings=None)
+        async with self._locked(tenant) as (connection, row):
+            settings = tenant_of(row)
+            if settings.state is TenantState.DELETING:
+                # Its log goes, too.
+                raise TenantNotFound(tenant)
+            return await append_all(connection, tenant, reported, settings=settings)
 
     async def holder_of_key(self, key_hash: bytes) -> FoundKey | None:
         """Unless the key is revoked or expired, or its tenant is not served."""

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import orjson
-
 from services.runtime.database import Connection, Row
-from services.tenants.audit import Action, Actor, following
-from services.tenants.model import ApiKey, KeptApiKey, SecretKind, Tenant, TenantId
-from services.tenants.rows import SETTINGS, event_of, key_of, secret_of, settings_of, tenant_of
+from services.tenants.audit import Action, Actor
+from services.tenants.model import ApiKey, KeptApiKey, NewTenant, SecretKind, Tenant, TenantId
+from services.tenants.rows import SETTINGS, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret, Sealed
+from services.tenants.store_audit import append
 
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
 
@@ -23,7 +22,7 @@ class KeyChange:
         self._connection = connection
         self._owner = owner
         self._actor = actor
-        self.recorded = False
+        self._settings: NewTenant | None = None
         self.recorded = False
 
     async def good_keys(self) -> int:
@@ -60,7 +59,7 @@ class KeyChange:
         return key_of(_present(row))
 
     async def record(self, action: Action) -> None:
-        await append(self._connection, self._owner, self._actor, action)
+        await append(self._connection, self._owner, self._actor, action, settings=self._settings)
         self.recorded = True
 
 
@@ -69,7 +68,7 @@ class Change(KeyChange):
 
     def __init__(self, connection: Connection, tenant: Tenant, actor: Actor) -> None:
         super().__init__(connection, tenant.id, actor)
-        self.tenant = tenant
+        self.tenant = self._settings = tenant
 
     async def save(self, tenant: Tenant, action: Action) -> Tenant:
         row = await self._connection.fetchrow(
@@ -185,27 +184,6 @@ class Change(KeyChange):
             ],
         )
         await self.record(action)
-
-
-async def append(connection: Connection, tenant: TenantId, actor: Actor, action: Action) -> None:
-    """In a transaction that has locked the tenant: of two at once, one would be refused by the sequence."""
-    row = await connection.fetchrow(
-        "select * from tenants.audit_events where tenant_id = $1 order by sequence desc limit 1", tenant
-    )
-    event = following(event_of(row) if row is not None else None, tenant, actor, action)
-    await connection.execute(
-        """
-        insert into tenants.audit_events
-            (tenant_id, sequence, create_time, principal, subject, role, request_id, action, resource,
-             changes, hash)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        """,
-        *(tenant, event.sequence, event.create_time),
-        *(actor.principal, actor.subject, actor.role, actor.request_id),
-        *(action.name, action.resource),
-        orjson.dumps([[each.field, each.before, each.after] for each in action.changes]).decode(),
-        event.hash,
-    )
 
 
 async def add_key(connection: Connection, tenant: TenantId, key: ApiKey) -> KeptApiKey:

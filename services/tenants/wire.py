@@ -13,7 +13,7 @@ from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFiel
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
 from services.tenants import wire_settings
-from services.tenants.audit import AuditEvent, FieldChange, Verdict
+from services.tenants.audit import Action, Actor, AuditEvent, FieldChange, Origin, ReportedEvent, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
@@ -233,7 +233,7 @@ def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
 def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
     return audit_pb2.AuditEvent(
         sequence=event.sequence,
-        create_time=write_timestamp(event.create_time),
+        create_time=write_timestamp(event.origin.time),
         principal=event.actor.principal,
         subject=event.actor.subject,
         role=event.actor.role,
@@ -242,6 +242,8 @@ def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
         changes=map(write_change, event.action.changes),
         request_id=event.actor.request_id,
         hash=event.hash.hex(),
+        service=event.origin.service,
+        event_id=event.origin.event_id,
     )
 
 
@@ -307,6 +309,21 @@ def page_after_deletion(deletion: Deletion) -> tuple[Key, Key]:
     return round(deletion.request_time.timestamp() * 1e6), deletion.id
 
 
+def read_reported(event: audit_pb2.ReportedEvent, *, service: str) -> ReportedEvent:
+    return ReportedEvent(
+        Origin(service, event.event_id.lower(), event.create_time.ToDatetime(UTC)),
+        Actor(*map(_without_nul, (event.principal, event.subject, event.role, event.request_id))),
+        Action(
+            _without_nul(event.action),
+            _without_nul(event.resource),
+            [
+                FieldChange(*map(_without_nul, (each.field, each.before, each.after)))
+                for each in event.changes
+            ],
+        ),
+    )
+
+
 def page_after(key: KeptApiKey) -> tuple[Key, Key]:
     return round(key.create_time.timestamp() * 1e6), key.id
 
@@ -361,3 +378,7 @@ def _kept_texts(tenant: tenant_pb2.Tenant) -> Iterator[tuple[str, str]]:
         yield "tenant.ticketing.options", name + value
     for source in tenant.sources:
         yield "tenant.sources", source.target
+
+
+def _without_nul(text: str) -> str:
+    return text.replace(_NUL, "\ufffd")

@@ -38,6 +38,7 @@ from dossier.synthesis.v1 import synthesis_service_pb2 as synthesis
 from dossier.tenantdata.v1 import tenant_data_service_pb2 as tenantdata
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from dossier.tenants.v1.api_key_pb2 import ROLE_OPERATOR, ROLE_VIEWER
+from dossier.tenants.v1.audit_pb2 import ReportedEvent
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
 from tests.isolation.belongings import Belongings
 
@@ -270,6 +271,22 @@ CASES: Final[Mapping[str, Case]] = {
     ],
     "TenantService.ListOperatorAuditEvents": lambda _: [tenants.ListOperatorAuditEventsRequest()],
     "TenantService.VerifyOperatorAuditLog": lambda _: [tenants.VerifyOperatorAuditLogRequest()],
+    "TenantService.RecordAuditEvents": lambda of: [
+        tenants.RecordAuditEventsRequest(
+            events=[
+                ReportedEvent(
+                    # Another's event of that id makes no difference to one's own.
+                    event_id=of.api_key_id,
+                    create_time=Timestamp(seconds=1),
+                    principal=of.api_key_id,
+                    subject="gateway",
+                    role="admin",
+                    action="DeleteTicket",
+                    resource=f"tickets/{of.ticket_source}/{of.ticket}",
+                )
+            ]
+        )
+    ],
     "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }

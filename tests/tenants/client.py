@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
-from dossier.tenants.v1.audit_pb2 import AuditEvent
+from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange, ReportedEvent
 from dossier.tenants.v1.connection_test_pb2 import ConnectionTest
 from dossier.tenants.v1.tenant_deletion_pb2 import TenantDeletion
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Retention, Tenant, TicketingConnection
@@ -35,6 +35,23 @@ def tenant(tenant_id: str = "acme", *, tool: str = TOOL) -> Tenant:
         sources=[ContextSource(name="monitoring", target="monitoring.acme.example:443", deadline_ms=3000)],
         retention=Retention(ticket_days=365, run_days=30, ledger_days=400, audit_days=730),
     )
+
+
+def reported(**told: object) -> ReportedEvent:
+    """As history reports a ticket's deletion, a day later."""
+    event = ReportedEvent(
+        event_id=str(uuid4()),
+        principal="key-7",
+        subject="gateway",
+        role="admin",
+        action="DeleteTicket",
+        resource="tickets/import/1",
+        changes=[FieldChange(field="title", before='"VPN drops"')],
+        request_id="request-7",
+    )
+    event.create_time.FromDatetime(datetime.now(UTC) - timedelta(days=1))
+    event.MergeFrom(ReportedEvent(**told))  # type: ignore[arg-type]
+    return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +254,11 @@ class Client:
         for tenant_id, secret_id, time in uses:
             request.uses.add(tenant_id=tenant_id, secret_id=secret_id).use_time.FromDatetime(time)
         await self.stub.RecordWebhookSecretUses(request, metadata=self.metadata)
+
+    async def report(self, *events: ReportedEvent) -> int:
+        """How many of them were not in the log of the tenant that the token names."""
+        request = pb.RecordAuditEventsRequest(events=events)
+        return (await self.stub.RecordAuditEvents(request, metadata=self.metadata)).recorded_count
 
     async def authenticate(self, api_key: str) -> pb.AuthenticateApiKeyResponse:
         request = pb.AuthenticateApiKeyRequest(api_key=api_key)

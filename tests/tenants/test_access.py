@@ -16,7 +16,7 @@ from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR
 from services.tenants.access import GRANTS
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
-from tests.tenants.client import Client, tenant
+from tests.tenants.client import Client, reported, tenant
 from tests.tenants.failures import failure_of
 
 EVERY_CALL: dict[str, Callable[[Client], Awaitable[object]]] = {
@@ -50,6 +50,7 @@ EVERY_CALL: dict[str, Callable[[Client], Awaitable[object]]] = {
     "RevokeOperatorKey": lambda client: client.revoke_operator_key(str(uuid4())),
     "ListOperatorAuditEvents": lambda client: client.operator_events(),
     "VerifyOperatorAuditLog": lambda client: client.verify_operator_log(),
+    "RecordAuditEvents": lambda client: client.report(reported()),
 }
 CALLERS = [
     ("cli", "operator"),
@@ -83,6 +84,7 @@ ALLOWED = {
     "RecordWebhookSecretUses": {("gateway", "service")},
     "ReencryptSecrets": OPERATORS,
     **{rpc: set() for rpc in NOT_FOR_ONE_CLIENT},
+    "RecordAuditEvents": {("orchestrator", "service"), ("history", "service")},
     "SuspendTenant": OPERATORS,
     "ResumeTenant": OPERATORS,
     "DeleteTenant": OPERATORS,
@@ -106,8 +108,11 @@ ALLOWED = {
     ),
 }
 # It takes two keys: test_secrets.py looks at its events. What is used is noted, and no change of a client's.
-# And what a deletion leaves is no audit log.
-ELSEWHERE = {"ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant", *NOT_FOR_ONE_CLIENT}
+# What a deletion leaves is no audit log. And others' events are test_reported_events.py's.
+ELSEWHERE = {
+    *("ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant", "RecordAuditEvents"),
+    *NOT_FOR_ONE_CLIENT,
+}
 CHANGES = [
     method.name
     for method in DESCRIPTOR.services_by_name["TenantService"].methods

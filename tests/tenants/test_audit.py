@@ -9,7 +9,7 @@ import pytest
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, Tenant
 from services.runtime.paging import PageTokens
-from services.tenants.audit import following
+from services.tenants.audit import ReportedEvent, following
 from services.tenants.rows import event_of
 from tests.support.databases import TestDatabase
 from tests.support.leaks import CANARY
@@ -54,6 +54,9 @@ async def test_a_log_that_nobody_touched_is_whole(operator: Client, head: str) -
         ("delete from tenants.audit_events where sequence = 2", 2),
         ("""update tenants.audit_events set changes = '[["a"]]' where sequence = 2""", 2),
         ("update tenants.audit_events set changes = '{}' where sequence = 1", 1),
+        ("update tenants.audit_events set service = 'history' where sequence = 2", 2),
+        ("update tenants.audit_events set event_id = gen_random_uuid() where sequence = 3", 3),
+        ("update tenants.audit_events set form = 1 where sequence = 2", 2),
         ("delete from tenants.audit_events where sequence = 1", 1),
         (
             (
@@ -130,14 +133,13 @@ async def test_who_computes_the_hashes_anew_is_found_out_by_a_hash_noted_before(
     before = None
     for row in await owner.fetch("select * from tenants.audit_events order by sequence"):
         event = event_of(row)
-        forged = replace(event.actor, principal="nobody")
-        before = following(before, event.tenant, forged, event.action)
+        forged = ReportedEvent(event.origin, replace(event.actor, principal="nobody"), event.action)
+        before = following(before, event.tenant, forged)
         await owner.execute(
             """
-            update tenants.audit_events set principal = 'nobody', create_time = $2, hash = $3
-            where sequence = $1
+            update tenants.audit_events set principal = 'nobody', hash = $2 where sequence = $1
             """,
-            *(event.sequence, before.create_time, before.hash),
+            *(event.sequence, before.hash),
         )
 
     verdict = await operator.verify("acme", known_hash=head)
@@ -168,3 +170,76 @@ async def test_a_page_token_of_another_clients_log_is_refused(operator: Client, 
     token = (await operator.events_page("acme", page_size=1)).next_page_token
 
     assert (await failure_of(operator.events_page("globex", page_token=token))).reason == "INVALID_ARGUMENT"
+
+
+FROM_BEFORE = """
+insert into tenants.audit_events
+    (tenant_id, sequence, form, service, create_time, principal, subject, role, request_id, action, resource,
+     changes, hash)
+values
+    ('acme', 1, 1, '', '2026-11-01T08:00:01.25Z', 'jo', 'cli', 'operator', 'request-1', 'CreateTenant',
+     'tenant', '[]', '\\x3e30d0bdbc23cac56cb7f170d325977d5a83f44cc2c307a8227430552d20ab7d'),
+    ('acme', 2, 1, '', '2026-11-01T08:00:02.25Z', 'jo', 'cli', 'operator', 'request-2', 'UpdateTenant',
+     'tenant', '[["brief.language", "\\"nl\\"", "\\"de\\""]]',
+     '\\x55577c626504bc1815b96d94b482aeb7ca639c9a3010a7f1014dfb429e61d9c7')
+"""
+"""As the version before wrote them, without a service and an id."""
+
+
+@pytest.fixture
+async def aged(operator: Client, owner: "asyncpg.Connection[asyncpg.Record]") -> Client:
+    await operator.create()
+    await owner.execute("delete from tenants.audit_events")
+    await owner.execute(FROM_BEFORE)
+    return operator
+
+
+async def test_events_of_the_form_before_go_on_to_count(aged: Client) -> None:
+    await aged.suspend("acme")
+
+    events = await aged.events("acme")
+    verdict = await aged.verify("acme", known_hash=events[1].hash)
+
+    assert [(event.action, event.service) for event in events] == [
+        ("CreateTenant", ""),
+        ("UpdateTenant", ""),
+        ("SuspendTenant", "tenants"),
+    ]
+    assert verdict == pb.VerifyAuditLogResponse(events=3, head_hash=events[2].hash, known_hash_found=True)
+
+
+@pytest.mark.parametrize("what", ["service = 'history'", "event_id = gen_random_uuid()"])
+async def test_an_event_of_the_form_before_is_given_no_origin_that_its_hash_does_not_cover(
+    aged: Client, owner: "asyncpg.Connection[asyncpg.Record]", what: str
+) -> None:
+    await owner.execute(f"update tenants.audit_events set {what} where sequence = 1")  # noqa: S608 - a test's
+
+    assert (await aged.verify("acme")).broken_at == 1
+
+
+async def test_a_new_clients_log_begins_with_its_settings(operator: Client) -> None:
+    await operator.create()
+
+    (event,) = await operator.events("acme")
+
+    assert (event.action, event.service) == ("CreateTenant", "tenants")
+    told = {each.field: (each.before, each.after) for each in event.changes}
+    assert told["brief.language"] == ("", '"nl"')
+    assert told["ticketing.base_url"] == ("", '"https://desk.acme.example"')
+    assert told["ticketing.options.portal"] == ("", '"itdesk"')
+
+
+async def test_the_log_of_a_client_that_is_older_begins_with_its_settings_before_the_change(
+    operator: Client, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await operator.create()
+    await owner.execute("delete from tenants.audit_events")
+
+    await operator.update("acme", Tenant(brief=BriefSettings(language="de")), "brief.language")
+    begun, changed = await operator.events("acme")
+
+    assert (begun.action, begun.principal) == ("LogBegun", "tenants")
+    assert ("brief.language", "", '"nl"') in [(each.field, each.before, each.after) for each in begun.changes]
+    assert [(each.before, each.after) for each in changed.changes] == [('"nl"', '"de"')]
+    verdict = await operator.verify("acme")
+    assert (verdict.events, verdict.broken_at) == (2, 0)

@@ -22,18 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64ossier/tenants/v1/audit.proto\x12\x12\x64ossier.tenants.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\x30\n\x07\x63hanges\x18\x08 \x03(\x0b\x32\x1f.dossier.tenants.v1.FieldChange\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x0c\n\x04hash\x18\n \x01(\t\";\n\x0b\x46ieldChange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64ossier/tenants/v1/audit.proto\x12\x12\x64ossier.tenants.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\x30\n\x07\x63hanges\x18\x08 \x03(\x0b\x32\x1f.dossier.tenants.v1.FieldChange\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x0c\n\x04hash\x18\n \x01(\t\x12\x0f\n\x07service\x18\x0b \x01(\t\x12\x10\n\x08\x65vent_id\x18\x0c \x01(\t\"Y\n\x0b\x46ieldChange\x12\x17\n\x05\x66ield\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x18\n\x06\x62\x65\x66ore\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x17\n\x05\x61\x66ter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \"\xc7\x02\n\rReportedEvent\x12\x1a\n\x08\x65vent_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tprincipal\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x19\n\x07subject\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x15\n\x04role\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x19\n\x06\x61\x63tion\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\x08resource\x18\x07 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12;\n\x07\x63hanges\x18\x08 \x03(\x0b\x32\x1f.dossier.tenants.v1.FieldChangeB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12\x1c\n\nrequest_id\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.tenants.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDITEVENT']._serialized_start=88
-  _globals['_AUDITEVENT']._serialized_end=335
-  _globals['_FIELDCHANGE']._serialized_start=337
-  _globals['_FIELDCHANGE']._serialized_end=396
+  _globals['_FIELDCHANGE'].fields_by_name['field']._loaded_options = None
+  _globals['_FIELDCHANGE'].fields_by_name['field']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_FIELDCHANGE'].fields_by_name['before']._loaded_options = None
+  _globals['_FIELDCHANGE'].fields_by_name['before']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_FIELDCHANGE'].fields_by_name['after']._loaded_options = None
+  _globals['_FIELDCHANGE'].fields_by_name['after']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_REPORTEDEVENT'].fields_by_name['event_id']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['event_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REPORTEDEVENT'].fields_by_name['create_time']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['create_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_REPORTEDEVENT'].fields_by_name['principal']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['principal']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_REPORTEDEVENT'].fields_by_name['subject']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_REPORTEDEVENT'].fields_by_name['role']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['role']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_REPORTEDEVENT'].fields_by_name['action']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['action']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_REPORTEDEVENT'].fields_by_name['resource']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['resource']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_REPORTEDEVENT'].fields_by_name['changes']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['changes']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_REPORTEDEVENT'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REPORTEDEVENT'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_AUDITEVENT']._serialized_start=117
+  _globals['_AUDITEVENT']._serialized_end=399
+  _globals['_FIELDCHANGE']._serialized_start=401
+  _globals['_FIELDCHANGE']._serialized_end=490
+  _globals['_REPORTEDEVENT']._serialized_start=493
+  _globals['_REPORTEDEVENT']._serialized_end=820
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,8 @@ class AuditEvent(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its place in the log, from 1, without gaps."""
     principal: _builtins.str
@@ -44,18 +46,27 @@ class AuditEvent(_message.Message):
     role: _builtins.str
     """The role in which it was made."""
     action: _builtins.str
-    """The RPC's name, such as `UpdateTenant`."""
+    """The RPC's name, such as `UpdateTenant`; or `LogBegun`, which gives the settings of a client that is older than
+    its log, as they were before the first event.
+    """
     resource: _builtins.str
     """What was changed: `tenant`, `webhook_secrets/ID`, `ticketing_credentials/ID`, `api_keys/ID` or
-    `operator_keys/ID`.
+    `operator_keys/ID`; of other services `tickets/SOURCE/ID`, `articles/SOURCE/ID` (`-` for more than one source),
+    `assets/NAME`, `prefixes/PREFIX`, `enhancements/ID` or `queue`; without the id for many at once.
     """
     request_id: _builtins.str
     """The request's id, under which logs and traces have more."""
     hash: _builtins.str
-    """Of everything above and of the hash before: SHA-256 in hexadecimal."""
+    """Of everything else here and of the hash before: SHA-256 in hexadecimal."""
+    service: _builtins.str
+    """The service in which it was made, such as `history`. Empty in events from before it was recorded."""
+    event_id: _builtins.str
+    """Its own id, a UUID. Empty in events from before it was recorded."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made, to the microsecond."""
+        """When it was made, to the microsecond. Other services' events come a moment later than that, and while tenants
+        is away much later: the order of the log is that in which they came.
+        """
 
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
@@ -74,10 +85,12 @@ class AuditEvent(_message.Message):
         changes: _abc.Iterable[Global___FieldChange] | None = ...,
         request_id: _builtins.str = ...,
         hash: _builtins.str = ...,
+        service: _builtins.str = ...,
+        event_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "changes", b"changes", "create_time", b"create_time", "hash", b"hash", "principal", b"principal", "request_id", b"request_id", "resource", b"resource", "role", b"role", "sequence", b"sequence", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "changes", b"changes", "create_time", b"create_time", "event_id", b"event_id", "hash", b"hash", "principal", b"principal", "request_id", b"request_id", "resource", b"resource", "role", b"role", "sequence", b"sequence", "service", b"service", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,11 +106,13 @@ class FieldChange(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Its path, such as `brief.language`."""
+    """Its path, such as `brief.language`. At most 256 characters."""
     before: _builtins.str
-    """What it was, as JSON text; empty where it was not set. Secrets are never part of it."""
+    """What it was, as JSON text; empty where it was not set. Secrets are never part of it. Texts of tickets, articles
+    and people are cut after 200 characters, and end with `…` then. Reported with at most 4,096 characters.
+    """
     after: _builtins.str
-    """What it is now, as JSON text; empty where it is not set."""
+    """What it is now, in the same form; empty where it is not set. Reported with at most 4,096 characters."""
     def __init__(
         self,
         *,
@@ -112,3 +127,61 @@ class FieldChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015
+
+@_typing.final
+class ReportedEvent(_message.Message):
+    """One change, as the service in which it was made reports it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Its own id, a UUID, by which it is known when it is reported again."""
+    principal: _builtins.str
+    """Who made it, as in `AuditEvent`. At most 256 characters."""
+    subject: _builtins.str
+    """The process through which it was made. At most 256 characters."""
+    role: _builtins.str
+    """The role in which it was made. At most 32 characters."""
+    action: _builtins.str
+    """The RPC's name. 1 to 64 characters."""
+    resource: _builtins.str
+    """What was changed. 1 to 512 characters."""
+    request_id: _builtins.str
+    """The request's id. At most 128 characters."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
+        """What changed of it. At most 200 fields."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        principal: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        role: _builtins.str = ...,
+        action: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        changes: _abc.Iterable[Global___FieldChange] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "changes", b"changes", "create_time", b"create_time", "event_id", b"event_id", "principal", b"principal", "request_id", b"request_id", "resource", b"resource", "role", b"role", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportedEvent: _TypeAlias = ReportedEvent  # noqa: Y015

@@ -187,6 +187,11 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.FromString,
                 _registered_method=True)
+        self.RecordAuditEvents = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RecordAuditEvents',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class TenantServiceServicer:
@@ -461,6 +466,15 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordAuditEvents(self, request, context):
+        """Takes over events that another service has recorded of its own changes, into the log of the client that the token
+        names; with a token that names none, into the operator's own. Events that are known by their id are left out.
+        Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TenantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -613,6 +627,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.RecordWebhookSecretUses,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.SerializeToString,
+            ),
+            'RecordAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAuditEvents,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1428,6 +1447,33 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/RecordWebhookSecretUses',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordWebhookSecretUsesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RecordAuditEvents',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

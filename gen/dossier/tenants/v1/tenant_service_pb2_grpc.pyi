@@ -182,6 +182,11 @@ class TenantServiceStub:
     that the caller does not act for, is passed over.
     Own error reasons: none. Role: service (gateway only). Safe to retry.
     """
+    RecordAuditEvents: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordAuditEventsRequest, _tenant_service_pb2.RecordAuditEventsResponse]
+    """Takes over events that another service has recorded of its own changes, into the log of the client that the token
+    names; with a token that names none, into the operator's own. Events that are known by their id are left out.
+    Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
+    """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
@@ -336,6 +341,11 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
     that the caller does not act for, is passed over.
     Own error reasons: none. Role: service (gateway only). Safe to retry.
+    """
+    RecordAuditEvents: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordAuditEventsRequest, _tenant_service_pb2.RecordAuditEventsResponse]  # type: ignore[assignment]
+    """Takes over events that another service has recorded of its own changes, into the log of the client that the token
+    names; with a token that names none, into the operator's own. Events that are known by their id are left out.
+    Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -668,6 +678,17 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Notes that webhooks came with these secrets, once a minute for each at most. One that is gone, or of a client
         that the caller does not act for, is passed over.
         Own error reasons: none. Role: service (gateway only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordAuditEvents(
+        self,
+        request: _tenant_service_pb2.RecordAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RecordAuditEventsResponse, _abc.Awaitable[_tenant_service_pb2.RecordAuditEventsResponse]]:
+        """Takes over events that another service has recorded of its own changes, into the log of the client that the token
+        names; with a token that names none, into the operator's own. Events that are known by their id are left out.
+        Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,49 @@
+"""What two states of a client's settings differ in, as the audit log and the preview say it."""
+
+from dataclasses import asdict
+
+import orjson
+
+from services.tenants.audit import FieldChange
+from services.tenants.model import NewTenant
+
+
+def differences(before: NewTenant | None, after: NewTenant) -> tuple[FieldChange, ...]:
+    """Field by field; None is a client that is not there yet."""
+    was, is_now = _fields(before) if before is not None else {}, _fields(after)
+    return tuple(
+        FieldChange(name, was.get(name, ""), is_now.get(name, ""))
+        for name in sorted(was | is_now)
+        if was.get(name, "") != is_now.get(name, "")
+    )
+
+
+def _fields(settings: NewTenant) -> dict[str, str]:
+    """Every field that is set, by its path in the contract, as JSON text."""
+    ticketing, brief, retention = settings.ticketing, settings.brief, settings.retention
+    said: dict[str, object] = {
+        "display_name": settings.display_name,
+        "ticketing.tool": ticketing.tool,
+        "ticketing.base_url": ticketing.base_url,
+        **{f"ticketing.options.{name}": value for name, value in ticketing.options.items()},
+        "brief.language": brief.language,
+        "brief.model": brief.model,
+        "brief.max_words": brief.max_words,
+        "brief.sections": [section.value for section in brief.sections],
+        "brief.instructions": brief.instructions,
+        "note.visibility": settings.note_visibility.value,
+        "queue.weight": settings.queue.weight.value,
+        "queue.max_in_progress": settings.queue.max_in_progress,
+        "sources": [asdict(source) for source in settings.sources],
+        "retention.ticket_days": retention.ticket_days,
+        "retention.run_days": retention.run_days,
+        "retention.ledger_days": retention.ledger_days,
+        "retention.audit_days": retention.audit_days,
+    }
+    # A limit of 0 says something: there is none.
+    limits = {f"limits.{name}": _json(value) for name, value in settings.limits.own.items()}
+    return {name: _json(value) for name, value in said.items() if value} | limits
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
