@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from audit.event import Actor
+from audit.imports import ImportEvent
 from retrieval.documents import weigh
 from services.history import telemetry
 from services.history.model import Ticket, TicketKey
@@ -10,14 +12,16 @@ from services.history.store import IndexedTicket, TenantTickets
 from services.runtime.importing import ImportReport
 
 
-async def record(tickets: TenantTickets, ticket: Ticket) -> bool:
+async def record(tickets: TenantTickets, ticket: Ticket, *, by: Actor) -> bool:
     """Keep one ticket; True when it was not known before."""
-    kept = await keep(tickets, [ticket])
-    telemetry.count_rows(kept)
-    return kept.created == 1
+    (indexed,) = await asyncio.to_thread(_indexed, (ticket,))
+    written = await tickets.record(indexed, by=by)
+    created, updated = len(written.created), len(written.updated)
+    telemetry.count_rows(ImportReport(created, updated, 1 - created - updated))
+    return bool(created)
 
 
-async def keep(tickets: TenantTickets, rows: Sequence[Ticket]) -> ImportReport:
+async def keep(tickets: TenantTickets, event: ImportEvent, rows: Sequence[Ticket]) -> ImportReport:
     """Keep rows in one transaction. Of those with one key the last holds; the others count as before it."""
     latest: dict[TicketKey, Ticket] = {}
     superseded = repeated = 0
@@ -29,7 +33,7 @@ async def keep(tickets: TenantTickets, rows: Sequence[Ticket]) -> ImportReport:
     if not latest:
         return ImportReport()
     # Beside the event loop: a message full of long tickets takes seconds to weigh.
-    written = await tickets.write(await asyncio.to_thread(_indexed, tuple(latest.values())))
+    written = await tickets.write(await asyncio.to_thread(_indexed, tuple(latest.values())), event)
     created, updated = len(written.created), len(written.updated)
     return ImportReport(created, updated + superseded, len(latest) - created - updated + repeated)
 

@@ -4,6 +4,9 @@ from functools import partial
 
 import grpc
 
+from audit.event import current_actor
+from audit.imports import ImportEvent, Origin
+from audit.relay import Relay
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
 from services.history import telemetry, wire
@@ -11,7 +14,7 @@ from services.history.errors import TicketNotFound
 from services.history.ingest import keep, record
 from services.history.settings import HistorySettings
 from services.history.similar import find_similar
-from services.history.store import TenantTickets
+from services.history.store import AUDIT, TenantTickets
 from services.history.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
@@ -66,7 +69,7 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         context: grpc.aio.ServicerContext[pb.RecordTicketRequest, pb.RecordTicketResponse],
     ) -> pb.RecordTicketResponse:
         ticket = wire.recorded_from(request)
-        created = await record(self._tickets(), ticket)
+        created = await record(self._tickets(), ticket, by=current_actor())
         return pb.RecordTicketResponse(ticket=wire.write_ticket(ticket), created=created)
 
     async def ImportTickets(
@@ -75,7 +78,9 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         context: grpc.aio.ServicerContext[pb.ImportTicketsRequest, pb.ImportTicketsResponse],
     ) -> pb.ImportTicketsResponse:
         batches = wire.batches_from(request_iterator)
-        report = await take_in(batches, partial(keep, self._tickets()))
+        event = ImportEvent(AUDIT, Origin(current_tenant(), current_actor(), "ImportTickets", "tickets"))
+        report = await take_in(batches, partial(keep, self._tickets(), event))
+        await event.end(self._database, report)
         telemetry.count_rows(report)
         return wire.write_report(report)
 
@@ -85,7 +90,7 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         context: grpc.aio.ServicerContext[pb.DeleteTicketRequest, pb.DeleteTicketResponse],
     ) -> pb.DeleteTicketResponse:
         reference = wire.reference_to(request.ticket_id, request.source)
-        if not await self._tickets().delete(reference):
+        if not await self._tickets().delete(reference, by=current_actor()):
             raise TicketNotFound(reference.id)
         return pb.DeleteTicketResponse()
 
@@ -112,4 +117,5 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
             serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check},
+        background=[Relay.open("history", database, settings, closers).run],
     )

@@ -1,9 +1,10 @@
 from pydantic import Field
 
-from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+from audit.settings import AuditedSettings
+from services.runtime.settings import DatabaseSettings, settings_config
 
 
-class HistorySettings(ServiceSettings, DatabaseSettings):
+class HistorySettings(AuditedSettings, DatabaseSettings):
     model_config = settings_config("history")
 
     grpc_port: int = Field(default=50052, ge=0, le=65535)

@@ -8,6 +8,10 @@ from typing import Final
 import asyncpg
 import orjson
 
+from audit.changes import changed, differences
+from audit.event import Action, Actor
+from audit.imports import ImportEvent
+from audit.outbox import Outbox
 from retrieval.documents import VERSION
 from retrieval.questions import Frequencies, Plan
 from retrieval.sparse import sparse_vector
@@ -21,6 +25,7 @@ from services.history.model import (
 )
 from services.runtime.database import Connection, Database
 
+AUDIT: Final = Outbox("history")
 _COLUMNS: Final = """
     source, ticket_id, title, description, resolution, status, category, tags, assets, url, created, resolved
 """
@@ -86,18 +91,40 @@ class TenantTickets:
         self._database = database
         self._tenant = tenant
 
-    async def write(self, tickets: Sequence[IndexedTicket]) -> Written:
-        """Insert or replace them in one transaction; no two of them have the same key."""
-        by_key = {each.ticket.key: each for each in tickets}
+    async def record(self, ticket: IndexedTicket, *, by: Actor) -> Written:
+        """Insert or replace one."""
+        key = ticket.ticket.key
         async with self._database.tenant(self._tenant) as connection:
             await self._become_writer(connection)
-            rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
-            changed = {_key(row): row["created"] for row in rows}
-            await self._unindex(connection, [key for key, created in changed.items() if not created])
-            await self._index(connection, [by_key[key] for key in changed])
+            row = await connection.fetchrow(
+                f"select {_COLUMNS} from history.tickets where source = $1 and ticket_id = $2",  # noqa: S608
+                *(key.source, key.id),
+            )
+            written = await self._write(connection, [ticket])
+            if written.created or written.updated:
+                before = _ticket(row) if row is not None else None
+                changes = differences(before, ticket.ticket, without={"key"})
+                action = Action("RecordTicket", f"tickets/{key.source}/{key.id}", changes)
+                await AUDIT.add(connection, self._tenant, by, action)
+        return written
+
+    async def write(self, tickets: Sequence[IndexedTicket], event: ImportEvent) -> Written:
+        """Insert or replace some of an import in one transaction; no two of them have the same key."""
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            written = await self._write(connection, tickets)
+            await event.count(connection, created=len(written.created), updated=len(written.updated))
+        return written
+
+    async def _write(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> Written:
+        by_key = {each.ticket.key: each for each in tickets}
+        rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
+        is_new = {_key(row): row["created"] for row in rows}
+        await self._unindex(connection, [key for key, created in is_new.items() if not created])
+        await self._index(connection, [by_key[key] for key in is_new])
         return Written(
-            created=frozenset(key for key, created in changed.items() if created),
-            updated=frozenset(key for key, created in changed.items() if not created),
+            created=frozenset(key for key, created in is_new.items() if created),
+            updated=frozenset(key for key, created in is_new.items() if not created),
         )
 
     async def find(self, reference: TicketReference) -> Ticket | None:
@@ -131,16 +158,19 @@ class TenantTickets:
         more = len(rows) > size
         return [_ticket(row) for row in shown], Place(shown[-1]["place"], _key(shown[-1])) if more else None
 
-    async def delete(self, reference: TicketReference) -> bool:
+    async def delete(self, reference: TicketReference, *, by: Actor) -> bool:
         async with self._database.tenant(self._tenant) as connection:
             await self._become_writer(connection)
             rows = await connection.fetch(
-                "delete from history.tickets where ticket_id = $1 and ($2::text is null or source = $2)"
-                " returning source, ticket_id",
+                "delete from history.tickets"  # noqa: S608 - constants
+                " where ticket_id = $1 and ($2::text is null or source = $2)"
+                f" returning {_COLUMNS}",
                 reference.id,
                 reference.source,
             )
             await self._unindex(connection, [_key(row) for row in rows])
+            if rows:
+                await AUDIT.add(connection, self._tenant, by, _deletion(list(map(_ticket, rows))))
         return bool(rows)
 
     @asynccontextmanager
@@ -218,6 +248,15 @@ class Searching:
             list(lexemes),
         )
         return {_key(row): (_ticket(row), frozenset(row["found"])) for row in rows}
+
+
+def _deletion(tickets: Sequence[Ticket]) -> Action:
+    first = tickets[0]
+    if len(tickets) == 1:
+        changes = differences(first, None, without={"key"})
+        return Action("DeleteTicket", f"tickets/{first.key.source}/{first.key.id}", changes)
+    titles = {str(each.key.source): each.title for each in tickets}
+    return Action("DeleteTicket", f"tickets/-/{first.key.id}", changed(titles, {}))
 
 
 def _json(rows: Iterable[Mapping[str, object]]) -> str:

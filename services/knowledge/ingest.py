@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from audit.event import Actor
+from audit.imports import ImportEvent
 from retrieval.documents import weigh
 from services.knowledge import telemetry
 from services.knowledge.model import Article, ArticleKey, fields
@@ -11,14 +13,16 @@ from services.knowledge.store import IndexedArticle, IndexedPassage, TenantArtic
 from services.runtime.importing import ImportReport
 
 
-async def record(articles: TenantArticles, article: Article) -> bool:
+async def record(articles: TenantArticles, article: Article, *, by: Actor) -> bool:
     """Keep one article; True when it was not known before."""
-    kept = await keep(articles, [article])
-    telemetry.count_rows(kept)
-    return kept.created == 1
+    (indexed,) = await asyncio.to_thread(_indexed, (article,))
+    written = await articles.record(indexed, by=by)
+    created, updated = len(written.created), len(written.updated)
+    telemetry.count_rows(ImportReport(created, updated, 1 - created - updated))
+    return bool(created)
 
 
-async def keep(articles: TenantArticles, rows: Sequence[Article]) -> ImportReport:
+async def keep(articles: TenantArticles, event: ImportEvent, rows: Sequence[Article]) -> ImportReport:
     """Keep rows in one transaction. Of those with one key the last holds; the others count as before it."""
     latest: dict[ArticleKey, Article] = {}
     superseded = repeated = 0
@@ -30,7 +34,7 @@ async def keep(articles: TenantArticles, rows: Sequence[Article]) -> ImportRepor
     if not latest:
         return ImportReport()
     # Beside the event loop: a message full of long articles takes seconds to cut and weigh.
-    written = await articles.write(await asyncio.to_thread(_indexed, tuple(latest.values())))
+    written = await articles.write(await asyncio.to_thread(_indexed, tuple(latest.values())), event)
     created, updated = len(written.created), len(written.updated)
     return ImportReport(created, updated + superseded, len(latest) - created - updated + repeated)
 

@@ -4,6 +4,9 @@ from functools import partial
 
 import grpc
 
+from audit.event import current_actor
+from audit.imports import ImportEvent, Origin
+from audit.relay import Relay
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
 from services.knowledge import telemetry, wire
@@ -11,7 +14,7 @@ from services.knowledge.answers import find_answers
 from services.knowledge.errors import ArticleNotFound
 from services.knowledge.ingest import keep, record
 from services.knowledge.settings import KnowledgeSettings
-from services.knowledge.store import TenantArticles
+from services.knowledge.store import AUDIT, TenantArticles
 from services.knowledge.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
@@ -64,7 +67,7 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         context: grpc.aio.ServicerContext[pb.RecordArticleRequest, pb.RecordArticleResponse],
     ) -> pb.RecordArticleResponse:
         article = wire.recorded_from(request)
-        created = await record(self._articles(), article)
+        created = await record(self._articles(), article, by=current_actor())
         return pb.RecordArticleResponse(article=wire.write_article(article), created=created)
 
     async def ImportArticles(
@@ -73,7 +76,9 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         context: grpc.aio.ServicerContext[pb.ImportArticlesRequest, pb.ImportArticlesResponse],
     ) -> pb.ImportArticlesResponse:
         batches = wire.batches_from(request_iterator)
-        report = await take_in(batches, partial(keep, self._articles()))
+        event = ImportEvent(AUDIT, Origin(current_tenant(), current_actor(), "ImportArticles", "articles"))
+        report = await take_in(batches, partial(keep, self._articles(), event))
+        await event.end(self._database, report)
         telemetry.count_rows(report)
         return wire.write_report(report)
 
@@ -83,7 +88,7 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         context: grpc.aio.ServicerContext[pb.DeleteArticleRequest, pb.DeleteArticleResponse],
     ) -> pb.DeleteArticleResponse:
         reference = wire.reference_to(request.article_id, request.source)
-        if not await self._articles().delete(reference):
+        if not await self._articles().delete(reference, by=current_actor()):
             raise ArticleNotFound(reference.id)
         return pb.DeleteArticleResponse()
 
@@ -110,4 +115,5 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
             serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
+        background=[Relay.open("knowledge", database, settings, closers).run],
     )

@@ -1,9 +1,10 @@
 from pydantic import Field
 
-from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+from audit.settings import AuditedSettings
+from services.runtime.settings import DatabaseSettings, settings_config
 
 
-class KnowledgeSettings(ServiceSettings, DatabaseSettings):
+class KnowledgeSettings(AuditedSettings, DatabaseSettings):
     model_config = settings_config("knowledge")
 
     grpc_port: int = Field(default=50053, ge=0, le=65535)

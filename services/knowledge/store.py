@@ -8,6 +8,10 @@ from typing import Final
 import asyncpg
 import orjson
 
+from audit.changes import changed, differences
+from audit.event import Action, Actor
+from audit.imports import ImportEvent
+from audit.outbox import Outbox
 from retrieval.documents import VERSION, merged
 from retrieval.questions import Frequencies, Plan
 from retrieval.sparse import sparse_vector
@@ -24,6 +28,7 @@ from services.knowledge.model import (
 )
 from services.runtime.database import Connection, Database
 
+AUDIT: Final = Outbox("knowledge")
 _NAME_COLUMNS: Final = "source, article_id, title, url, tags, updated"
 # On either side of the one that was found.
 _SURROUNDING_PASSAGES: Final = 6
@@ -103,18 +108,41 @@ class TenantArticles:
         self._database = database
         self._tenant = tenant
 
-    async def write(self, articles: Sequence[IndexedArticle]) -> Written:
-        """Insert or replace them with their passages in one transaction; no two have the same key."""
-        by_key = {each.article.key: each for each in articles}
+    async def record(self, article: IndexedArticle, *, by: Actor) -> Written:
+        """Insert or replace one with its passages."""
+        key = article.article.key
         async with self._database.tenant(self._tenant) as connection:
             await self._become_writer(connection)
-            rows = await connection.fetch(_UPSERT, _json(_article_row(each.article) for each in articles))
-            changed = {_key(row): row["created"] for row in rows}
-            await self._forget_passages(connection, [key for key, created in changed.items() if not created])
-            await self._keep_passages(connection, [by_key[key] for key in changed])
+            row = await connection.fetchrow(
+                f"select {_NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - constants
+                " where source = $1 and article_id = $2",
+                *(key.source, key.id),
+            )
+            written = await self._write(connection, [article])
+            if written.created or written.updated:
+                before = _article(row, body=row["body"]) if row is not None else None
+                changes = differences(before, article.article, without={"key"})
+                action = Action("RecordArticle", f"articles/{key.source}/{key.id}", changes)
+                await AUDIT.add(connection, self._tenant, by, action)
+        return written
+
+    async def write(self, articles: Sequence[IndexedArticle], event: ImportEvent) -> Written:
+        """Insert or replace some of an import in one transaction; no two have the same key."""
+        async with self._database.tenant(self._tenant) as connection:
+            await self._become_writer(connection)
+            written = await self._write(connection, articles)
+            await event.count(connection, created=len(written.created), updated=len(written.updated))
+        return written
+
+    async def _write(self, connection: Connection, articles: Sequence[IndexedArticle]) -> Written:
+        by_key = {each.article.key: each for each in articles}
+        rows = await connection.fetch(_UPSERT, _json(_article_row(each.article) for each in articles))
+        is_new = {_key(row): row["created"] for row in rows}
+        await self._forget_passages(connection, [key for key, created in is_new.items() if not created])
+        await self._keep_passages(connection, [by_key[key] for key in is_new])
         return Written(
-            created=frozenset(key for key, created in changed.items() if created),
-            updated=frozenset(key for key, created in changed.items() if not created),
+            created=frozenset(key for key, created in is_new.items() if created),
+            updated=frozenset(key for key, created in is_new.items() if not created),
         )
 
     async def find(self, reference: ArticleReference) -> Article | None:
@@ -145,16 +173,20 @@ class TenantArticles:
         last = shown[-1] if len(rows) > size else None
         return [_article(row) for row in shown], Place(last["title_key"], _key(last)) if last else None
 
-    async def delete(self, reference: ArticleReference) -> bool:
+    async def delete(self, reference: ArticleReference, *, by: Actor) -> bool:
         async with self._database.tenant(self._tenant) as connection:
             await self._become_writer(connection)
             rows = await connection.fetch(
-                "delete from knowledge.articles where article_id = $1 and ($2::text is null or source = $2)"
-                " returning source, article_id",
+                "delete from knowledge.articles"  # noqa: S608 - a constant
+                " where article_id = $1 and ($2::text is null or source = $2)"
+                f" returning {_NAME_COLUMNS}, body",
                 reference.id,
                 reference.source,
             )
             await self._forget_passages(connection, [_key(row) for row in rows])
+            if rows:
+                deleted = [_article(row, body=row["body"]) for row in rows]
+                await AUDIT.add(connection, self._tenant, by, _deletion(deleted))
         return bool(rows)
 
     @asynccontextmanager
@@ -233,6 +265,15 @@ class Searching:
                 found[key] = _article(row), {}
             found[key][1][row["at"]] = Passage(tuple(row["headings"]), row["anchor"], row["body"])
         return found
+
+
+def _deletion(articles: Sequence[Article]) -> Action:
+    first = articles[0]
+    if len(articles) == 1:
+        changes = differences(first, None, without={"key"})
+        return Action("DeleteArticle", f"articles/{first.key.source}/{first.key.id}", changes)
+    titles = {str(each.key.source): each.title for each in articles}
+    return Action("DeleteArticle", f"articles/-/{first.key.id}", changed(titles, {}))
 
 
 def _json(rows: Iterable[Mapping[str, object]]) -> str:

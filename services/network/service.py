@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from ipaddress import ip_network
 from typing import Final
 
 import grpc
 
+from audit.event import current_actor
+from audit.imports import ImportEvent, Origin
+from audit.relay import Relay
 from dossier.network.v1 import network_service_pb2 as pb
 from dossier.network.v1.network_service_pb2_grpc import (
     NetworkServiceServicer,
@@ -18,7 +22,7 @@ from services.network.ingest import import_rows
 from services.network.lookup import look_up
 from services.network.model import asset_key
 from services.network.settings import NetworkSettings
-from services.network.store import Inventory
+from services.network.store import AUDIT, Inventory
 from services.network.tenant_data import tenant_rows
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
@@ -48,6 +52,7 @@ async def build(settings: NetworkSettings, closers: AsyncExitStack) -> Service:
             serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
+        background=[Relay.open("network", database, settings, closers).run],
     )
 
 
@@ -96,7 +101,9 @@ class NetworkServicer(NetworkServiceServicer):
         context: grpc.aio.ServicerContext[pb.ImportAssetsRequest, pb.ImportAssetsResponse],
     ) -> pb.ImportAssetsResponse:
         batches = wire.asset_batches(request_iterator)
-        report = await import_rows("assets", batches, self._inventory().save_assets)
+        event = ImportEvent(AUDIT, Origin(current_tenant(), current_actor(), "ImportAssets", "assets"))
+        report = await import_rows("assets", batches, partial(self._inventory().save_assets, event))
+        await event.end(self._database, report)
         return pb.ImportAssetsResponse(
             created_count=report.created,
             updated_count=report.updated,
@@ -110,7 +117,7 @@ class NetworkServicer(NetworkServiceServicer):
         request: pb.DeleteAssetRequest,
         context: grpc.aio.ServicerContext[pb.DeleteAssetRequest, pb.DeleteAssetResponse],
     ) -> pb.DeleteAssetResponse:
-        if not await self._inventory().delete_asset(asset_key(request.name)):
+        if not await self._inventory().delete_asset(asset_key(request.name), by=current_actor()):
             raise AssetNotFound(request.name)
         return pb.DeleteAssetResponse()
 
@@ -135,7 +142,9 @@ class NetworkServicer(NetworkServiceServicer):
         context: grpc.aio.ServicerContext[pb.ImportPrefixesRequest, pb.ImportPrefixesResponse],
     ) -> pb.ImportPrefixesResponse:
         batches = wire.prefix_batches(request_iterator)
-        report = await import_rows("prefixes", batches, self._inventory().save_prefixes)
+        event = ImportEvent(AUDIT, Origin(current_tenant(), current_actor(), "ImportPrefixes", "prefixes"))
+        report = await import_rows("prefixes", batches, partial(self._inventory().save_prefixes, event))
+        await event.end(self._database, report)
         return pb.ImportPrefixesResponse(
             created_count=report.created,
             updated_count=report.updated,
@@ -150,7 +159,7 @@ class NetworkServicer(NetworkServiceServicer):
         context: grpc.aio.ServicerContext[pb.DeletePrefixRequest, pb.DeletePrefixResponse],
     ) -> pb.DeletePrefixResponse:
         network = ip_network(request.prefix)
-        if not await self._inventory().delete_prefix(network):
+        if not await self._inventory().delete_prefix(network, by=current_actor()):
             raise PrefixNotFound(network)
         return pb.DeletePrefixResponse()
 

@@ -1,9 +1,10 @@
 from pydantic import Field
 
-from services.runtime.settings import DatabaseSettings, ServiceSettings, settings_config
+from audit.settings import AuditedSettings
+from services.runtime.settings import DatabaseSettings, settings_config
 
 
-class NetworkSettings(ServiceSettings, DatabaseSettings):
+class NetworkSettings(AuditedSettings, DatabaseSettings):
     model_config = settings_config("network")
 
     grpc_port: int = Field(default=50054, ge=0, le=65535)

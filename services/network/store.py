@@ -11,10 +11,15 @@ from typing import Final
 
 import asyncpg
 
+from audit.changes import differences
+from audit.event import Action, Actor
+from audit.imports import ImportEvent
+from audit.outbox import Outbox
 from services.network.ingest import Changes, changes
 from services.network.model import Address, Asset, AssetKey, MacAddress, Network, Prefix, short_key
 from services.runtime.database import Connection, Database
 
+AUDIT: Final = Outbox("network")
 _ASSETS: Final = """
 select a.name, a.type, a.site, a.role, a.model, a.serial, a.operating_system, a.owner, a.criticality, a.notes,
        array(select i.address from network.asset_addresses i
@@ -79,21 +84,36 @@ class Inventory:
             )
         return [_prefix(row) for row in rows]
 
-    async def delete_asset(self, key: AssetKey) -> bool:
+    async def delete_asset(self, key: AssetKey, *, by: Actor) -> bool:
         async with self._database.tenant(self._tenant) as connection:
-            status = await connection.execute(
+            await self._lock(connection)
+            row = await connection.fetchrow(f"{_ASSETS} and a.name_key = $2", self._tenant, key)
+            if row is None:
+                return False
+            await connection.execute(
                 "delete from network.assets where tenant_id = $1 and name_key = $2", self._tenant, key
             )
-        return status == "DELETE 1"
+            asset = _asset(row)
+            action = Action("DeleteAsset", f"assets/{asset.name}", differences(asset, None, without={"name"}))
+            await AUDIT.add(connection, self._tenant, by, action)
+        return True
 
-    async def delete_prefix(self, network: Network) -> bool:
+    async def delete_prefix(self, network: Network, *, by: Actor) -> bool:
         async with self._database.tenant(self._tenant) as connection:
-            status = await connection.execute(
-                "delete from network.prefixes where tenant_id = $1 and prefix = $2", self._tenant, network
+            row = await connection.fetchrow(
+                f"delete from network.prefixes where tenant_id = $1 and prefix = $2"  # noqa: S608 - constants
+                f" returning {_PREFIX_COLUMNS}",
+                *(self._tenant, network),
             )
-        return status == "DELETE 1"
+            if row is None:
+                return False
+            changes = differences(_prefix(row), None, without={"network"})
+            await AUDIT.add(
+                connection, self._tenant, by, Action("DeletePrefix", f"prefixes/{network}", changes)
+            )
+        return True
 
-    async def save_assets(self, assets: Sequence[Asset]) -> Changes[Asset]:
+    async def save_assets(self, event: ImportEvent, assets: Sequence[Asset]) -> Changes[Asset]:
         async with self._database.tenant(self._tenant) as connection:
             await self._lock(connection)
             rows = await connection.fetch(
@@ -101,9 +121,10 @@ class Inventory:
             )
             found = changes(assets, {asset.key: asset for asset in map(_asset, rows)})
             await self._write_assets(connection, found.to_write)
+            await event.count(connection, created=found.created, updated=found.updated)
         return found
 
-    async def save_prefixes(self, prefixes: Sequence[Prefix]) -> Changes[Prefix]:
+    async def save_prefixes(self, event: ImportEvent, prefixes: Sequence[Prefix]) -> Changes[Prefix]:
         async with self._database.tenant(self._tenant) as connection:
             await self._lock(connection)
             rows = await connection.fetch(
@@ -135,6 +156,7 @@ class Inventory:
                     for p in found.to_write
                 ],
             )
+            await event.count(connection, created=found.created, updated=found.updated)
         return found
 
     async def _lock(self, connection: Connection) -> None:

@@ -2,14 +2,17 @@
 
 import math
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from opentelemetry import propagate
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
+from audit.changes import changed
+from audit.event import Action, Actor
 from services.orchestrator.engine import APPLICATION, QUEUE
 from services.orchestrator.model import Accepted, EnhancementId, Offer
+from services.orchestrator.store import AUDIT
 from services.orchestrator.tickets import content_hash
 from services.runtime.database import Connection, Database
 from services.runtime.errors import TransactionAborted
@@ -18,6 +21,7 @@ from services.runtime.errors import TransactionAborted
 _REMEMBERED_SECONDS: Final = 3.0
 _PRESSED_SHARE: Final = 0.7
 _ATTEMPTS: Final = 3
+Answer = TypeVar("Answer")
 
 
 class Acceptance:
@@ -30,6 +34,13 @@ class Acceptance:
 
     async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
         """Durable when it returns. One answer an offer, in order; a known offer's is the work that exists."""
+        return await self._patiently(lambda: self._accept(offers))
+
+    async def accept_by_hand(self, offer: Offer, *, by: Actor) -> Accepted:
+        """The same of what a person asks for, which leaves an audit event."""
+        return await self._patiently(lambda: self._accept_by_hand(offer, by))
+
+    async def _patiently(self, attempt_once: Callable[[], Awaitable[Answer]]) -> Answer:
         self._look()
         self._under_way += 1
         try:
@@ -40,7 +51,7 @@ class Acceptance:
                 reraise=True,
             ):
                 with attempt:
-                    return await self._accept(offers)
+                    return await attempt_once()
             raise AssertionError("the last attempt answers or raises")
         finally:
             self._look()
@@ -49,6 +60,20 @@ class Acceptance:
     async def _accept(self, offers: Sequence[Offer]) -> list[Accepted]:
         async with self._database.transaction() as connection:
             return await accept(connection, offers, settle_seconds=self._settle_seconds)
+
+    async def _accept_by_hand(self, offer: Offer, by: Actor) -> Accepted:
+        async with self._database.tenant(offer.run.tenant) as connection:
+            (accepted,) = await accept(connection, [offer], settle_seconds=self._settle_seconds)
+            if accepted.created:
+                asked = {
+                    "ticket": offer.ticket.id,
+                    "tool": offer.ticket.tool,
+                    "subject": offer.ticket.subject,
+                    "deliver": offer.deliver,
+                }
+                action = Action("CreateEnhancement", f"enhancements/{accepted.id}", changed({}, asked))
+                await AUDIT.add(connection, offer.run.tenant, by, action)
+        return accepted
 
     @property
     def pressed(self) -> bool:

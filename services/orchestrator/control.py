@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from audit.changes import changed
+from audit.event import Action, Actor
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest
 from services.orchestrator import telemetry
 from services.orchestrator.acceptance import accept
@@ -18,15 +20,16 @@ from services.orchestrator.model import (
     State,
     TenantId,
 )
+from services.orchestrator.store import AUDIT
 from services.runtime.database import Connection, Database
 
 _RETRYABLE: Final = (State.FAILED, State.CANCELLED)
 
 
-async def cancel(database: Database, tenant: TenantId, enhancement_id: str) -> None:
+async def cancel(database: Database, tenant: TenantId, enhancement_id: str, *, by: Actor) -> None:
     """End it wherever it stands; nothing happens to one that is cancelled."""
     async with database.tenant(tenant) as connection:
-        await _state(connection, enhancement_id)
+        was = await _state(connection, enhancement_id)
         # The engine's row before ours, as everybody locks them.
         await connection.execute("select orchestrator.withdraw($1)", enhancement_id)
         ended = await connection.fetchval(
@@ -47,6 +50,10 @@ async def cancel(database: Database, tenant: TenantId, enhancement_id: str) -> N
             enhancement_id,
         )
         state = await _state(connection, enhancement_id)
+        if ended is not None:
+            changes = changed({"state": was.value}, {"state": state.value})
+            action = Action("CancelEnhancement", f"enhancements/{enhancement_id}", changes)
+            await AUDIT.add(connection, tenant, by, action)
     if ended is not None:
         telemetry.FINISHED.labels(outcome=State.CANCELLED.value).inc()
     elif state is not State.CANCELLED:
@@ -59,12 +66,16 @@ async def withdraw(database: Database, run: Run) -> None:
         await connection.execute("select orchestrator.withdraw($1)", run.id)
 
 
-async def retry(database: Database, tenant: TenantId, enhancement_id: str) -> None:
+async def retry(database: Database, tenant: TenantId, enhancement_id: str, *, by: Actor) -> None:
     """Queue it again, to go on after the last step that succeeded; one that has not ended stays as it is."""
     async with database.tenant(tenant) as connection:
-        await _state(connection, enhancement_id)
+        was = await _state(connection, enhancement_id)
         queued = await _queue_again(connection, tenant, [enhancement_id])
         state = await _state(connection, enhancement_id)
+        if queued:
+            changes = changed({"state": was.value}, {"state": state.value})
+            action = Action("RetryEnhancement", f"enhancements/{enhancement_id}", changes)
+            await AUDIT.add(connection, tenant, by, action)
     if not queued and state.ended:
         raise EnhancementEnded(
             enhancement_id, state=state.value, wanted="only what failed or was cancelled is tried again"
@@ -72,7 +83,7 @@ async def retry(database: Database, tenant: TenantId, enhancement_id: str) -> No
 
 
 async def retry_failed(
-    database: Database, tenant: TenantId, *, reason: str | None, limit: int, dry_run: bool
+    database: Database, tenant: TenantId, *, reason: str | None, limit: int, dry_run: bool, by: Actor
 ) -> tuple[int, int]:
     """Queue the oldest that failed, for that reason or any; how many, and how many are left."""
     async with database.tenant(tenant) as connection:
@@ -98,6 +109,11 @@ async def retry_failed(
             limit,
         )
         queued = await _queue_again(connection, tenant, [row["id"] for row in rows])
+        if queued:
+            changes = changed({}, {"retried": queued, "reason": reason, "limit": limit})
+            await AUDIT.add(
+                connection, tenant, by, Action("RetryFailedEnhancements", "enhancements", changes)
+            )
     return queued, count - queued
 
 
@@ -109,6 +125,7 @@ async def replay(
     model: str,
     instructions: str,
     request_id: str | None,
+    by: Actor,
 ) -> Accepted:
     """Accept a run that writes the brief again from the same inputs; what is empty is as it was."""
     if enhancement.inputs is None:
@@ -145,6 +162,9 @@ async def replay(
                 enhancement.run.id,
                 enhancement.settings_revision,
             )
+            asked = {"replay_of": enhancement.run.id, "model": model, "instructions": instructions}
+            action = Action("ReplayEnhancement", f"enhancements/{new_id}", changed({}, asked))
+            await AUDIT.add(connection, run.tenant, by, action)
     return accepted
 
 

@@ -4,13 +4,16 @@ from datetime import UTC, datetime
 
 from uuid_utils import uuid7
 
+from audit.event import Actor
 from dossier.orchestrator.v1.orchestrator_service_pb2 import SubmitFeedbackRequest
 from services.orchestrator.errors import CitationNotFound
 from services.orchestrator.model import Feedback
 from services.orchestrator.store import TenantEnhancements
 
 
-async def submit_feedback(enhancements: TenantEnhancements, request: SubmitFeedbackRequest) -> Feedback:
+async def submit_feedback(
+    enhancements: TenantEnhancements, request: SubmitFeedbackRequest, *, by: Actor
+) -> Feedback:
     given = request.feedback
     enhancement = await enhancements.read(given.enhancement_id)
     citations = enhancement.answer.brief.citations if enhancement.answer is not None else ()
@@ -26,4 +29,4 @@ async def submit_feedback(enhancements: TenantEnhancements, request: SubmitFeedb
         author=given.author,
         create_time=datetime.now(UTC),
     )
-    return await enhancements.keep_feedback(feedback, request_id=request.request_id or None)
+    return await enhancements.keep_feedback(feedback, request_id=request.request_id or None, by=by)

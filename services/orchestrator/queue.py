@@ -1,14 +1,19 @@
 """How much of a tenant's work waits, and by which rules it is taken up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from audit.changes import FieldChange, changed
+from audit.event import OPERATOR, Action, Actor
 from services.orchestrator.engine.backlog import Backlog, backlog
 from services.orchestrator.model import TenantId
-from services.runtime.database import Connection, Database
+from services.orchestrator.store import AUDIT
+from services.runtime.database import Connection, Database, Row
 
 STANDARD: Final = 1
 """The weight of a tenant of whom nothing else is said."""
+_STEERED: Final = ("weight", "max_in_progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +63,58 @@ class Queue:
             failed=failed,
         )
 
-    async def pause(self) -> None:
+    async def pause(self, *, by: Actor) -> None:
         if self._tenant is None:
-            async with self._database.transaction() as connection:
-                await connection.execute(
+            async with self._database.tenant(OPERATOR) as connection:
+                paused = await connection.execute(
                     "insert into orchestrator.pauses default values on conflict do nothing"
                 )
+                await self._tell_pause(connection, by, before=paused == "INSERT 0 0", after=True)
             return
         async with self._database.tenant(self._tenant) as connection:
+            policy = await self._locked_policy(connection)
             await connection.execute(
                 """
-                insert into orchestrator.queue_policies as p (tenant_id, pause_time) values ($1, now())
-                on conflict (tenant_id) do update set pause_time = coalesce(p.pause_time, now())
+                update orchestrator.queue_policies set pause_time = coalesce(pause_time, now())
+                where tenant_id = $1
                 """,
                 self._tenant,
             )
+            await self._tell_pause(connection, by, before=policy["pause_time"] is not None, after=True)
 
-    async def resume(self) -> None:
+    async def resume(self, *, by: Actor) -> None:
         if self._tenant is None:
-            async with self._database.transaction() as connection:
-                await connection.execute("delete from orchestrator.pauses")
+            async with self._database.tenant(OPERATOR) as connection:
+                resumed = await connection.execute("delete from orchestrator.pauses")
+                await self._tell_pause(connection, by, before=resumed != "DELETE 0", after=False)
             return
         async with self._database.tenant(self._tenant) as connection:
+            policy = await self._locked_policy(connection)
             await connection.execute(
                 "update orchestrator.queue_policies set pause_time = null where tenant_id = $1", self._tenant
             )
+            await self._tell_pause(connection, by, before=policy["pause_time"] is not None, after=False)
+
+    async def _locked_policy(self, connection: Connection) -> Row:
+        """The tenant's own, made where it had the defaults only."""
+        await connection.execute(
+            "insert into orchestrator.queue_policies (tenant_id) values ($1) on conflict do nothing",
+            self._tenant,
+        )
+        (policy,) = await connection.fetch(
+            "select * from orchestrator.queue_policies where tenant_id = $1 for update", self._tenant
+        )
+        return policy
+
+    async def _tell_pause(self, connection: Connection, by: Actor, *, before: bool, after: bool) -> None:
+        changes = changed({"paused": before}, {"paused": after})
+        await self._tell(connection, by, "PauseQueue" if after else "ResumeQueue", changes)
+
+    async def _tell(
+        self, connection: Connection, by: Actor, name: str, changes: Sequence[FieldChange]
+    ) -> None:
+        if changes:
+            await AUDIT.add(connection, self._tenant or OPERATOR, by, Action(name, "queue", changes))
 
 
 async def _everything_paused(connection: Connection) -> bool:

@@ -8,6 +8,8 @@ from typing import Final
 import grpc
 from uuid_utils import uuid7
 
+from audit.event import current_actor
+from audit.relay import Relay
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
 from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import (
@@ -114,6 +116,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             engine.run,
             lambda: hear("tenants", settings, forget=forget),
             shares.follow,
+            Relay.open("orchestrator", database, settings, closers).run,
             lambda: _show_backlog(database),
             lambda: keep_small(database),
         ],
@@ -155,7 +158,10 @@ class OrchestratorServicer(OrchestratorServiceServicer):
     ) -> pb.CreateEnhancementResponse:
         _require_writer()
         run = Run(TenantId(current_tenant()), _new_id())
-        (accepted,) = await self._accept([convert.offer_by_hand(request, run)])
+        accepted = await self._acceptance.accept_by_hand(
+            convert.offer_by_hand(request, run), by=current_actor()
+        )
+        telemetry.count_accepted([accepted])
         return pb.CreateEnhancementResponse(enhancement=await self._message(accepted.id))
 
     async def GetEnhancement(
@@ -198,7 +204,8 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         context: grpc.aio.ServicerContext[pb.CancelEnhancementRequest, pb.CancelEnhancementResponse],
     ) -> pb.CancelEnhancementResponse:
         _require_writer()
-        await cancel(self._database, TenantId(current_tenant()), request.enhancement_id)
+        tenant = TenantId(current_tenant())
+        await cancel(self._database, tenant, request.enhancement_id, by=current_actor())
         return pb.CancelEnhancementResponse(enhancement=await self._message(request.enhancement_id))
 
     async def RetryEnhancement(
@@ -207,7 +214,8 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         context: grpc.aio.ServicerContext[pb.RetryEnhancementRequest, pb.RetryEnhancementResponse],
     ) -> pb.RetryEnhancementResponse:
         _require_writer()
-        await retry(self._database, TenantId(current_tenant()), request.enhancement_id)
+        tenant = TenantId(current_tenant())
+        await retry(self._database, tenant, request.enhancement_id, by=current_actor())
         return pb.RetryEnhancementResponse(enhancement=await self._message(request.enhancement_id))
 
     async def RetryFailedEnhancements(
@@ -224,6 +232,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             reason=request.reason or None,
             limit=request.limit or _MOST_RETRIED,
             dry_run=request.dry_run,
+            by=current_actor(),
         )
         return pb.RetryFailedEnhancementsResponse(retried=retried, remaining=remaining)
 
@@ -240,6 +249,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             model=request.model,
             instructions=request.instructions,
             request_id=request.request_id or None,
+            by=current_actor(),
         )
         return pb.ReplayEnhancementResponse(enhancement=await self._message(accepted.id))
 
@@ -272,7 +282,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
     ) -> pb.PauseQueueResponse:
         _require_operator()
         queue = self._queue()
-        await queue.pause()
+        await queue.pause(by=current_actor())
         return pb.PauseQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def ResumeQueue(
@@ -282,7 +292,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
     ) -> pb.ResumeQueueResponse:
         _require_operator()
         queue = self._queue()
-        await queue.resume()
+        await queue.resume(by=current_actor())
         return pb.ResumeQueueResponse(queue=convert.queue_message(await queue.state()))
 
     async def SubmitFeedback(
@@ -291,7 +301,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         context: grpc.aio.ServicerContext[pb.SubmitFeedbackRequest, pb.SubmitFeedbackResponse],
     ) -> pb.SubmitFeedbackResponse:
         _require_writer()
-        feedback = await submit_feedback(self._enhancements(), request)
+        feedback = await submit_feedback(self._enhancements(), request, by=current_actor())
         return pb.SubmitFeedbackResponse(feedback=convert.feedback_message(feedback))
 
     async def _message(self, enhancement_id: str) -> Enhancement:

@@ -1,21 +1,19 @@
 import socket
 
-from pydantic import Field, FilePath, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from uuid_utils import uuid7
 
+from audit.settings import AuditedSettings
 from egress.permits import Permits
 from egress.settings import PermittedNetworks
-from services.runtime.settings import DatabaseSettings, RedisSettings, ServiceSettings, settings_config
+from services.runtime.settings import DatabaseSettings, RedisSettings, settings_config
 
 
-class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
+class OrchestratorSettings(AuditedSettings, DatabaseSettings, RedisSettings):
     model_config = settings_config("orchestrator")
 
     grpc_port: int = Field(default=50051, ge=0, le=65535)
     metrics_port: int = Field(default=51051, ge=0, le=65535)
-    token_signing_key_file: FilePath
-    """The private key (JWK) that signs the tokens with which this service calls the others."""
-
     history_target: str = "localhost:50052"
     history_seconds: float = Field(default=2, gt=0, le=60)
     """Longest wait for similar tickets."""
@@ -28,9 +26,6 @@ class OrchestratorSettings(ServiceSettings, DatabaseSettings, RedisSettings):
     synthesis_target: str = "localhost:50055"
     synthesis_seconds: float = Field(default=30, gt=0, le=600)
     """Longest wait for one attempt at a brief."""
-    tenants_target: str = "localhost:50056"
-    tenants_seconds: float = Field(default=5, gt=0, le=60)
-    """Longest wait for a tenant's settings."""
     tenant_cache_seconds: float = Field(default=2, gt=0)
     """How long a tenant's settings and credentials are believed without asking again."""
     tool_seconds: float = Field(default=15, gt=0, le=120)

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import asyncpg
 
+from audit.changes import differences
+from audit.event import Action, Actor
+from audit.outbox import Outbox
 from dossier.context.v1.evidence_pb2 import SourceReport
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.enhancement_pb2 import Note
@@ -28,6 +32,7 @@ from services.orchestrator.model import (
 )
 from services.runtime.database import Database
 
+AUDIT: Final = Outbox("orchestrator")
 _COLUMNS = (
     "id, tenant_id, purpose, state, version, ticket, is_hint, deliver, priority, next_step, changes,"
     " idle_deliveries, revision, settings_revision, replay_of, trace_context, usage, note, failure_step,"
@@ -124,7 +129,7 @@ class TenantEnhancements:
             by_enhancement[step["enhancement_id"]].append(step)
         return [_enhancement(row, by_enhancement[row["id"]]) for row in rows]
 
-    async def keep_feedback(self, feedback: Feedback, *, request_id: str | None) -> Feedback:
+    async def keep_feedback(self, feedback: Feedback, *, request_id: str | None, by: Actor) -> Feedback:
         """Keep it, and answer what is kept: the earlier one where this request was kept before."""
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
@@ -147,7 +152,11 @@ class TenantEnhancements:
                 feedback.author.replace("\x00", ""),
                 feedback.create_time,
             )
-            if row is None:
+            if row is not None:
+                changes = differences(None, feedback, without={"id", "enhancement_id", "create_time"})
+                action = Action("SubmitFeedback", f"enhancements/{feedback.enhancement_id}", changes)
+                await AUDIT.add(connection, self._tenant, by, action)
+            else:
                 row = await connection.fetchrow(
                     "select * from orchestrator.feedback where tenant_id = $1 and request_id = $2",
                     self._tenant,

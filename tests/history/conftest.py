@@ -27,6 +27,7 @@ async def stub(database: TestDatabase, keys: Keys) -> AsyncIterator["HistoryServ
         metrics_port=0,
         database_url=SecretStr(database.url("history")),
         token_jwks_file=keys.jwks_file,
+        token_signing_key_file=keys.signing_key_file,
     )
     async with (
         serving("history", settings, build) as running,

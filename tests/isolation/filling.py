@@ -49,6 +49,15 @@ insert into tenants.audit_anchors (tenant_id, sequence, hash)
 values (%(tenant)s, 0, decode(repeat('00', 32), 'hex'));
 """
 """What only replicas that get into each other's way, or months, leave behind."""
+_EVENT_IN_PASSING: Final = """
+insert into {schema}.audit_outbox (
+    event_id, tenant_id, principal, subject, role, request_id, action, resource, changes, lease_end
+) values (
+    gen_random_uuid(), %(tenant)s, %(word)s, %(word)s, 'admin', %(word)s, 'Test', %(word)s, '[]', 'infinity'
+);
+"""
+"""Which is there for a moment only; this one stays."""
+OUTBOXES: Final = ("history", "knowledge", "network", "orchestrator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +118,26 @@ class Filling:
         self._load(has)
         has = self._enhance(has, desk)
         with psycopg.connect(self._admin_url) as connection:
-            connection.execute(_BY_HAND.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'"))
+            by_hand = [_BY_HAND, *(_EVENT_IN_PASSING.replace("{schema}", schema) for schema in OUTBOXES)]
+            for statement in by_hand:
+                connection.execute(
+                    statement.replace("%(tenant)s", f"'{tenant}'").replace("%(word)s", f"'{word}'")
+                )
+        self._all_handed_over(tenant)
         keys = {role: self._key(tenant, role)["api_key"] for role in ROLES if role != "admin"}
         unused = self._key(tenant, "viewer")["key"]["id"]
         has = replace(has, api_key_id=unused, operator_key_id=self._operator_key(), pages=self._pages(has))
         return Client(has, {"admin": has.api_key, **keys})
+
+    def _all_handed_over(self, tenant: str) -> None:
+        """Until then, rows of this client's go on to change by themselves."""
+        left = " union all ".join(
+            f"select 1 from {schema}.audit_outbox where tenant_id = '{tenant}'"  # noqa: S608 - names of ours
+            " and lease_end is distinct from 'infinity'"
+            for schema in OUTBOXES
+        )
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            eventually(lambda: not connection.execute(left).fetchall(), what=f"the audit events of {tenant}")
 
     def _create(self, tenant: str, name: str, desk: Desk) -> Mapping[str, Any]:
         ticketing = {"tool": TOOL, "base_url": desk.base_url, "options": {"requests_per_minute": "1000"}}

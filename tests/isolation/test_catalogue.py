@@ -25,6 +25,10 @@ ENGINES: Final = "dbos"
 """The workflow engine takes runs up across tenants, and its tables are its own: no policy can be on them.
 They hold the names of tenants and runs and nothing of a ticket, as `test_traces.py` shows."""
 ACROSS_TENANTS: Final[Mapping[str, str]] = {
+    **{
+        f"{schema}.audit_backlog": "events are handed over in turns between tenants"
+        for schema in ("history", "knowledge", "network", "orchestrator")
+    },
     "history.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "knowledge.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "orchestrator.accept": "a batch of webhooks is of many tenants",
@@ -157,7 +161,7 @@ def test_what_runs_past_the_policies_is_listed_and_fenced_in(catalogue: Catalogu
 def test_services_reach_postgresql_by_the_kernels_transactions_only() -> None:
     connecting = set()
     naming = set()
-    for folder in ("services", "tenantdata", "gateway", "ticketing", "retrieval"):
+    for folder in ("services", "audit", "tenantdata", "gateway", "ticketing", "retrieval"):
         for path in (ROOT / folder).rglob("*.py"):
             name, source = str(path.relative_to(ROOT)), path.read_text()
             if OPENING.search(source):

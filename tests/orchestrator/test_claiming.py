@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from audit.event import Actor
 from services.orchestrator.acceptance import Acceptance
 from services.orchestrator.engine.claiming import Claiming
 from services.orchestrator.model import TenantId
@@ -13,6 +14,8 @@ from services.orchestrator.queue import Queue
 from tests.orchestrator.backlogs import Backlog, claimer, offer
 from tests.orchestrator.client import SECONDS
 from tests.support.databases import TestDatabase
+
+SOMEBODY = Actor("jo", "cli", "operator", "request-1")
 
 
 async def claimed(claiming: Claiming, backlog: Backlog, *, running: int = 0) -> list[str]:
@@ -120,17 +123,17 @@ async def test_what_is_paused_waits_and_what_is_resumed_goes_on(
     acme, everything = (Queue(backlog.database, tenant, default_cap=4) for tenant in (TenantId("acme"), None))
 
     with claimer(database, slots=100) as claiming:
-        await acme.pause()
-        await everything.pause()
+        await acme.pause(by=SOMEBODY)
+        await everything.pause(by=SOMEBODY)
         assert await claimed(claiming, backlog) == []
         assert (await acme.state()).paused
         assert (await everything.state()).paused
 
-        await everything.resume()
+        await everything.resume(by=SOMEBODY)
         assert await polled(claiming, backlog, times=3) == {"globex": 2}
         assert (await acme.state()).paused
 
-        await acme.resume()
+        await acme.resume(by=SOMEBODY)
         assert await polled(claiming, backlog, times=3) == {"acme": 2}
 
 
