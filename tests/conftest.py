@@ -20,7 +20,13 @@ from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
 
 # Besides its own folder's, the files whose tests use the run's one mesh.
-ON_THE_MESH = ("tests/mesh/", "tests/cli/test_verbs.py", "tests/cli/test_import_run.py")
+ON_THE_MESH = (
+    "tests/mesh/",
+    "tests/audit/test_rpcs.py",
+    "tests/audit/test_outages.py",
+    "tests/cli/test_verbs.py",
+    "tests/cli/test_import_run.py",
+)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist carries no types

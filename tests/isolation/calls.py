@@ -33,6 +33,7 @@ class Credential:
     tenant: str | None
     role: str
     subject: str = "somebody"
+    on_behalf_of: str = ""
 
     def __str__(self) -> str:
         return self.role if self.role != "service" else f"service {self.subject}"
@@ -105,6 +106,7 @@ class Services:
         *,
         claimed_tenant: str | None = None,
         at: str | None = None,
+        request_id: str | None = None,
     ) -> list[Answer]:
         """One answer a request, or one to all of a client's stream; `at` is another service than its own.
 
@@ -112,9 +114,15 @@ class Services:
         """
         service = at or served_by(method)[0]
         token = self._signer.mint(
-            audience=service, tenant=caller.tenant, subject=caller.subject, role=caller.role
+            audience=service,
+            tenant=caller.tenant,
+            subject=caller.subject,
+            role=caller.role,
+            on_behalf_of=caller.on_behalf_of,
         )
         metadata = [("authorization", f"Bearer {token}")]
+        if request_id is not None:
+            metadata.append(("x-request-id", request_id))
         if claimed_tenant is not None:
             metadata += [(name, claimed_tenant) for name in ("x-dossier-tenant", "tenant", "dossier.tenant")]
         sent: Sequence[Any] = [iter(requests)] if method.client_streaming else requests

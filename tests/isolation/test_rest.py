@@ -1,37 +1,25 @@
 """Every route of the REST API's own document, asked with borealis's API keys about what is aster's."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 
 from gateway.mesh import CONTRACTS
 from gateway.openapi.comments import packaged_comments
 from gateway.openapi.document import openapi_document
-from gateway.transcode.bindings import WHOLE_BODY, Binding, bindings
+from gateway.transcode.bindings import bindings
 from tests.isolation.belongings import Belongings, steady
 from tests.isolation.calls import name_of
 from tests.isolation.cases import CASES
 from tests.isolation.filling import ROLES, TOOL, Client
+from tests.isolation.sent import Sent, transcoded
 from tests.isolation.world import World
 
 ALIAS: Final = "servicedesk"
 ANONYMOUS: Final = "no key"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    method: str
-    path: str
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 ByHand = Callable[[Belongings, Client], Sequence[Sent]]
@@ -101,18 +89,6 @@ def imported(binding: Binding, messages: Sequence[Message]) -> Sent:
     rows = [json.dumps(row) for fields in streamed for row in fields.pop(binding.body, ())]
     query = f"?{urlencode(streamed[0])}" if streamed[0] else ""
     return Sent(binding.http_method, binding.template.text + query, "\n".join(rows).encode())
-
-
-def transcoded(binding: Binding, message: Message) -> Sent:
-    fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
-    path = re.sub(r"\{([a-z_]+)[^}]*\}", lambda found: quote(fields.pop(found[1])), binding.template.text)
-    if binding.body == WHOLE_BODY:
-        content: object = fields
-        fields = {}
-    else:
-        content = fields.pop(binding.body, None) if binding.body else None
-    query = f"?{urlencode(fields, doseq=True)}" if fields else ""
-    return Sent(binding.http_method, path + query, b"" if content is None else json.dumps(content).encode())
 
 
 @pytest.fixture
