@@ -55,6 +55,11 @@ def changed(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[
     )
 
 
+def masked(text: str) -> str:
+    """Without what is written in it like a password, a key or a token."""
+    return _SECRETS.sub(_mask, text)
+
+
 def _fields(thing: "DataclassInstance | None", without: Collection[str]) -> dict[str, object]:
     if thing is None:
         return {}
@@ -84,8 +89,7 @@ def _some_of(values: Collection[object]) -> Iterator[str]:
 
 def _short(text: str) -> str:
     # PostgreSQL keeps no NUL, and no half of a character can be written at all.
-    masked = _SECRETS.sub(_mask, text).replace("\0", "\ufffd")
-    whole = masked.encode(errors="replace").decode()
+    whole = masked(text).replace("\0", "\ufffd").encode(errors="replace").decode()
     return whole if len(whole) <= MOST_CHARACTERS else whole[:MOST_CHARACTERS] + _CUT
 
 

@@ -69,16 +69,21 @@ class Relay:
     async def run(self) -> None:
         pause = _IDLE_SECONDS
         while True:
-            try:
-                handed_over, failed = await self._round()
-            except (DependencyUnavailable, TimeoutError):
-                # Readiness tells of a lost database; what waits there goes on to wait.
-                handed_over, failed = 0, None
+            handed_over, failed = await self._round_or_why_not()
             self._tell(failed)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if failed else _IDLE_SECONDS
             await asyncio.sleep(0 if handed_over and not failed else pause)
 
-    async def _round(self) -> tuple[int, grpc.StatusCode | None]:
+    async def _round_or_why_not(self) -> tuple[int, str | None]:
+        try:
+            return await self._round()
+        except (DependencyUnavailable, TimeoutError):
+            # Readiness tells of a lost database; what waits there goes on to wait.
+            return 0, None
+        except Exception as error:  # noqa: BLE001 - a schema that is not migrated yet must not end the service
+            return 0, type(error).__name__
+
+    async def _round(self) -> tuple[int, str | None]:
         """One turn for each log; how many events it was, and what kept others from it."""
         waiting = await self._outbox.backlog(self._database)
         telemetry.show_backlog(waiting)
@@ -91,7 +96,7 @@ class Relay:
             if trouble is None:
                 handed_over += len(events)
                 continue
-            failed = trouble
+            failed = trouble.name
             await self._outbox.give_back(self._database, each.tenant, events)
             if trouble in _AWAY:
                 break
@@ -113,10 +118,10 @@ class Relay:
         telemetry.count_handed_over(len(events), result=result)
         return None
 
-    def _tell(self, failed: grpc.StatusCode | None) -> None:
+    def _tell(self, failed: str | None) -> None:
         """One line when events begin to wait, one when they do no more."""
         if failed is not None and not self._failing:
-            _log.warning("audit_events_wait", code=failed.name)
+            _log.warning("audit_events_wait", cause=failed)
         if failed is None and self._failing:
             _log.info("audit_events_handed_over_again")
         self._failing = failed is not None

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import orjson
 
+from audit.changes import masked
 from services.tenants.audit import FieldChange
 from services.tenants.model import NewTenant
 
@@ -12,14 +13,21 @@ def differences(before: NewTenant | None, after: NewTenant) -> tuple[FieldChange
     """Field by field; None is a client that is not there yet."""
     was, is_now = _fields(before) if before is not None else {}, _fields(after)
     return tuple(
-        FieldChange(name, was.get(name, ""), is_now.get(name, ""))
+        FieldChange(name, _told(was.get(name)), _told(is_now.get(name)))
         for name in sorted(was | is_now)
-        if was.get(name, "") != is_now.get(name, "")
+        if was.get(name) != is_now.get(name)
     )
 
 
-def _fields(settings: NewTenant) -> dict[str, str]:
-    """Every field that is set, by its path in the contract, as JSON text."""
+def _told(value: object) -> str:
+    """JSON text; addresses may have a password in them."""
+    if value is None:
+        return ""
+    return orjson.dumps(masked(value) if isinstance(value, str) else value).decode()
+
+
+def _fields(settings: NewTenant) -> dict[str, object]:
+    """Every field that is set, by its path in the contract."""
     ticketing, brief, retention = settings.ticketing, settings.brief, settings.retention
     said: dict[str, object] = {
         "display_name": settings.display_name,
@@ -41,9 +49,5 @@ def _fields(settings: NewTenant) -> dict[str, str]:
         "retention.audit_days": retention.audit_days,
     }
     # A limit of 0 says something: there is none.
-    limits = {f"limits.{name}": _json(value) for name, value in settings.limits.own.items()}
-    return {name: _json(value) for name, value in said.items() if value} | limits
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    limits = {f"limits.{name}": value for name, value in settings.limits.own.items()}
+    return {name: value for name, value in said.items() if value} | limits

@@ -21,7 +21,7 @@ async def tenants(world: World) -> AsyncIterator[Tenants]:
 
 
 @pytest.fixture
-async def acme(world: World, tenants: Tenants) -> AsyncIterator[History]:  # noqa: ARG001 - acme's there
+async def acme(world: World, tenants: Tenants) -> AsyncIterator[History]:
     async with world.history() as acting_for:
         yield acting_for("acme")
 

@@ -213,3 +213,15 @@ async def test_the_relay_sees_of_others_only_that_they_wait(
     (row,) = await connection.fetch("select * from history.audit_backlog()")
     assert (set(row.keys()), row["events"]) == ({"tenant_id", "events", "oldest"}, 2)
     await connection.close()
+
+
+async def test_a_schema_that_is_not_migrated_yet_is_waited_for(
+    world: World, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await admin.execute("alter function history.audit_backlog rename to not_yet")
+    async with world.tenants("acme") as tenants, world.history() as acting_for:
+        await acting_for("acme").import_(*TICKETS)
+        await asyncio.sleep(1.5)
+        await admin.execute("alter function history.not_yet rename to audit_backlog")
+
+        assert len(await world.of_history(tenants)) == 1

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from dossier.tenants.v1 import tenant_service_pb2 as pb
-from dossier.tenants.v1.tenant_pb2 import BriefSettings, Tenant
+from dossier.tenants.v1.tenant_pb2 import BriefSettings, Tenant, TicketingConnection
 from services.runtime.paging import PageTokens
 from services.tenants.audit import ReportedEvent, following
 from services.tenants.rows import event_of
@@ -243,3 +243,15 @@ async def test_the_log_of_a_client_that_is_older_begins_with_its_settings_before
     assert [(each.before, each.after) for each in changed.changes] == [('"nl"', '"de"')]
     verdict = await operator.verify("acme")
     assert (verdict.events, verdict.broken_at) == (2, 0)
+
+
+async def test_a_password_in_an_address_is_masked_and_its_change_is_one(operator: Client) -> None:
+    await operator.create()
+    for password in (f"{CANARY}-one", f"{CANARY}-two"):
+        leading = Tenant(ticketing=TicketingConnection(base_url=f"https://jo:{password}@desk.acme.example"))
+        await operator.update("acme", leading, "ticketing.base_url")
+
+    changes = [(event.changes[0].before, event.changes[0].after) for event in await operator.events("acme")]
+
+    masked = '"https://***@desk.acme.example"'
+    assert changes[1:] == [('"https://desk.acme.example"', masked), (masked, masked)]
