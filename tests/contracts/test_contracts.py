@@ -28,6 +28,7 @@ UNARY_WITHOUT_REST = {
     "dossier.tenants.v1.TenantService.ListQueueShares",
     "dossier.tenants.v1.TenantService.AuthenticateApiKey",
     "dossier.tenants.v1.TenantService.RecordWebhookSecretUses",
+    "dossier.tenants.v1.TenantService.RecordAuditEvents",
 }
 
 
