@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
@@ -11,6 +12,8 @@ from grpc.aio import AioRpcError, Metadata
 from prometheus_client import REGISTRY, Gauge
 
 from audit import telemetry
+from audit.event import Action, Actor
+from audit.outbox import Outbox
 from audit.relay import Relay
 from dossier.history.v1.past_ticket_pb2 import PastTicket
 from dossier.tenants.v1 import tenant_service_pb2 as pb
@@ -225,3 +228,18 @@ async def test_a_schema_that_is_not_migrated_yet_is_waited_for(
         await admin.execute("alter function history.not_yet rename to audit_backlog")
 
         assert len(await world.of_history(tenants)) == 1
+
+
+async def test_an_event_in_a_relays_hands_grows_no_more(world: World) -> None:
+    """What was added to it would be removed with it, and never told."""
+    outbox, by = Outbox("history"), Actor("jo", "cli", "admin", "request")
+    async with world.histories_database() as database:
+        async with database.tenant("acme") as connection:
+            action = Action("ImportTickets", "tickets")
+            event_id = await outbox.add(connection, "acme", by, action, open_for=timedelta(0))
+        lease = timedelta(minutes=1)
+        (claimed,) = await outbox.claim(database, "acme", most=10, lease=lease)
+        async with database.tenant("acme") as connection:
+            grown = await outbox.renew(connection, event_id, [], open_for=lease)
+
+    assert (claimed.id, grown) == (event_id, False)
