@@ -30,6 +30,9 @@ PASSWORD: Final = "hunter2-of-the-audit-tests"
 """What nobody may read in the log again."""
 TEXT: Final = f"It rattles. Password: {PASSWORD}"
 
+PROVIDER: Final = "-"
+"""Whose log is the provider's own."""
+
 Do = Callable[..., Mapping[str, Any]]
 """Calls an RPC by its name with these fields, as the provider, for the client."""
 
@@ -172,6 +175,15 @@ def _deleted_prefix(_: Belongings, do: Do) -> Case:
     )
 
 
+def _revoked_operator_key(_: Belongings, do: Do) -> Case:
+    made = do("TenantService.CreateOperatorKey", role="ROLE_VIEWER", request_id=str(uuid4()))
+    return Case(
+        tenants.RevokeOperatorKeyRequest(key_id=made["key"]["id"]),
+        tenants.RevokeOperatorKeyRequest(key_id=str(uuid4())),
+        client=PROVIDER,
+    )
+
+
 CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
     "HistoryService.RecordTicket": lambda _of, _: Case(
         history.RecordTicketRequest(
@@ -181,7 +193,7 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
     ),
     "HistoryService.ImportTickets": lambda _of, _: Case(
         history.ImportTicketsRequest(tickets=[PastTicket(id="imported", title=f"Rattles {uuid4()}")]),
-        history.ImportTicketsRequest(source="x" * 65),
+        history.ImportTicketsRequest(source="x" * 65, tickets=[PastTicket(id="imported", title="Rattles")]),
     ),
     "HistoryService.DeleteTicket": _deleted_ticket,
     "KnowledgeService.RecordArticle": lambda _of, _: Case(
@@ -194,7 +206,9 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
         knowledge.ImportArticlesRequest(
             articles=[Article(id="imported", title=f"Rattling {uuid4()}", body=TEXT)]
         ),
-        knowledge.ImportArticlesRequest(source="x" * 65),
+        knowledge.ImportArticlesRequest(
+            source="x" * 65, articles=[Article(id="imported", title="R", body=TEXT)]
+        ),
     ),
     "KnowledgeService.DeleteArticle": _deleted_article,
     "NetworkService.ImportAssets": lambda _of, _: Case(
@@ -245,6 +259,14 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
         tenants.RevokeApiKeyRequest(tenant_id=of.tenant, key_id=of.api_key_id),
         tenants.RevokeApiKeyRequest(tenant_id=of.tenant, key_id=str(uuid4())),
     ),
+    "TenantService.TestConnection": lambda of, _: Case(
+        tenants.TestConnectionRequest(tenant_id=of.tenant),
+        tenants.TestConnectionRequest(tenant_id=of.tenant, ticket_id="x" * 65),
+    ),
+    "TenantService.CreateOperatorKey": lambda _of, _: Case(
+        tenants.CreateOperatorKeyRequest(role=ROLE_VIEWER, request_id=str(uuid4())), client=PROVIDER
+    ),
+    "TenantService.RevokeOperatorKey": _revoked_operator_key,
 }
 
 EXCEPTED: Final[Mapping[str, str]] = {
@@ -253,6 +275,10 @@ EXCEPTED: Final[Mapping[str, str]] = {
     ),
     "SynthesisService.WriteBrief": "of no person; the ledger of calls says what was bought for which request",
     "TenantService.RecordAuditEvents": "leaves the events that it is given",
+    "TenantService.DeleteTenant": "the log goes with the client; the deletion's record says who asked for it",
+    "TenantService.RecordWebhookSecretUses": "notes when a secret was last used, and changes nothing of it",
+    "TenantDataService.EraseRows": "part of a deletion, whose record says who asked for it",
+    "TenantDataService.ExpireRows": "carries out what the client's settings say, which is an event of theirs",
     "TenantService.ReencryptSecrets": (
         "one for each client with secrets under an older key, as tests/tenants/test_secrets.py shows"
     ),
@@ -261,5 +287,11 @@ EXCEPTED: Final[Mapping[str, str]] = {
 
 REPEATED: Final[Mapping[str, str]] = {
     "TenantService.SetTicketingCredentials": "has no request's id, and keeps what it is given anew each time",
+    "TenantService.TestConnection": "tries the tool anew each time",
 }
 """Those whose repetition is another change."""
+
+THROUGH: Final[Mapping[str, tuple[str, str]]] = {
+    "OrchestratorService.UpdateQueue": ("UpdateTenant", "orchestrator"),
+}
+"""Those that make their change by an RPC of tenants, whose event it is then; and who calls that."""

@@ -19,12 +19,12 @@ from cli.demo.desk import AUTHTOKEN, running_desk
 from gateway.mesh import CONTRACTS
 from gateway.roles import role_for
 from gateway.transcode.bindings import bindings
-from tests.audit.cases import CASES, EXCEPTED, PASSWORD, REPEATED, Case
+from tests.audit.cases import CASES, EXCEPTED, PASSWORD, PROVIDER, REPEATED, THROUGH, Case
 from tests.isolation.calls import Credential, Services, methods, name_of, only_reads
 from tests.isolation.cases import CASES as QUESTIONS
 from tests.isolation.cases import NOT_SERVED
 from tests.isolation.filling import OUTBOXES, Client, Filling
-from tests.isolation.sent import transcoded
+from tests.isolation.sent import imported, transcoded
 from tests.support.keys import Keys
 from tests.support.leaks import Watch
 from tests.support.mesh import Mesh
@@ -34,8 +34,6 @@ OURS = [method for method in methods() if method.containing_service.name not in 
 CHANGING = [method for method in OURS if not only_reads(method)]
 AUDITED = [method for method in CHANGING if name_of(method) not in EXCEPTED]
 ROUTES: Final = {name_of(each.method): each for each in bindings(CONTRACTS)}
-OPERATOR: Final = "-"
-"""Whose log is the provider's."""
 _WAITING: Final = " union all ".join(
     f"select tenant_id from {schema}.audit_outbox where lease_end is distinct from 'infinity'"  # noqa: S608
     for schema in OUTBOXES
@@ -79,7 +77,7 @@ class World:
             caller = Credential(self.tenant, role, "gateway", self.admin_key_id)
             (answer,) = self.services.ask(method, [request], caller, request_id=request_id)
             return answer.ok, answer.text()
-        sent = transcoded(route, request)
+        sent = imported(route, [request]) if method.client_streaming else transcoded(route, request)
         headers = {**self._credentials(role), "x-request-id": request_id}
         if role == "operator" and route.service != "tenants":
             # Where clients are the subject, an operator who acts for one knows no other.
@@ -156,10 +154,12 @@ def test_what_changes_something_leaves_one_event(world: World, method: MethodDes
 
     assert done, said
     (event,) = world.events_of(request_id)
-    assert event["action"] == method.name
+    package = method.containing_service.full_name.split(".")[1]
+    action, subject = THROUGH.get(name_of(method), (method.name, "gateway"))
+    assert event["action"] == action
     assert event["tenant_id"] == (case.client or world.tenant)
-    assert event["service"] == method.containing_service.full_name.split(".")[1]
-    assert (event["subject"], event["role"]) == ("gateway", role)
+    assert event["service"] == (package if action == method.name else "tenants")
+    assert (event["subject"], event["role"]) == (subject, role)
     assert event["resource"]
     if role == "operator":
         assert event["principal"] == "jo"
@@ -199,7 +199,7 @@ def test_what_only_reads_leaves_none(world: World, method: MethodDescriptor) -> 
     callers = [
         *(Credential(whose, "operator", "gateway") for whose in (world.tenant, None)),
         *(Credential(whose, "service", "gateway") for whose in (world.tenant, None)),
-        Credential(world.tenant, "service", "orchestrator"),
+        *(Credential(world.tenant, "service", subject) for subject in ("orchestrator", "tenants")),
     ]
     answers = [answer for caller in callers for answer in ask(caller, request_id=request_id)]
 
@@ -233,7 +233,7 @@ def test_what_is_for_all_clients_is_in_the_operators_log(world: World) -> None:
         )
         assert answer.ok, answer
 
-    mine = [event for event in world.events(OPERATOR) if event["request_id"] == request_id]
+    mine = [event for event in world.events(PROVIDER) if event["request_id"] == request_id]
     assert [(event["action"], event["service"], event["principal"]) for event in mine] == [
         ("PauseQueue", "orchestrator", "jo"),
         ("ResumeQueue", "orchestrator", "jo"),

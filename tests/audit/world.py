@@ -56,6 +56,7 @@ class World:
             drain_seconds=0.1,
             database_url=SecretStr(self.database.url("tenants")),
             token_jwks_file=self.keys.jwks_file,
+            token_signing_key_file=self.keys.signing_key_file,
             key_encryption_key=SecretStr(_KEY_ENCRYPTION_KEY),
         )
         async with (

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -31,3 +31,13 @@ def transcoded(binding: Binding, message: Message) -> Sent:
         content = fields.pop(binding.body, None) if binding.body else None
     query = f"?{urlencode(fields, doseq=True)}" if fields else ""
     return Sent(binding.http_method, path + query, b"" if content is None else json.dumps(content).encode())
+
+
+def imported(binding: Binding, messages: Sequence[Message]) -> Sent:
+    """A client's stream as one body, of a row a line."""
+    streamed: list[dict[str, Any]] = [
+        MessageToDict(message, preserving_proto_field_name=True) for message in messages
+    ]
+    rows = [json.dumps(row) for fields in streamed for row in fields.pop(binding.body, ())]
+    query = f"?{urlencode(streamed[0])}" if streamed[0] else ""
+    return Sent(binding.http_method, binding.template.text + query, "\n".join(rows).encode())

@@ -15,7 +15,7 @@ from tests.isolation.belongings import Belongings, steady
 from tests.isolation.calls import name_of
 from tests.isolation.cases import CASES
 from tests.isolation.filling import ROLES, TOOL, Client
-from tests.isolation.sent import Sent, transcoded
+from tests.isolation.sent import Sent, imported, transcoded
 from tests.isolation.world import World
 
 ALIAS: Final = "servicedesk"
@@ -79,16 +79,6 @@ def requests(route: str, of: Belongings, by: Client) -> Sequence[Sent]:
     if binding.is_import:
         return [imported(binding, messages)]
     return [transcoded(binding, message) for message in messages]
-
-
-def imported(binding: Binding, messages: Sequence[Message]) -> Sent:
-    """A client's stream as one body, of a row a line."""
-    streamed: list[dict[str, Any]] = [
-        MessageToDict(message, preserving_proto_field_name=True) for message in messages
-    ]
-    rows = [json.dumps(row) for fields in streamed for row in fields.pop(binding.body, ())]
-    query = f"?{urlencode(streamed[0])}" if streamed[0] else ""
-    return Sent(binding.http_method, binding.template.text + query, "\n".join(rows).encode())
 
 
 @pytest.fixture

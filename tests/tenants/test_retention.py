@@ -57,12 +57,13 @@ async def backdate(owner: "Owner[asyncpg.Record]", name: str, *, days: list[int]
     previous = FIRST
     for row, ago in zip(rows, days, strict=True):
         event = event_of(row)
-        event = _sealed(replace(event, create_time=event.create_time - timedelta(days=ago)), previous)
+        origin = replace(event.origin, time=event.origin.time - timedelta(days=ago))
+        event = _sealed(replace(event, origin=origin), previous)
         previous = event.hash
         await owner.execute(
             "update tenants.audit_events set create_time = $3, hash = $4"
             " where tenant_id = $1 and sequence = $2",
-            *(name, event.sequence, event.create_time, event.hash),
+            *(name, event.sequence, event.origin.time, event.hash),
         )
 
 
