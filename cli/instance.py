@@ -96,6 +96,7 @@ class InstanceRecord(_Record):
     database: str
     """`embedded` or `external`."""
     redis: str
+    embedder: str = "external"
     database_url: str = ""
     """The admin's address of the embedded database; an external one is not written down."""
     redis_url: str = ""

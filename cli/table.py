@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.instance import InstanceRecord, Phase, ProcessMark, ProcessRecord, State
 from cli.output import Json
 
-_SERVERS = frozenset({"postgres", "redis"})
+_SERVERS = frozenset({"postgres", "redis", "embedder"})
 _STYLES = {
     State.READY: "green",
     State.STARTING: "yellow",

@@ -177,6 +177,7 @@ def _instance_json(instance: Instance, record: InstanceRecord) -> dict[str, Json
         "database": record.database,
         "redis": record.redis,
         "tls": record.tls,
+        "embedder": record.embedder,
         "supervisor_pid": record.supervisor.pid,
         "processes": processes_json(record),
     }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from cli.embedded.embedder import EMBEDDING_VARIABLE
 from cli.instance import Instance
 from cli.migrate.urls import with_user
 from cli.ports import SERVICES, WORKLOADS, Ports
@@ -12,7 +13,13 @@ REDIS_VARIABLE = "DOSSIER_REDIS_URL"
 
 
 def compose(
-    instance: Instance, *, ports: Ports, embedded_database_url: str | None, redis_url: str, tls: bool
+    instance: Instance,
+    *,
+    ports: Ports,
+    embedded_database_url: str | None,
+    redis_url: str,
+    embedding_url: str,
+    tls: bool,
 ) -> Mapping[str, str]:
     """Make one environment that serves all: every name in it says whose it is.
 
@@ -23,6 +30,7 @@ def compose(
     """
     composed = dict(os.environ)
     composed[REDIS_VARIABLE] = redis_url
+    composed[EMBEDDING_VARIABLE] = embedding_url
     composed["DOSSIER_TOKEN_JWKS_FILE"] = str(instance.jwks)
     composed["DOSSIER_TOKEN_SIGNING_KEY_FILE"] = str(instance.signing_key)
     composed["DOSSIER_GATEWAY_HTTP_PORT"] = str(ports.gateway)

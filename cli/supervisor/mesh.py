@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from cli.embedded.embedder import EMBEDDING_VARIABLE, EmbeddedEmbedder
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from cli.embedded.sockets import socket_directory
@@ -31,6 +32,7 @@ def first_record(ports: Ports, *, tls: bool) -> InstanceRecord:
         database="external" if os.environ.get(DATABASE_VARIABLE) else "embedded",
         redis="external" if os.environ.get(REDIS_VARIABLE) else "embedded",
         tls=tls,
+        embedder="external" if os.environ.get(EMBEDDING_VARIABLE) else "embedded",
     )
 
 
@@ -57,15 +59,22 @@ def compose_mesh(instance: Instance, record: InstanceRecord) -> Mesh:
         servers.append(Managed(redis.program(), probe))
         record = record.model_copy(update={"redis_url": redis.url()})
     database_url = record.database_url or os.environ[DATABASE_VARIABLE]
+    embedder = EmbeddedEmbedder(sockets)
     environment = compose(
         instance,
         ports=record.ports,
         embedded_database_url=record.database_url or None,
         redis_url=record.redis_url or os.environ[REDIS_VARIABLE],
         tls=record.tls,
+        embedding_url=embedder.url() if record.embedder == "embedded" else os.environ[EMBEDDING_VARIABLE],
     )
+    groups = _groups(record.ports, environment)
+    if record.embedder == "embedded":
+        # Nobody waits for it: without it, words alone are compared.
+        probe = local_probe(embedder.ready, reason="does not answer yet")
+        groups[0].append(Managed(embedder.program(environment), probe))
     prepare = preparing(instance, database_url=database_url, environment=environment)
-    plan = Plan(servers, create, prepare, groups=_groups(record.ports, environment))
+    plan = Plan(servers, create, prepare, groups=groups)
     return Mesh(plan, record)
 
 

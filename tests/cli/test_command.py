@@ -132,6 +132,7 @@ def test_new_clients_are_told_the_address_that_the_gateway_has(
         ports=Ports.starting_at(9000),
         embedded_database_url=None,
         redis_url="r",
+        embedding_url="e",
         tls=False,
     )
 
@@ -152,9 +153,17 @@ def test_each_service_gets_its_role_on_the_embedded_database_and_a_login_of_ones
         ports=ports,
         embedded_database_url="postgresql://postgres@/dossier?host=/run",
         redis_url="r",
+        embedding_url="e",
         tls=False,
     )
-    external = compose(instance, ports=ports, embedded_database_url=None, redis_url="r", tls=False)
+    external = compose(
+        instance,
+        ports=ports,
+        embedded_database_url=None,
+        redis_url="r",
+        embedding_url="e",
+        tls=False,
+    )
 
     assert embedded["DOSSIER_HISTORY_DATABASE_URL"] == "postgresql://dossier_history@/dossier?host=/run"
     assert "DOSSIER_HISTORY_DATABASE_URL" not in external

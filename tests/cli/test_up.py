@@ -17,7 +17,7 @@ from tests.support.overlay import overlay
 from tests.support.polling import eventually
 from tests.support.ports import free_mesh_port
 
-SERVERS = {"postgres", "redis"}
+SERVERS = {"postgres", "redis", "embedder"}
 PROCESSES = {"history", "knowledge", "network", "synthesis", "tenants", "orchestrator", "gateway"}
 
 

@@ -2,7 +2,8 @@
 
 from tests.support.mesh import Mesh
 
-LIMIT_MB = 700
+LIMIT_MB = 850
+"""Of it 130 are the embedder's: the model and what runs it."""
 
 
 def test_the_mesh_at_rest_stays_below_its_limit(mesh: Mesh) -> None:

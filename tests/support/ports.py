@@ -15,6 +15,11 @@ def free_mesh_port() -> int:
     raise AssertionError("no free range of ports")
 
 
+def free_port() -> int:
+    """Find one such port."""
+    return next(port for port in iter(lambda: secrets.randbelow(18_000) + 12_000, None) if _free(port))
+
+
 def _free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
