@@ -55,7 +55,7 @@ class Plan:
     """How to search: which words, how much each counts, and how to read the sum."""
 
     seeds: tuple[str, ...]
-    """Documents with none of these are not looked at. Rarest first."""
+    """Documents with none of these are not found by words. Rarest first."""
     weights: Mapping[str, float]
     """A document's sum is that of these times its own weights. The weightiest first."""
     sure: float
@@ -91,10 +91,8 @@ def read(subject: str, description: str) -> Question:
     return Question(counts, weigh_words(zip(cut, (TITLE_WEIGHT, 1.0), strict=True)), shown)
 
 
-def plan(question: Question, frequencies: Frequencies) -> Plan | None:
-    """Decide how to search; None when no document has any of the words."""
-    if not any(frequencies.documents.get(lexeme, 0) > 0 for lexeme in question.lexemes):
-        return None
+def plan(question: Question, frequencies: Frequencies) -> Plan:
+    """Decide how to search; without seeds when no document has any of the words."""
     rarity = {lexeme: frequencies.rarity(lexeme) for lexeme in question.lexemes}
     rarest_first = sorted(question.lexemes, key=lambda lexeme: (-rarity[lexeme], lexeme))
     known = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) > 0][:_MAX_TERMS]

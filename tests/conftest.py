@@ -14,6 +14,7 @@ from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.redis import EmbeddedRedis
 from tests.support.children import running
 from tests.support.databases import DatabaseServer, TestDatabase
+from tests.support.embedder import EmbedderServer, running_embedder
 from tests.support.keys import Keys, Mint
 from tests.support.leaks import Watch, overhearing
 from tests.support.mesh import Mesh, running_mesh
@@ -111,6 +112,13 @@ def redis_server(server_home: Path) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(server_home)
     with running(server.program(), ready=server.ready, log=server_home / "redis.log"):
         yield server
+
+
+@pytest.fixture(scope="session")
+def embedder(server_home: Path) -> Iterator[EmbedderServer]:
+    """The packaged model: a service embeds with it if its settings say so (`**embedder.settings`)."""
+    with running_embedder(server_home / "embedder") as embedder:
+        yield embedder
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NewType
 
+from embedding.contract import Vector
 from retrieval.documents import TITLE_WEIGHT, Field
+from retrieval.relevance import relevance
 
 TicketId = NewType("TicketId", str)
 Source = NewType("Source", str)
@@ -81,22 +83,39 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question's vector, and the model whose vectors it may be compared with."""
+
+    vector: Vector
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A ticket that shares words with the question; `summed` is its raw sum."""
+    """A ticket that shares words or meaning with the question.
+
+    `summed` is the raw sum of its words, `cosine` that of its vector, None where there is none to compare.
+    """
 
     key: TicketKey
     summed: float
+    cosine: float | None
     assets: tuple[str, ...]
     has_resolution: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its score and why; `lexical` is the part that its words earn."""
+    """A candidate with its score and why; `lexical` is what its words alone earn, `cosine` its meaning.
+
+    `place` orders also those whose score is 0.
+    """
 
     key: TicketKey
     score: float
+    place: float
     lexical: float
+    cosine: float | None
     boosts: tuple[str, ...]
 
 
@@ -108,16 +127,24 @@ class Similar:
 
 
 def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str]) -> Ranked:
-    """Raise what its words earn for what they do not say. `assets` are folded names."""
+    """Raise what its words and meaning earn for what they do not say. `assets` are folded names."""
     boosts = []
-    score = lexical
+    place = relevance(lexical, candidate.cosine)
+    score = max(0.0, place)
     if any(asset.casefold() in assets for asset in candidate.assets):
         boosts.append("same_asset")
         score *= _SAME_ASSET
     if candidate.has_resolution:
         boosts.append("resolved")
         score *= _RESOLVED
-    return Ranked(candidate.key, score=min(1.0, score), lexical=lexical, boosts=tuple(boosts))
+    return Ranked(
+        candidate.key,
+        score=min(1.0, score),
+        place=score or place,
+        lexical=lexical,
+        cosine=candidate.cosine,
+        boosts=tuple(boosts),
+    )
 
 
 def least_lexical(score: float) -> float:

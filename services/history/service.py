@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -9,13 +9,17 @@ from audit.imports import ImportEvent, Origin
 from audit.relay import Relay
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
+from embedding.contract import Embedder
+from embedding.questions import Questions
 from services.history import telemetry, wire
+from services.history.embed import embed_tickets, queue_unembedded, watch_backlog
 from services.history.errors import TicketNotFound
 from services.history.ingest import keep, record
 from services.history.settings import HistorySettings
 from services.history.similar import find_similar
 from services.history.store import AUDIT, TenantTickets
 from services.history.tenant_data import tenant_rows
+from services.history.vectors import Vectors
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.importing import take_in
@@ -25,15 +29,16 @@ from tenantdata.servicer import serving_rows
 
 
 class HistoryServicer(pb_grpc.HistoryServiceServicer):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, questions: Questions) -> None:
         self._database = database
+        self._questions = questions
 
     async def SearchSimilarTickets(
         self,
         request: pb.SearchSimilarTicketsRequest,
         context: grpc.aio.ServicerContext[pb.SearchSimilarTicketsRequest, pb.SearchSimilarTicketsResponse],
     ) -> pb.SearchSimilarTicketsResponse:
-        found = await find_similar(self._tickets(), wire.search_from(request))
+        found = await find_similar(self._tickets(), self._questions, wire.search_from(request))
         telemetry.count_search(len(found))
         return pb.SearchSimilarTicketsResponse(results=map(wire.write_similar, found))
 
@@ -95,7 +100,7 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         return pb.DeleteTicketResponse()
 
     def _tickets(self) -> TenantTickets:
-        return TenantTickets(self._database, current_tenant())
+        return TenantTickets(self._database, current_tenant(), embedded=bool(self._questions.model))
 
 
 async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
@@ -106,16 +111,31 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
         statement_cache=settings.database_statement_cache,
     )
     closers.push_async_callback(database.close)
+    embedder = settings.embedder()
+    closers.push_async_callback(embedder.close)
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["HistoryService"],
                 lambda server: pb_grpc.add_HistoryServiceServicer_to_server(
-                    HistoryServicer(database), server
+                    HistoryServicer(database, Questions(embedder)), server
                 ),
             ),
             serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check},
-        background=[Relay.open("history", database, settings, closers).run],
+        background=[
+            Relay.open("history", database, settings, closers).run,
+            *_embedding(Vectors(database), embedder),
+        ],
+    )
+
+
+def _embedding(vectors: Vectors, embedder: Embedder) -> Sequence[Callable[[], Awaitable[None]]]:
+    if not embedder.model:
+        return ()
+    return (
+        partial(queue_unembedded, vectors, embedder),
+        partial(embed_tickets, vectors, embedder),
+        partial(watch_backlog, vectors),
     )

@@ -4,13 +4,24 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from embedding.questions import Questions
 from retrieval.questions import Plan, plan, read
 from services.history import telemetry
-from services.history.model import RELEVANCE_FLOOR, Ranked, Similar, TicketReference, least_lexical, ranked
+from services.history.embed import text_of
+from services.history.model import (
+    RELEVANCE_FLOOR,
+    Candidate,
+    Meaning,
+    Ranked,
+    Similar,
+    TicketReference,
+    least_lexical,
+    ranked,
+)
 from services.history.store import Searching, TenantTickets
 from services.runtime.telemetry import span
 
-# Those that boosts may still lift into the answer.
+# By words, and as many by meaning: those that boosts may still lift into the answer.
 _CANDIDATES: Final = 100
 
 
@@ -24,18 +35,18 @@ class Search:
     min_score: float = RELEVANCE_FLOOR
 
 
-async def find_similar(tickets: TenantTickets, search: Search) -> list[Similar]:
+async def find_similar(tickets: TenantTickets, questions: Questions, search: Search) -> list[Similar]:
     """Best first; empty when nothing reaches the floor."""
     question = read(search.subject, search.description)
-    if not question.lexemes:
-        return []
+    # Before the transaction, which would wait along.
+    vector = await questions.vector(text_of(search.subject, search.description))
+    meaning = None if vector is None else Meaning(vector, questions.model)
+    telemetry.count_question(by_meaning=meaning is not None)
     async with tickets.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
-        if planned is None:
-            return []
-        results = await _best(index, planned, search)
-        if not results:
-            return []
+        with span(telemetry.CANDIDATES_SPAN):
+            candidates = await _candidates(index, planned, meaning, search)
+        results = _best(candidates, planned, search)
         details = await index.details([result.key for result in results], planned.weights.keys())
     return [
         Similar(ticket, result, planned.matched(lexemes))
@@ -46,13 +57,19 @@ async def find_similar(tickets: TenantTickets, search: Search) -> list[Similar]:
     ]
 
 
-async def _best(index: Searching, planned: Plan, search: Search) -> list[Ranked]:
-    with span(telemetry.CANDIDATES_SPAN):
-        candidates = await index.candidates(
-            planned,
-            least=planned.sum_of(least_lexical(search.min_score)),
-            limit=_CANDIDATES + len(search.exclude),
-        )
+async def _candidates(
+    index: Searching, planned: Plan, meaning: Meaning | None, search: Search
+) -> Sequence[Candidate]:
+    limit = _CANDIDATES + len(search.exclude)
+    if meaning is not None:
+        return await index.candidates_by_meaning(planned, meaning, limit=limit)
+    if not planned.seeds:
+        return []
+    least = planned.sum_of(least_lexical(search.min_score))
+    return await index.candidates(planned, least=least, limit=limit)
+
+
+def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[Ranked]:
     assets = {asset.casefold() for asset in search.assets}
     results = [
         ranked(candidate, lexical=planned.score(candidate.summed), assets=assets)
@@ -60,5 +77,5 @@ async def _best(index: Searching, planned: Plan, search: Search) -> list[Ranked]
         if not any(reference.names(candidate.key) for reference in search.exclude)
     ]
     results = [result for result in results if result.score >= search.min_score]
-    results.sort(key=lambda result: -result.score)
+    results.sort(key=lambda result: -result.place)
     return results[: search.limit]

@@ -17,12 +17,14 @@ from retrieval.questions import Frequencies, Plan
 from retrieval.sparse import sparse_vector
 from services.history.model import (
     Candidate,
+    Meaning,
     Source,
     Ticket,
     TicketId,
     TicketKey,
     TicketReference,
 )
+from services.history.vectors import half_vector
 from services.runtime.database import Connection, Database
 
 AUDIT: Final = Outbox("history")
@@ -54,10 +56,44 @@ _INDEX: Final = """
     from jsonb_to_recordset($1::jsonb)
         as new (source text, ticket_id text, lexemes text[], weights text)
 """
+# What is found now is embedded soon; what changed meanwhile, once more.
+_TO_EMBED: Final = """
+    insert into history.embedding_backlog (source, ticket_id)
+    select * from unnest($1::text[], $2::text[])
+    on conflict (tenant_id, source, ticket_id) do update
+        set added = excluded.added, taken_until = excluded.taken_until
+"""
 _UNINDEX: Final = """
+    with unwanted as (
+        delete from history.embedding_backlog using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
+        where embedding_backlog.source = gone.source and embedding_backlog.ticket_id = gone.ticket_id
+    ), unlike as (
+        delete from history.ticket_vectors using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
+        where ticket_vectors.source = gone.source and ticket_vectors.ticket_id = gone.ticket_id
+    )
     delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
     where ticket_search.source = gone.source and ticket_search.ticket_id = gone.ticket_id
 """
+# Both legs, and of what either found both what its words add up to and how near it is.
+_BY_MEANING: Final = """
+    with question as (
+        select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
+    ), found as (
+        select source, ticket_id from question, history.find_candidates($1, words, $3, $4)
+        union
+        select source, ticket_id from question, history.find_nearest(meaning, $6, $7, $4)
+    )
+    select source, ticket_id, assets, has_resolution,
+           case when s.version = $3 then -(s.weights operator(public.<#>) words) else 0 end as summed,
+           1 - (v.vector operator(public.<=>) meaning) as cosine
+    from question, found
+    join history.tickets using (source, ticket_id)
+    join history.ticket_search as s using (tenant_id, source, ticket_id)
+    left join (select * from history.ticket_vectors where model = $6) as v
+        using (tenant_id, source, ticket_id)
+"""
+# One by one, while they are no more than so many; then by the index.
+_FEW: Final = 20_000
 # Every row has a place, also without a time of creation: those come last.
 _PLACE: Final = "coalesce(created, '-infinity'::timestamptz)"
 
@@ -87,9 +123,10 @@ class Place:
 
 
 class TenantTickets:
-    def __init__(self, database: Database, tenant: str) -> None:
+    def __init__(self, database: Database, tenant: str, *, embedded: bool) -> None:
         self._database = database
         self._tenant = tenant
+        self._embedded = embedded
 
     async def record(self, ticket: IndexedTicket, *, by: Actor) -> Written:
         """Insert or replace one."""
@@ -198,6 +235,9 @@ class TenantTickets:
         ]
         if rows:
             await connection.execute(_INDEX, _json(rows), VERSION)
+        if rows and self._embedded:
+            keys = [each.ticket.key for each in tickets if each.weights]
+            await connection.execute(_TO_EMBED, [key.source for key in keys], [key.id for key in keys])
 
     async def _unindex(self, connection: Connection, keys: Sequence[TicketKey]) -> None:
         if keys:
@@ -207,6 +247,7 @@ class TenantTickets:
 class Searching:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._corpus = 0
 
     async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
         rows = await self._connection.fetch(
@@ -214,7 +255,8 @@ class Searching:
             ["", *lexemes],
         )
         documents: dict[str, int] = {row["lexeme"]: row["tickets"] for row in rows}
-        return Frequencies(corpus=documents.pop("", 0), documents=documents)
+        self._corpus = documents.pop("", 0)
+        return Frequencies(corpus=self._corpus, documents=documents)
 
     async def candidates(self, plan: Plan, *, least: float, limit: int) -> list[Candidate]:
         """Find the tickets whose words add up to most, and to `least` at least, best first."""
@@ -229,9 +271,21 @@ class Searching:
             limit,
             least,
         )
-        return [
-            Candidate(_key(row), row["summed"], tuple(row["assets"]), row["has_resolution"]) for row in rows
-        ]
+        return [_candidate(row, cosine=None) for row in rows]
+
+    async def candidates_by_meaning(self, plan: Plan, meaning: Meaning, *, limit: int) -> list[Candidate]:
+        """Find the tickets whose words add up to most, and as many that mean most nearly the same."""
+        rows = await self._connection.fetch(
+            _BY_MEANING,
+            list(plan.seeds),
+            sparse_vector(plan.weights),
+            VERSION,
+            limit,
+            half_vector(meaning.vector),
+            meaning.model,
+            self._corpus <= _FEW,
+        )
+        return [_candidate(row, cosine=row["cosine"]) for row in rows]
 
     async def details(
         self, keys: Sequence[TicketKey], lexemes: Collection[str]
@@ -284,6 +338,10 @@ def _ticket_row(indexed: IndexedTicket) -> dict[str, object]:
 
 def _key(row: asyncpg.Record) -> TicketKey:
     return TicketKey(Source(row["source"]), TicketId(row["ticket_id"]))
+
+
+def _candidate(row: asyncpg.Record, *, cosine: float | None) -> Candidate:
+    return Candidate(_key(row), row["summed"], cosine, tuple(row["assets"]), row["has_resolution"])
 
 
 def _ticket(row: asyncpg.Record) -> Ticket:

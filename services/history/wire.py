@@ -154,6 +154,7 @@ def write_similar(similar: Similar) -> pb.SimilarTicket:
         explanation=pb.MatchExplanation(
             matched_terms=similar.matched,
             lexical_score=similar.ranked.lexical,
+            semantic_score=similar.ranked.cosine,
             boosts=similar.ranked.boosts,
         ),
     )

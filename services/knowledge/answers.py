@@ -26,7 +26,7 @@ async def find_answers(articles: TenantArticles, search: Search) -> list[Answer]
         return []
     async with articles.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
-        if planned is None:
+        if not planned.seeds:
             return []
         with span(telemetry.CANDIDATES_SPAN):
             candidates = await index.candidates(planned, limit=search.limit)

@@ -4,7 +4,7 @@ import asyncio
 import math
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -14,44 +14,27 @@ import numpy as np
 import openai
 import pytest
 
-from cli.program import Program
 from embedding.minilm.encoder import Encoded
 from embedding.minilm.export import prepared
 from embedding.minilm.turns import Turns
-from tests.support.children import running
-from tests.support.ports import free_port
+from tests.support.embedder import API_KEY, EmbedderServer
 
 MODEL = "all-MiniLM-L6-v2"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("model")
+def folder(embedder: EmbedderServer) -> Path:
+    return embedder.folder
 
 
 @pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    port = free_port()
-    environment = {
-        "DOSSIER_EMBEDDER_HTTP_PORT": str(port),
-        "DOSSIER_EMBEDDER_FOLDER": str(folder),
-        "DOSSIER_EMBEDDER_API_KEY": "embedder-key",
-    }
-    program = Program("embedder", (sys.executable, "-P", "-m", "embedding.minilm"), environment)
-    address = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{address}/readyz", trust_env=False).is_success
-        return False
-
-    with running(program, ready=ready, log=folder / "embedder.log"):
-        yield address
+def url(embedder: EmbedderServer) -> str:
+    return embedder.url
 
 
 @pytest.fixture
 def client(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="embedder-key", max_retries=0)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=API_KEY, max_retries=0)
 
 
 def cosines(client: openai.OpenAI, texts: Sequence[str]) -> list[float]:
@@ -102,7 +85,7 @@ def test_what_is_not_a_question_is_refused_with_its_field(client: openai.OpenAI,
     large = httpx.post(
         f"{url}/v1/embeddings",
         content=b" " * (17 * 1024 * 1024),
-        headers={"authorization": "Bearer embedder-key"},
+        headers={"authorization": f"Bearer {API_KEY}"},
         trust_env=False,
     )
     assert large.status_code == 413

@@ -160,8 +160,13 @@ class MatchExplanation(_message.Message):
     MATCHED_TERMS_FIELD_NUMBER: _builtins.int
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
     BOOSTS_FIELD_NUMBER: _builtins.int
+    SEMANTIC_SCORE_FIELD_NUMBER: _builtins.int
     lexical_score: _builtins.float
     """The lexical part of the score, 0 to 1."""
+    semantic_score: _builtins.float
+    """How near the result is in meaning: the cosine of the two texts' vectors, -1 to 1. Absent when it was not
+    compared: no embedder, or not embedded yet; then words alone made the score.
+    """
     @_builtins.property
     def matched_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The words of the query that the result shares, the weightiest first."""
@@ -176,12 +181,15 @@ class MatchExplanation(_message.Message):
         matched_terms: _abc.Iterable[_builtins.str] | None = ...,
         lexical_score: _builtins.float = ...,
         boosts: _abc.Iterable[_builtins.str] | None = ...,
+        semantic_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "semantic_score", b"semantic_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boosts", b"boosts", "lexical_score", b"lexical_score", "matched_terms", b"matched_terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "boosts", b"boosts", "lexical_score", b"lexical_score", "matched_terms", b"matched_terms", "semantic_score", b"semantic_score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__semantic_score: _TypeAlias = _typing.Literal["semantic_score"]  # noqa: Y015
+    _WhichOneofArgType__semantic_score: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__semantic_score) -> _WhichOneofReturnType__semantic_score | None: ...
 
 Global___MatchExplanation: _TypeAlias = MatchExplanation  # noqa: Y015
 

@@ -1,0 +1,40 @@
+"""The vector of a question, if there is one in time."""
+
+import time
+from typing import Final
+
+import structlog
+
+from embedding.contract import Embedder, EmbedderUnavailable, Vector
+
+_AGAIN_SECONDS: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Questions:
+    """While the embedder is away nobody waits for it: now and then one question tries."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.model = embedder.model
+        self._embedder = embedder
+        self._away = False
+        self._again = 0.0
+
+    async def vector(self, text: str) -> Vector | None:
+        now = time.monotonic()
+        if not self.model or not text.strip() or (self._away and now < self._again):
+            return None
+        # Of those who come while it is away, one at a time tries.
+        self._again = now + _AGAIN_SECONDS
+        try:
+            (vector,) = await self._embedder.embed([text])
+        except EmbedderUnavailable as error:
+            if not self._away:
+                _log.warning("embedder_away", reason=str(error))
+            self._away = True
+            return None
+        if self._away:
+            _log.info("embedder_back")
+        self._away = False
+        return vector

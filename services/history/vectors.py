@@ -1,0 +1,105 @@
+"""The vectors of tickets in PostgreSQL, and what waits for one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from embedding.contract import Vector
+from services.history.model import Source, TicketId, TicketKey
+from services.runtime.database import Database
+
+_TEXTS: Final = """
+    select wanted.source, wanted.ticket_id, title, description
+    from unnest($1::text[], $2::text[]) as wanted (source, ticket_id)
+    join history.tickets using (source, ticket_id)
+    join history.ticket_search using (tenant_id, source, ticket_id)
+"""
+# Of a ticket that has changed since, the vector is of what it was: it is in the backlog again, added later.
+_KEEP: Final = """
+    with done as (
+        delete from history.embedding_backlog as b
+        using unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
+            as new (source, ticket_id, added, vector)
+        where b.source = new.source and b.ticket_id = new.ticket_id and b.added = new.added
+        returning new.*
+    )
+    insert into history.ticket_vectors (source, ticket_id, model, vector)
+    select done.source, done.ticket_id, $5, done.vector::public.halfvec from done
+    join history.ticket_search using (source, ticket_id)
+    where done.vector is not null
+    on conflict (tenant_id, source, ticket_id) do update
+        set model = excluded.model, vector = excluded.vector
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A ticket that waits for its vector; `added` tells whether it has changed since it was taken."""
+
+    tenant: str
+    key: TicketKey
+    added: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    waiting: int
+    oldest_seconds: float
+
+
+class Vectors:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, count: int, *, lease: timedelta) -> Sequence[Waiting]:
+        """Take what was added last, of whichever tenants; nobody else gets it before the lease ends."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch("select * from history.take_backlog($1, $2)", count, lease)
+        return [
+            Waiting(
+                row["tenant_id"], TicketKey(Source(row["source"]), TicketId(row["ticket_id"])), row["added"]
+            )
+            for row in rows
+        ]
+
+    async def texts(self, tenant: str, keys: Sequence[TicketKey]) -> dict[TicketKey, tuple[str, str]]:
+        """The title and description of those that are to be found."""
+        async with self._database.tenant(tenant) as connection:
+            rows = await connection.fetch(_TEXTS, [key.source for key in keys], [key.id for key in keys])
+        return {
+            TicketKey(Source(row["source"]), TicketId(row["ticket_id"])): (row["title"], row["description"])
+            for row in rows
+        }
+
+    async def keep(self, tenant: str, done: Sequence[tuple[Waiting, Vector | None]], *, model: str) -> None:
+        """Keep vectors, and take their tickets from the backlog; without one, there was nothing to embed."""
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(
+                _KEEP,
+                [each.key.source for each, _ in done],
+                [each.key.id for each, _ in done],
+                [each.added for each, _ in done],
+                [None if vector is None else half_vector(vector) for _, vector in done],
+                model,
+            )
+
+    async def queue_unembedded(
+        self, model: str, after: tuple[str, str, str], count: int
+    ) -> tuple[str, str, str] | None:
+        """Look at some tickets behind `after`; the last one's key, None when there was none."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetchrow(
+                "select * from history.queue_unembedded($1, $2, $3, $4, $5)", model, *after, count
+            )
+        return None if row is None else (row["tenant_id"], row["source"], row["ticket_id"])
+
+    async def backlog(self) -> Backlog:
+        async with self._database.transaction() as connection:
+            (row,) = await connection.fetch("select * from history.backlog_state()")
+        return Backlog(row["waiting"], row["oldest_seconds"])
+
+
+def half_vector(vector: Vector) -> str:
+    """The text form of pgvector's `halfvec`."""
+    return f"[{','.join(f'{number:.5g}' for number in vector)}]"
