@@ -47,7 +47,8 @@ Case = Callable[[Belongings], Sequence[Message]]
 CASES: Final[Mapping[str, Case]] = {
     "ContextSourceService.Gather": lambda of: [context.GatherRequest(ticket=Ticket(id=of.reported))],
     "HistoryService.SearchSimilarTickets": lambda of: [
-        history.SearchSimilarTicketsRequest(subject=of.word, assets=[of.asset], min_score=0),
+        # Above the floor: one's own tickets mean something near to any word, and to each something else.
+        history.SearchSimilarTicketsRequest(subject=of.word, assets=[of.asset]),
         # By words that every client has: scores and places must not tell how often another has them.
         history.SearchSimilarTicketsRequest(subject="printer prints labels, scanner broken", min_score=0),
     ],

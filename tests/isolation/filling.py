@@ -40,6 +40,8 @@ _OTHERS: Final = (
     "telephone",
 )
 _BY_HAND: Final = """
+insert into history.embedding_backlog (tenant_id, source, ticket_id, taken_until)
+values (%(tenant)s, %(word)s, %(word)s, 'infinity');
 insert into synthesis.purchases (tenant_id, request_id, purchase_id, content_hash, lease_end)
 values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 day');
 insert into synthesis.surplus_calls (
@@ -48,7 +50,7 @@ insert into synthesis.surplus_calls (
 insert into tenants.audit_anchors (tenant_id, sequence, hash)
 values (%(tenant)s, 0, decode(repeat('00', 32), 'hex'));
 """
-"""What only replicas that get into each other's way, or months, leave behind."""
+"""What only replicas that get into each other's way, or months, leave behind, or that is gone in a moment."""
 _EVENT_IN_PASSING: Final = """
 insert into {schema}.audit_outbox (
     event_id, tenant_id, principal, subject, role, request_id, action, resource, changes, lease_end
@@ -116,6 +118,7 @@ class Filling:
             webhook_secret_id=self._webhook_secret_id(tenant),
         )
         self._load(has)
+        self._embed(has)
         has = self._enhance(has, desk)
         with psycopg.connect(self._admin_url) as connection:
             by_hand = [_BY_HAND, *(_EVENT_IN_PASSING.replace("{schema}", schema) for schema in OUTBOXES)]
@@ -210,6 +213,12 @@ class Filling:
             admin,
             prefixes=[{"prefix": each, **site} for each in (has.prefix, other)],
         )
+
+    def _embed(self, has: Belongings) -> None:
+        """Searches answer the same from here on."""
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            waiting = "select from history.embedding_backlog where tenant_id = %s"
+            eventually(lambda: not connection.execute(waiting, [has.tenant]).fetchall(), what="the vectors")
 
     def _enhance(self, has: Belongings, desk: Desk) -> Belongings:
         """A brief that was written, with feedback and a change; one that failed; and one that waits."""

@@ -30,6 +30,10 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
         for schema in ("history", "knowledge", "network", "orchestrator")
     },
     "history.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
+    "history.find_nearest": "as find_candidates; confines itself to the tenant set",
+    "history.backlog_state": "how much waits to be embedded, of all tenants: a number",
+    "history.queue_unembedded": "what another model embedded is embedded again, whoever's it is",
+    "history.take_backlog": "one embedder works for all tenants; gives names of tenants and tickets",
     "knowledge.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "orchestrator.accept": "a batch of webhooks is of many tenants",
     "orchestrator.apply_shares": "the queue's copy of all clients' shares, and of nothing else",
