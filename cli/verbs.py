@@ -20,6 +20,7 @@ VERBS = {
     "enhance": "cli.commands.enhance:enhance",
     "enhancements": "cli.commands.enhancements:enhancements",
     "queue": "cli.commands.queue:queue",
+    "evaluate": "cli.commands.evaluate:evaluate",
     "token": "cli.commands.token:token",
     "signing-keys": "cli.commands.signing_keys:signing_keys",
     "migrate": "cli.commands.migrate:migrate",

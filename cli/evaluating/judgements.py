@@ -1,0 +1,106 @@
+"""Reads queries (JSON Lines) and what is relevant to them (qrels as TREC has them), gzipped or not."""
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from cli.errors import DossierError
+
+_GZIPPED: Final = b"\x1f\x8b"
+_QUERY_HINT: Final = 'A line is {"id", "text"}, {"id", "title", "description"} or {"id"} of a document.'
+_QRELS_HINT: Final = "A line is query<TAB>document<TAB>relevance, or TREC's query 0 document relevance."
+# With those that corpora are published with.
+_DESCRIPTIONS: Final = ("description", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Without a text it is the document of its id, which is left out of its own results."""
+
+    id: str
+    subject: str
+    description: str
+
+    @property
+    def is_document(self) -> bool:
+        return not self.subject and not self.description
+
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query → document → relevance; only what is relevant."""
+
+
+def read_queries(path: Path) -> Sequence[Query]:
+    queries: dict[str, Query] = {}
+    for number, line in _lines(path):
+        query = _query(line)
+        if query is None or query.id in queries:
+            what = "is no query" if query is None else f"has the id {query.id} again"
+            raise DossierError(f"{path}: line {number} {what}.", hint=_QUERY_HINT)
+        queries[query.id] = query
+    if not queries:
+        raise DossierError(f"{path} has no queries.", hint=_QUERY_HINT)
+    return list(queries.values())
+
+
+def read_qrels(path: Path) -> Qrels:
+    relevant: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        words = line.decode(errors="replace").split()
+        if len(words) == 4:
+            del words[1]
+        if number == 1 and len(words) == 3 and not _is_number(words[2]):
+            continue  # a heading
+        if len(words) != 3 or not _is_number(words[2]):
+            raise DossierError(f"{path}: line {number} is no judgement.", hint=_QRELS_HINT)
+        query, document, relevance = words
+        if int(relevance) > 0:
+            relevant.setdefault(query, {})[document] = int(relevance)
+    if not relevant:
+        raise DossierError(f"{path} judges nothing relevant.", hint=_QRELS_HINT)
+    return relevant
+
+
+def judged(queries: Sequence[Query], qrels: Qrels) -> Sequence[Query]:
+    """Those to which something is relevant: of the others nothing can be measured here."""
+    found = [query for query in queries if query.id in qrels]
+    if not found:
+        raise DossierError(
+            "None of the queries is judged: their ids are not in the qrels.",
+            hint="The first column of the qrels is a query's id.",
+        )
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        content = path.read_bytes()
+        if content.startswith(_GZIPPED):
+            content = gzip.decompress(content)
+    except (OSError, EOFError) as trouble:
+        raise DossierError(f"{path} cannot be read: {trouble}.", hint="Give a file.") from trouble
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _query(line: bytes) -> Query | None:
+    try:
+        told = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("id"), str | int) or told["id"] == "":
+        return None
+    subject = told.get("text") or told.get("title") or ""
+    description = next((told[name] for name in _DESCRIPTIONS if told.get(name)), "")
+    if not isinstance(subject, str) or not isinstance(description, str):
+        return None
+    return Query(str(told["id"]), subject, description)
+
+
+def _is_number(word: str) -> bool:
+    return word.removeprefix("-").isdigit()
