@@ -1,8 +1,8 @@
 """Past tickets, and the rules of which of them count as evidence and how much."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NewType
 
@@ -25,6 +25,7 @@ _OUR_MARKER: Final = re.compile(r"\bDossier [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a
 _RESOLUTION_WEIGHT: Final = 0.5
 _SAME_ASSET: Final = 1.15
 _RESOLVED: Final = 1.05
+_EMBEDDED_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,15 @@ class Similar:
     ticket: Ticket
     ranked: Ranked
     matched: tuple[str, ...]
+
+
+def comparable(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Leave meaning out while many have no vector yet: those that have one would win over better ones."""
+    by_words = [each for each in candidates if each.summed > 0]
+    embedded = sum(each.cosine is not None for each in by_words)
+    if embedded >= _EMBEDDED_SHARE * len(by_words):
+        return candidates
+    return [replace(each, cosine=None) for each in by_words]
 
 
 def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str]) -> Ranked:

@@ -15,6 +15,7 @@ from services.history.model import (
     Ranked,
     Similar,
     TicketReference,
+    comparable,
     least_lexical,
     ranked,
 )
@@ -62,7 +63,7 @@ async def _candidates(
 ) -> Sequence[Candidate]:
     limit = _CANDIDATES + len(search.exclude)
     if meaning is not None:
-        return await index.candidates_by_meaning(planned, meaning, limit=limit)
+        return comparable(await index.candidates_by_meaning(planned, meaning, limit=limit))
     if not planned.seeds:
         return []
     least = planned.sum_of(least_lexical(search.min_score))

@@ -267,3 +267,23 @@ async def test_a_search_does_not_wait_for_an_embedder_that_hangs(database: TestD
         for _ in range(20):
             answer = await stub.SearchSimilarTickets(request, metadata=acme.metadata, timeout=2)
             assert [each.ticket.id for each in answer.results] == ["print"]
+
+
+async def test_while_few_are_embedded_words_alone_decide(
+    database: TestDatabase, keys: Keys, embedder: EmbedderServer
+) -> None:
+    """Those with a vector would win over better ones without."""
+    metadata = keys.metadata("history", tenant="acme")
+    async with running_history(settings_for(database, keys, **embedder.settings)) as stub:
+        acme = Client(stub, metadata)
+        await acme.import_(*TICKETS, *(PastTicket(id=f"p{n}", title=f"Printer {n}") for n in range(9)))
+        await embedded(database)
+        question = asks("Printer does not print", min_score=0, limit=20)
+        assert all(each.explanation.HasField("semantic_score") for each in await acme.search(question))
+        admin = await asyncpg.connect(database.admin_url)
+        await admin.execute("delete from history.ticket_vectors where ticket_id in ('p1', 'p2')")
+        await admin.close()
+        found = await acme.search(question)
+    assert [each.ticket.id for each in found][0] == "print"
+    assert len(found) == 10
+    assert not any(each.explanation.HasField("semantic_score") for each in found)
