@@ -284,6 +284,6 @@ async def test_while_few_are_embedded_words_alone_decide(
         await admin.execute("delete from history.ticket_vectors where ticket_id in ('p1', 'p2')")
         await admin.close()
         found = await acme.search(question)
-    assert [each.ticket.id for each in found][0] == "print"
+    assert found[0].ticket.id == "print"
     assert len(found) == 10
     assert not any(each.explanation.HasField("semantic_score") for each in found)
