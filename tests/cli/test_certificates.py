@@ -40,7 +40,12 @@ def test_every_process_is_told_of_a_certificate_of_its_own(tmp_path: Path) -> No
     issue_certificates(instance)
 
     composed = compose(
-        instance, ports=Ports.starting_at(9000), embedded_database_url=None, redis_url="r", tls=True
+        instance,
+        ports=Ports.starting_at(9000),
+        embedded_database_url=None,
+        redis_url="r",
+        embedding_url="e",
+        tls=True,
     )
 
     serials = set()
