@@ -61,6 +61,8 @@ class Endpoint:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+            # Its sockets are closed when the loop comes by next (aiohttp's "graceful shutdown").
+            await asyncio.sleep(0)
 
     def _opened(self) -> aiohttp.ClientSession:
         """Opened at the first use: a session belongs to the loop that it is made in."""
