@@ -21,6 +21,7 @@ VERBS = {
     "enhancements": "cli.commands.enhancements:enhancements",
     "queue": "cli.commands.queue:queue",
     "evaluate": "cli.commands.evaluate:evaluate",
+    "usage": "cli.commands.usage:usage",
     "token": "cli.commands.token:token",
     "signing-keys": "cli.commands.signing_keys:signing_keys",
     "migrate": "cli.commands.migrate:migrate",

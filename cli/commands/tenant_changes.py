@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from cli.budgets import METAVAR as BUDGET_METAVAR
+from cli.budgets import budget_of
 from cli.commands.tenant_connection import TestOption, tried_afterwards
 from cli.errors import DossierError
 from cli.instance import Instance
@@ -104,6 +106,19 @@ def update(
     limit_webhook_bytes: Annotated[
         str | None, typer.Option(metavar=METAVAR, help="Bytes in their bodies a minute; 0 is no limit.")
     ] = None,
+    budget_month: Annotated[
+        str | None,
+        typer.Option(
+            metavar=BUDGET_METAVAR,
+            help="The most for language models in a calendar month, UTC; 0: none is asked.",
+        ),
+    ] = None,
+    budget_day: Annotated[
+        str | None, typer.Option(metavar=BUDGET_METAVAR, help="The most for language models on a day, UTC.")
+    ] = None,
+    budget_brief: Annotated[
+        str | None, typer.Option(metavar=BUDGET_METAVAR, help="The most for the language model of one brief.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     test: TestOption = True,
     data_dir: DataDirOption = None,
@@ -138,11 +153,18 @@ def update(
     }
     own_limits = limits_of(limits)
     words = Tenant()
+    budgets = {
+        "month_micro_dollars": budget_month,
+        "day_micro_dollars": budget_day,
+        "brief_micro_dollars": budget_brief,
+    }
+    own_budget = budget_of(budgets)
     paths = [path for path, value in given.items() if value is not None]
     paths += set_words(
         words, sections=sections_of(section, everything=all_sections), notes=notes, weight=weight
     )
     paths += [f"limits.{name}" for name, value in limits.items() if value is not None]
+    paths += [f"budget.{name}" for name, value in budgets.items() if value is not None]
     if option or no_option:
         paths.append("ticketing.options")
     if source or no_source:
@@ -158,6 +180,7 @@ def update(
                 head, _, tail = path.partition(".")
                 setattr(getattr(new, head) if tail else new, tail or head, value)
         new.limits.CopyFrom(own_limits)
+        new.budget.CopyFrom(own_budget)
         new.ticketing.options.update({**now.ticketing.options, **pairs("--option", option)})
         for gone in no_option or ():
             _require(gone in new.ticketing.options, "option", gone)

@@ -67,6 +67,7 @@ def brief_json(brief: brief_pb2.Brief) -> dict[str, Json]:
         "confidence": word(brief_pb2.Confidence.DESCRIPTOR, brief.confidence),
         "unavailable_sources": [_source(each) for each in brief.unavailable_sources],
         "writer": word(brief_pb2.Writer.DESCRIPTOR, brief.writer),
+        "fallback": word(brief_pb2.Fallback.DESCRIPTOR, brief.fallback),
         "fallback_reason": brief.fallback_reason,
         "language": brief.language,
         "word_count": brief.word_count,

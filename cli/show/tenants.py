@@ -38,6 +38,7 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
             field.name: getattr(each.retention, field.name) for field in Retention.DESCRIPTOR.fields
         },
         "limits": {field.name: value for field, value in each.limits.ListFields()},
+        "budget": {field.name: value for field, value in each.budget.ListFields()},
         "created": iso(each.create_time),
         "updated": iso(each.update_time),
         "etag": each.etag,

@@ -66,13 +66,18 @@ class Runs:
 
         enhance: Deeds = {
             Step.REFRESH: ("gather", lambda work: gather(work, peers=self.peers, tools=self.tools)),
-            Step.SYNTHESIZE: ("synthesize", lambda work: synthesize(work, peers=self.peers)),
+            Step.SYNTHESIZE: (
+                "synthesize",
+                lambda work: synthesize(work, peers=self.peers, tools=self.tools),
+            ),
             Step.DELIVER: ("deliver", end_delivered),
         }
         record_only: Deeds = {
             Step.REFRESH: ("record", lambda work: record(work, peers=self.peers, tools=self.tools))
         }
-        replay: Deeds = {Step.SYNTHESIZE: ("synthesize", lambda work: rewrite(work, peers=self.peers))}
+        replay: Deeds = {
+            Step.SYNTHESIZE: ("synthesize", lambda work: rewrite(work, peers=self.peers, tools=self.tools))
+        }
         return (
             Workflow(Purpose.ENHANCE.value, partial(self._run, enhance)),
             Workflow(Purpose.RECORD.value, partial(self._run, record_only)),

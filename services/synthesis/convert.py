@@ -10,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dossier.context.v1 import evidence_pb2
 from dossier.synthesis.v1 import brief_pb2, synthesis_service_pb2
 from services.runtime.errors import InvalidArgument
+from services.synthesis.budget import PeriodUsage
+from services.synthesis.convert_budget import budget_from, budget_usage_to
 from services.synthesis.language import visible
 from services.synthesis.model import (
     Brief,
@@ -18,6 +20,7 @@ from services.synthesis.model import (
     Evidence,
     EvidenceId,
     EvidenceKind,
+    Fallback,
     Options,
     Order,
     Provenance,
@@ -60,6 +63,10 @@ _CONFIDENCES: Final = {
     Confidence.MEDIUM: brief_pb2.CONFIDENCE_MEDIUM,
     Confidence.HIGH: brief_pb2.CONFIDENCE_HIGH,
 }
+_FALLBACKS: Final = {
+    Fallback.MODEL: brief_pb2.FALLBACK_MODEL,
+    Fallback.BUDGET: brief_pb2.FALLBACK_BUDGET,
+}
 _WRITERS: Final = {
     WriterKind.LLM: brief_pb2.WRITER_LLM,
     WriterKind.EXTRACTIVE: brief_pb2.WRITER_EXTRACTIVE,
@@ -81,6 +88,9 @@ def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str)
     content.ClearField("request_id")
     # How long a source took differs between two asks for the same brief.
     content.ClearField("sources")
+    # A budget is changed for the next call, also where that is the same again.
+    if content.HasField("options"):
+        content.options.ClearField("budget")
     ticket = request.ticket
     evidence = (_evidence_from(each) for each in request.evidence)
     return Order(
@@ -97,6 +107,7 @@ def order_from(request: synthesis_service_pb2.WriteBriefRequest, *, tenant: str)
             additions=visible(request.options.additions).strip(),
             sections=tuple(_KINDS_OF_SECTION[kind] for kind in request.options.sections)
             or tuple(SectionKind),
+            budget=budget_from(request.options.budget),
         ),
     )
 
@@ -127,6 +138,7 @@ def response_to(
         confidence=_CONFIDENCES[brief.confidence],
         unavailable_sources=unavailable,
         writer=_WRITERS[brief.writer],
+        fallback=_FALLBACKS[brief.fallback] if brief.fallback else brief_pb2.FALLBACK_UNSPECIFIED,
         fallback_reason=brief.fallback_reason,
         language=order.options.language,
         word_count=brief.word_count,
@@ -138,7 +150,7 @@ def response_to(
 
 
 def usage_to(
-    models: Sequence[ModelUsage], *, start: datetime, end: datetime
+    models: Sequence[ModelUsage], budget: Sequence[PeriodUsage], *, start: datetime, end: datetime
 ) -> synthesis_service_pb2.GetUsageResponse:
     response = synthesis_service_pb2.GetUsageResponse(
         models=[
@@ -152,6 +164,7 @@ def usage_to(
             for usage in models
         ],
         cost=float(sum(usage.cost for usage in models)),
+        budget=budget_usage_to(budget),
     )
     response.start_time.FromDatetime(start)
     response.end_time.FromDatetime(end)

@@ -1,6 +1,8 @@
 """Asks a language model over the OpenAI wire format."""
 
 import json
+from decimal import Decimal
+from http import HTTPStatus
 from typing import Final, Self
 
 import orjson
@@ -33,6 +35,8 @@ from services.synthesis.settings import SynthesisSettings
 _BYTES_PER_TOKEN: Final = 4
 _BACKOFF: Final = wait_random_exponential(multiplier=0.25, max=5)
 _QUOTA_USED_UP: Final = "insufficient_quota"
+# What an endpoint may add to a prompt: its template around each message, the schema in a notation of its own.
+_ADDED_TOKENS: Final = 1_000
 
 
 class _Message(BaseModel):
@@ -105,9 +109,20 @@ class OpenAiModel:
     async def close(self) -> None:
         await self._client.close()
 
+    def most(self, model: str, prompt: Prompt) -> Decimal:
+        """The most that the answer can cost, in US dollars; raises `PriceUnknown`.
+
+        A token is a byte at least, so the prompt has no more of them than bytes. There is one answer to pay
+        for: only what has certainly not been paid for is asked again.
+        """
+        return self._prices.cost(
+            model,
+            prompt_tokens=len(self._request(model, prompt)) + _ADDED_TOKENS,
+            completion_tokens=self._settings.llm_max_completion_tokens,
+        )
+
     async def answer(self, model: str, prompt: Prompt) -> Answer:
-        """The model's answer and what it consumed; `PriceUnknown` before trying, else `ModelUnavailable`."""
-        self._prices.check(model)
+        """The model's answer and what it consumed, or `ModelUnavailable`."""
         try:
             body: str = await AsyncRetrying(
                 stop=stop_after_attempt(self._settings.llm_attempts)
@@ -117,7 +132,7 @@ class OpenAiModel:
                 reraise=True,
             )(self._complete, model, prompt)
         except OpenAIError as error:
-            raise ModelUnavailable(_reason(error)) from error
+            raise ModelUnavailable(_reason(error), unpaid=_is_unpaid(error)) from error
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError as error:
@@ -133,6 +148,15 @@ class OpenAiModel:
         Posted as bytes: the SDK's typed method walks through the request and its schema once more, which
         takes longer than all the rest of it.
         """
+        response = await self._client.post(
+            "/chat/completions",
+            cast_to=Response,
+            content=self._request(model, prompt),
+            options={"headers": {"Content-Type": "application/json"}},
+        )
+        return response.text
+
+    def _request(self, model: str, prompt: Prompt) -> bytes:
         request = {
             "model": model,
             "messages": [
@@ -145,13 +169,7 @@ class OpenAiModel:
             },
             "max_completion_tokens": self._settings.llm_max_completion_tokens,
         }
-        response = await self._client.post(
-            "/chat/completions",
-            cast_to=Response,
-            content=orjson.dumps(request),
-            options={"headers": {"Content-Type": "application/json"}},
-        )
-        return response.text
+        return orjson.dumps(request)
 
     def _usage(self, model: str, prompt: Prompt, completion: _Completion) -> Usage:
         if completion.usage is None:
@@ -186,8 +204,20 @@ def _passes(error: BaseException) -> bool:
             return error.code != _QUOTA_USED_UP
         case APIConnectionError():
             return isinstance(error.__cause__, ConnectError | ConnectTimeout)
+        case InternalServerError():
+            return error.status_code != HTTPStatus.GATEWAY_TIMEOUT
         case _:
-            return isinstance(error, InternalServerError)
+            return False
+
+
+def _is_unpaid(error: OpenAIError) -> bool:
+    """True for what has certainly not been paid for, whether or not it may be over in a moment."""
+    match error:
+        case APIStatusError():
+            refused = error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+            return _passes(error) or (refused and error.status_code != HTTPStatus.REQUEST_TIMEOUT)
+        case _:
+            return _passes(error)
 
 
 def _wait(state: RetryCallState) -> float:

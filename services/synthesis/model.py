@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final, NewType
 from uuid import UUID
 
+from services.synthesis.budget import Budget, OverBudget
 from services.synthesis.language import shortened
 
 EvidenceId = NewType("EvidenceId", str)
@@ -35,6 +36,13 @@ class SectionKind(Enum):
     NETWORK = "network"
     PROBABLE_CAUSES = "probable_causes"
     FIRST_STEPS = "first_steps"
+
+
+class Fallback(Enum):
+    """Why the built-in writer wrote although a language model is configured."""
+
+    MODEL = "model"
+    BUDGET = "budget"
 
 
 class Verdict(Enum):
@@ -129,6 +137,7 @@ class Options:
     """What the client wants besides."""
     sections: tuple[SectionKind, ...] = tuple(SectionKind)
     """Those that are written, in their order."""
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,7 @@ class Brief:
     writer: WriterKind
     usage: Usage = field(default_factory=Usage)
     provenance: Provenance = field(default_factory=Provenance)
+    fallback: Fallback | None = None
     fallback_reason: str = ""
 
     @property
@@ -212,11 +222,29 @@ class Brief:
 
 
 class ModelUnavailable(Exception):
-    """The language model gave no answer; the text is fit for a brief's reader."""
+    """The language model gave no answer; the text is fit for a brief's reader.
+
+    `unpaid` says that it has certainly cost nothing.
+    """
+
+    kind = Fallback.MODEL
+
+    def __init__(self, reason: str, *, unpaid: bool = False) -> None:
+        super().__init__(reason)
+        self.unpaid = unpaid
 
 
 class PriceUnknown(ModelUnavailable):
     """No price is configured or published for a model; it is not asked, since its cost could not be kept."""
+
+
+class BudgetReached(ModelUnavailable):
+    """The language model is not asked, since the call might cost more than is left."""
+
+    kind = Fallback.BUDGET
+
+    def __init__(self, over: OverBudget) -> None:
+        super().__init__(over.told, unpaid=True)
 
 
 def words(text: str) -> int:
@@ -252,5 +280,5 @@ def within_words(
     return {kind: tuple(section) for kind, section in kept.items() if section}
 
 
-def as_fallback(brief: Brief, *, reason: str) -> Brief:
-    return replace(brief, fallback_reason=reason)
+def as_fallback(brief: Brief, *, kind: Fallback, reason: str) -> Brief:
+    return replace(brief, fallback=kind, fallback_reason=reason)

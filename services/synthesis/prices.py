@@ -1,7 +1,7 @@
 """What a call costs in US dollars: the configured price, else the published one."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from genai_prices import Usage as PricedUsage
@@ -25,7 +25,7 @@ class Prices:
         self.cost(model, prompt_tokens=0, completion_tokens=0)
 
     def cost(self, model: str, *, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """US dollars, to the millionth; raises `PriceUnknown`."""
+        """US dollars, rounded up to the millionth; raises `PriceUnknown`."""
         if self.input is not None and self.output is not None:
             total = (prompt_tokens * self.input + completion_tokens * self.output) / _MILLION
         else:
@@ -37,4 +37,4 @@ class Prices:
                     f"no price is known for the model {model}; set DOSSIER_SYNTHESIS_LLM_INPUT_PRICE"
                     " and DOSSIER_SYNTHESIS_LLM_OUTPUT_PRICE"
                 ) from None
-        return total.quantize(_MILLIONTH)
+        return total.quantize(_MILLIONTH, rounding=ROUND_CEILING)

@@ -5,12 +5,17 @@ call is under way; record and end of the claim are one transaction. Whoever meet
 its record. A claim whose buyer was killed lapses, and the next who asks buys. A buyer that lost its claim,
 because the database did not hear of it for a while, goes on all the same: the first answer recorded is
 everybody's, and what was paid for a second one is counted.
+
+What the answer may cost at most is set aside of the client's budget with the claim, and replaced with what
+it cost by the record. A call that has certainly cost nothing gives it back; where any other ends without a
+record it stays set aside.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -20,8 +25,18 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.telemetry import span
 from services.synthesis import telemetry
+from services.synthesis.budget import Crossing, OverBudget
 from services.synthesis.flights import Flights
-from services.synthesis.model import Answer, Call, ModelUnavailable, Order, Provenance, PurchaseId
+from services.synthesis.model import (
+    Answer,
+    BudgetReached,
+    Call,
+    ModelUnavailable,
+    Order,
+    PriceUnknown,
+    Provenance,
+    PurchaseId,
+)
 from services.synthesis.prompt import Prompt, prompt_for
 from services.synthesis.store import Held, Ledger
 
@@ -41,6 +56,10 @@ _log = structlog.get_logger(__name__)
 
 
 class LanguageModel(Protocol):
+    def most(self, model: str, prompt: Prompt) -> Decimal:
+        """What the answer may cost at most, in US dollars, or `PriceUnknown`."""
+        ...
+
     async def answer(self, model: str, prompt: Prompt) -> Answer:
         """The finished answer of the model of that name, or `ModelUnavailable`."""
         ...
@@ -98,21 +117,35 @@ class Purchases:
         return replace(call, answer=replace(call.answer, usage=replace(call.answer.usage, from_ledger=True)))
 
     async def _obtained(self, order: Order) -> Call | None:
-        purchase = PurchaseId(uuid4())
-        match await self.ledger.claim(order, purchase):
+        purchase, prompt = PurchaseId(uuid4()), prompt_for(order)
+        try:
+            at_most = self.model.most(self._model(order), prompt)
+        except PriceUnknown:
+            # What the model answered while it had a price is paid for.
+            recorded = await self.ledger.find(order)
+            if recorded is None:
+                raise
+            return recorded
+        claim = await self.ledger.claim(order, purchase, at_most)
+        for crossing in claim.crossed:
+            _warn_of(crossing)
+        match claim.outcome:
             case Call() as recorded:
                 return recorded
+            case OverBudget() as over:
+                telemetry.count_refusal(over)
+                raise BudgetReached(over)
             case Held.BY_ANOTHER:
                 return None
             case Held.BY_CALLER:
-                return await self._bought(order, purchase)
+                return await self._bought(order, purchase, prompt)
 
-    async def _bought(self, order: Order, purchase: PurchaseId) -> Call:
+    async def _bought(self, order: Order, purchase: PurchaseId, prompt: Prompt) -> Call:
         try:
             async with self._renewed(order, purchase):
-                return await self._recorded(order, purchase, await self._asked(order))
-        except ModelUnavailable:
-            await self._release(order, purchase)
+                return await self._recorded(order, purchase, await self._asked(order, prompt))
+        except ModelUnavailable as problem:
+            await self._release(order, purchase, unpaid=problem.unpaid)
             raise
 
     async def _recorded(self, order: Order, purchase: PurchaseId, call: Call) -> Call:
@@ -128,9 +161,11 @@ class Purchases:
                 return await self.ledger.record(order, purchase, call)
         raise AssertionError("the last attempt answers or raises")
 
-    async def _asked(self, order: Order) -> Call:
-        model = order.options.model or self.default_model
-        prompt = prompt_for(order)
+    def _model(self, order: Order) -> str:
+        return order.options.model or self.default_model
+
+    async def _asked(self, order: Order, prompt: Prompt) -> Call:
+        model = self._model(order)
         try:
             with span(telemetry.BUY_SPAN, **{telemetry.MODEL_ATTRIBUTE: model}):
                 async with asyncio.timeout(self.timeout_seconds):
@@ -159,9 +194,19 @@ class Purchases:
             except (DependencyUnavailable, TimeoutError) as problem:
                 _log.warning("purchase_not_renewed", problem=str(problem) or type(problem).__name__)
 
-    async def _release(self, order: Order, purchase: PurchaseId) -> None:
+    async def _release(self, order: Order, purchase: PurchaseId, *, unpaid: bool) -> None:
         try:
-            await self.ledger.release(order, purchase)
+            await self.ledger.release(order, purchase, unpaid=unpaid)
         except DependencyUnavailable as problem:
-            # It lapses.
+            # It lapses, and what was set aside stays so.
             _log.warning("purchase_not_released", problem=str(problem))
+
+
+def _warn_of(crossing: Crossing) -> None:
+    telemetry.count_crossing(crossing)
+    _log.warning(
+        "budget_running_out",
+        period=crossing.limit.value,
+        used_percent=crossing.percent,
+        limit_dollars=str(crossing.most),
+    )

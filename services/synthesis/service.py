@@ -44,8 +44,10 @@ class SynthesisServicer(pb_grpc.SynthesisServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetUsageRequest, pb.GetUsageResponse],
     ) -> pb.GetUsageResponse:
         start, end = convert.period_from(request, now=datetime.now(UTC))
-        models = await self._ledger.usage(TenantId(current_tenant()), start=start, end=end)
-        return convert.usage_to(models, start=start, end=end)
+        tenant = TenantId(current_tenant())
+        models = await self._ledger.usage(tenant, start=start, end=end)
+        budget = await self._ledger.budget_usage(tenant)
+        return convert.usage_to(models, budget, start=start, end=end)
 
 
 async def build(settings: SynthesisSettings, closers: AsyncExitStack) -> Service:

@@ -7,6 +7,8 @@ from enum import Enum
 import asyncpg
 
 from services.runtime.database import Database
+from services.synthesis import store_budget
+from services.synthesis.budget import Crossing, OverBudget, PeriodUsage
 from services.synthesis.errors import RequestIdReused
 from services.synthesis.model import (
     Answer,
@@ -33,16 +35,24 @@ class ModelUsage:
 
 
 class Held(Enum):
-    """What a claim may be answered instead of a call."""
+    """Who is to make a call that is not on record."""
 
     BY_CALLER = "claimed"
     BY_ANOTHER = "held"
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What came of wanting to make a call, and of what its budget is to be warned of."""
+
+    outcome: Call | Held | OverBudget
+    crossed: tuple[Crossing, ...] = ()
+
+
 class Ledger:
     """Finished language-model calls, each tenant's own, and who is buying which one now.
 
-    Each of the methods but `usage` is one function of the database: one round trip in its transaction.
+    What a step does with the ledger and with the budget is one transaction: a function of the database each.
     """
 
     def __init__(self, database: Database, *, lease: timedelta) -> None:
@@ -57,10 +67,11 @@ class Ledger:
             )
         return None if row is None else _call_from(row, order)
 
-    async def claim(self, order: Order, purchase: PurchaseId) -> Call | Held:
+    async def claim(self, order: Order, purchase: PurchaseId, at_most: Decimal) -> Claim:
         """The recorded call, or who is to make it: the caller from now on, or somebody who already does.
 
-        `RequestIdReused` when it was, or is being made, for another order.
+        Who is to make it has what it may cost set aside; where the order's budget has too little left, nobody
+        makes it. `RequestIdReused` when it was, or is being made, for another order.
         """
         async with self._database.tenant(order.tenant) as connection:
             row = await connection.fetchrow(
@@ -68,17 +79,16 @@ class Ledger:
                 *_key(order, purchase),
                 self._lease,
             )
+            if row is not None and row["outcome"] == Held.BY_CALLER.value:
+                reserved = await store_budget.reserve(connection, order, purchase, at_most)
+                return Claim(reserved.refusal or Held.BY_CALLER, reserved.crossed)
         if row is None:
             # It was another's a moment ago, and has just ended.
-            return Held.BY_ANOTHER
-        match row["outcome"]:
-            case "recorded":
-                return _call_from(row, order)
-            case "claimed":
-                return Held.BY_CALLER
-            case _:
-                _check_content(row, order)
-                return Held.BY_ANOTHER
+            return Claim(Held.BY_ANOTHER)
+        if row["outcome"] == "recorded":
+            return Claim(_call_from(row, order))
+        _check_content(row, order)
+        return Claim(Held.BY_ANOTHER)
 
     async def renew(self, order: Order, purchase: PurchaseId) -> None:
         """Put off the end of the lease; nothing happens where somebody has taken over."""
@@ -87,8 +97,11 @@ class Ledger:
                 "select synthesis.renew_purchase($1, $2, $3, $4, $5)", *_key(order, purchase), self._lease
             )
 
-    async def release(self, order: Order, purchase: PurchaseId) -> None:
-        """Give up a claim without a call to record."""
+    async def release(self, order: Order, purchase: PurchaseId, *, unpaid: bool) -> None:
+        """Give up a claim without a call to record, and what was set aside for it, if it cost nothing.
+
+        What may have been paid for stays set aside.
+        """
         async with self._database.tenant(order.tenant) as connection:
             await connection.execute(
                 "delete from synthesis.purchases"
@@ -97,9 +110,14 @@ class Ledger:
                 order.request_id,
                 purchase,
             )
+            if unpaid:
+                # In this order, as who takes a claim over: the claim's row is locked before the budget's.
+                await store_budget.settle(connection, order.tenant, purchase, Decimal(0))
 
     async def record(self, order: Order, purchase: PurchaseId, call: Call) -> Call:
-        """Keep a finished call and give up the claim; the call that is on record now, which may be another's.
+        """Keep a finished call, book its cost, and give up the claim.
+
+        Returns the call that is on record now, which may be another's.
 
         `RequestIdReused` when that was another order's. Safe to repeat.
         """
@@ -123,6 +141,7 @@ class Ledger:
                 usage.cost,
                 usage.estimated,
             )
+            await store_budget.settle(connection, order.tenant, purchase, usage.cost)
         return call if row is None else _call_from(row, order)
 
     async def usage(self, tenant: TenantId, *, start: datetime, end: datetime) -> Sequence[ModelUsage]:
@@ -146,6 +165,11 @@ class Ledger:
                 end,
             )
         return [ModelUsage(**row) for row in rows]
+
+    async def budget_usage(self, tenant: TenantId) -> Sequence[PeriodUsage]:
+        """How far the budgets of the current month and day are used up."""
+        async with self._database.tenant(tenant) as connection:
+            return await store_budget.usage(connection, tenant)
 
 
 def _key(order: Order, purchase: PurchaseId) -> tuple[TenantId, RequestId, PurchaseId, bytes]:

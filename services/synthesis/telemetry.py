@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from services.synthesis.budget import Crossing, Limit, OverBudget
 from services.synthesis.model import Brief, Usage, WriterKind
 
 WRITE_SPAN: Final = "synthesis.write"
@@ -18,6 +19,16 @@ _briefs = Counter(
 _claims = Counter("dossier_synthesis_claims_total", "Claims that the checker judged", ["verdict"])
 _tokens = Counter("dossier_synthesis_tokens_total", "Tokens bought from language models", ["kind"])
 _cost = Counter("dossier_synthesis_cost_dollars_total", "US dollars spent on language models")
+_refusals = Counter(
+    "dossier_synthesis_budget_refusals_total",
+    "Calls to language models not made, by the limit of a client's budget that they might have passed",
+    ["limit"],
+)
+_crossings = Counter(
+    "dossier_synthesis_budget_crossings_total",
+    "Times that 80 or 100 per cent of a client's budget for a month or a day were used up",
+    ["period", "percent"],
+)
 
 
 def count(brief: Brief) -> None:
@@ -34,6 +45,16 @@ def count_purchase(usage: Usage) -> None:
     _cost.inc(float(usage.cost))
 
 
+def count_refusal(over: OverBudget) -> None:
+    _refusals.labels(limit=over.limit.value).inc()
+
+
+def count_crossing(crossing: Crossing) -> None:
+    _crossings.labels(period=crossing.limit.value, percent=str(crossing.percent)).inc()
+
+
 for _writer in WriterKind:
     # Shown as zero before the first brief, so that a rate can be taken from the beginning.
     _briefs.labels(writer=_writer.value, fallback="no")
+for _limit in Limit:
+    _refusals.labels(limit=_limit.value)

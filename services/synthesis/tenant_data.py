@@ -19,6 +19,12 @@ with gone as (
 ), surplus as (
     delete from synthesis.surplus_calls s
     where s.tenant_id = $1 and s.create_time < now() - make_interval(secs => $2)
+), budget as (
+    delete from synthesis.budget_periods b
+    where b.tenant_id = $1 and synthesis.budget_time(b.start_date) < now() - make_interval(secs => $2)
+), reserved as (
+    delete from synthesis.reservations r
+    where r.tenant_id = $1 and r.reserve_time < now() - make_interval(secs => $2)
 )
 select count(*) from gone
 """

@@ -16,6 +16,7 @@ from services.synthesis.model import (
     Draft,
     Evidence,
     EvidenceKind,
+    Fallback,
     Finish,
     ModelUnavailable,
     Order,
@@ -66,7 +67,7 @@ class BriefWriter:
         try:
             call = await self.purchases.call(order, within_seconds=patience)
         except ModelUnavailable as problem:
-            brief = await asyncio.to_thread(_fallback, order, str(problem), Usage())
+            brief = await asyncio.to_thread(_fallback, order, str(problem), Usage(), problem.kind)
         else:
             brief = await _checked_answer(order, call.answer)
             provenance = call.provenance
@@ -126,9 +127,11 @@ def _extract(order: Order, usage: Usage) -> Brief:
     return checked(draft, order, writer=WriterKind.EXTRACTIVE, usage=usage)
 
 
-def _fallback(order: Order, reason: str, usage: Usage) -> Brief:
-    _log.warning("language_model_not_used", reason=reason)
-    return as_fallback(_extract(order, usage), reason=reason)
+def _fallback(order: Order, reason: str, usage: Usage, kind: Fallback = Fallback.MODEL) -> Brief:
+    # A budget that is used up is warned of once; that it then holds is no news with every brief.
+    log = _log.info if kind is Fallback.BUDGET else _log.warning
+    log("language_model_not_used", reason=reason)
+    return as_fallback(_extract(order, usage), kind=kind, reason=reason)
 
 
 def _unfinished(finish: Finish) -> str:

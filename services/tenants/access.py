@@ -29,6 +29,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
         "limits": "what a client's limits are",
         # Taken from the others'.
         "queue": "a client's share of the queue",
+        "budget": "what a client may spend on language models",
     }
 )
 _OPERATOR: Final = Grant(frozenset({"operator"}))

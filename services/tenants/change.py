@@ -149,6 +149,7 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         limits=settings.limits,
         note_visibility=settings.note_visibility,
         queue=settings.queue,
+        budget=settings.budget,
     )
 
 

@@ -48,6 +48,7 @@ def _fields(settings: NewTenant) -> dict[str, object]:
         "retention.ledger_days": retention.ledger_days,
         "retention.audit_days": retention.audit_days,
     }
-    # A limit of 0 says something: there is none.
+    # A limit of 0 says something: there is none. So does one of a budget: there is nothing to spend.
     limits = {f"limits.{name}": value for name, value in settings.limits.own.items()}
-    return {name: value for name, value in said.items() if value} | limits
+    budget = {f"budget.{name}": value for name, value in settings.budget.own.items()}
+    return {name: value for name, value in said.items() if value} | limits | budget

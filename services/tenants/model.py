@@ -144,6 +144,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """In millionths of a US dollar; None is no limit, 0 no language model at all."""
+
+    month_micro_dollars: int | None = None
+    day_micro_dollars: int | None = None
+    brief_micro_dollars: int | None = None
+
+    @property
+    def own(self) -> Mapping[str, int]:
+        """Those that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
     id: TenantId
     display_name: str
@@ -154,6 +168,7 @@ class NewTenant:
     limits: Limits
     note_visibility: NoteVisibility = NoteVisibility.PRIVATE
     queue: QueueSettings = QueueSettings()
+    budget: Budget = Budget()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from services.runtime.database import Row
 from services.tenants.audit import Action, Actor, AuditEvent, FieldChange, Origin
 from services.tenants.model import (
     BriefSettings,
+    Budget,
     ContextSource,
     KeptApiKey,
     Limits,
@@ -47,6 +48,7 @@ SETTINGS: Final = (
     "note_visibility",
     "queue_weight",
     "max_in_progress",
+    "budget",
 )
 """The columns that hold what a client may change."""
 
@@ -75,6 +77,7 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.note_visibility.value,
         tenant.queue.weight.value,
         tenant.queue.max_in_progress,
+        orjson.dumps(tenant.budget.own).decode(),
     )
 
 
@@ -95,6 +98,7 @@ def tenant_of(row: Row) -> Tenant:
         limits=limits_of(row),
         note_visibility=NoteVisibility(row["note_visibility"]),
         queue=queue_of(row),
+        budget=Budget(**orjson.loads(row["budget"])),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],

@@ -18,6 +18,7 @@ from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import (
+    Budget,
     ContextSource,
     KeptApiKey,
     KeyHolder,
@@ -43,7 +44,7 @@ _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.DELETING: tenant_pb2.TENANT_STATE_DELETING,
 }
 _CHANGEABLE: Final = frozenset(
-    {"display_name", "ticketing", "brief", "sources", "retention", "limits", "note", "queue"}
+    {"display_name", "ticketing", "brief", "sources", "retention", "limits", "note", "queue", "budget"}
 )
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
     Role.ADMIN: api_key_pb2.ROLE_ADMIN,
@@ -78,6 +79,7 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
         limits=Limits(**{field.name: value for field, value in tenant.limits.ListFields()}),
         note_visibility=wire_settings.read_visibility(tenant.note),
         queue=wire_settings.read_queue(tenant.queue),
+        budget=Budget(**{field.name: value for field, value in tenant.budget.ListFields()}),
     )
 
 
@@ -109,6 +111,7 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         note=wire_settings.write_note(tenant.note_visibility),
         queue=wire_settings.write_queue(tenant.queue),
         revision=tenant.revision,
+        budget=tenant_pb2.Budget(**tenant.budget.own) if tenant.budget.own else None,
     )
 
 
@@ -167,6 +170,7 @@ def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant
     given.limits.SetInParent()
     given.note.SetInParent()
     given.queue.SetInParent()
+    given.budget.SetInParent()
 
     def settings(before: Tenant) -> NewTenant:
         after = write_tenant(before)

@@ -95,6 +95,37 @@ def test_a_client_has_limits_of_its_own_as_long_as_it_is_wanted(
     eventually(lambda: _status(mesh, client, key) == 200, what="the limit to be gone")
 
 
+def test_a_client_has_a_budget_and_usage_shows_what_is_left_of_it(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    budget = ("--budget-month", "25.500001", "--budget-day", "0", "--budget-brief", "1.5", "--json")
+    done = on_mesh("tenant", "update", name, *budget)
+
+    micro = {"month_micro_dollars": 25_500_001, "day_micro_dollars": 0, "brief_micro_dollars": 1_500_000}
+    assert done.object["budget"] == micro
+    assert on_mesh("tenant", "show", name, "--json").object["budget"] == micro
+
+    told = on_mesh("usage", "--tenant", name, "--json").object
+    assert told["tenant"] == name
+    month, day = told["budget"]["month"], told["budget"]["day"]
+    assert (month["limit_micro_dollars"], month["left_micro_dollars"]) == (25_500_001, 25_500_001)
+    assert (day["limit_micro_dollars"], day["left_micro_dollars"]) == (0, 0)
+    assert told["budget"]["brief_micro_dollars"] == 1_500_000
+    assert month["end"] > told["end"]
+
+    shown = on_mesh("usage", "--tenant", name).out
+    assert "$25.500001" in shown
+    assert "A brief may cost $1.50 at most." in shown
+
+    back = on_mesh("tenant", "update", name, "--budget-month", "none", "--json")
+    assert "month_micro_dollars" not in back.object["budget"]
+    assert (
+        on_mesh("usage", "--tenant", name, "--json").object["budget"]["month"]["limit_micro_dollars"] is None
+    )
+
+
 def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
     before = on_mesh("tenant", "show", name, "--json").object
@@ -117,6 +148,13 @@ def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> No
         (("--limit-requests=-1",), "'-1' is no limit."),
         (("--limit-requests", "10000001"), "tenant.limits.requests_per_minute"),
         (("--limit-webhook-bytes", "9" * 30), "more than a limit can be"),
+        (("--budget-month", "much"), "'much' is no budget."),
+        (("--budget-month=-1",), "'-1' is no budget."),
+        (("--budget-month", "nan"), "'nan' is no budget."),
+        (("--budget-day", "1e999999"), "'1e999999' is no budget."),
+        (("--budget-day", "0.0000001"), "'0.0000001' is no budget."),
+        (("--budget-day", "9" * 13), "is no budget."),
+        (("--budget-brief", "1000000.01"), "tenant.budget.brief_micro_dollars"),
         (("--tool", "telepathy"), "telepathy"),
     ],
 )

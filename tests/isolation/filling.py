@@ -47,6 +47,8 @@ values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 da
 insert into synthesis.surplus_calls (
     tenant_id, purchase_id, request_id, model, prompt_tokens, completion_tokens, cost, estimated
 ) values (%(tenant)s, gen_random_uuid(), %(word)s, 'instant', 10, 10, 1, false);
+insert into synthesis.reservations (tenant_id, purchase_id, request_id, amount, reserve_time)
+values (%(tenant)s, gen_random_uuid(), %(word)s, 1, now());
 insert into tenants.audit_anchors (tenant_id, sequence, hash)
 values (%(tenant)s, 0, decode(repeat('00', 32), 'hex'));
 """

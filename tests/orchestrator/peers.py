@@ -30,6 +30,7 @@ from dossier.tenants.v1 import tenant_service_pb2 as tenants_pb2
 from dossier.tenants.v1 import tenant_service_pb2_grpc as tenants_grpc
 from dossier.tenants.v1.tenant_pb2 import (
     BriefSettings,
+    Budget,
     ContextSource,
     NoteSettings,
     QueueSettings,
@@ -187,6 +188,7 @@ class Synthesis(synthesis_grpc.SynthesisServiceServicer):
         asked = synthesis_pb2.WriteBriefRequest()
         asked.CopyFrom(request)
         asked.ClearField("sources")
+        asked.options.ClearField("budget")
         content = asked.SerializeToString(deterministic=True)
         known = self._ledger.get(request.request_id)
         if known is not None and known[0] != content:
@@ -241,6 +243,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.options = {"edition": "onprem", "timeout_seconds": "5"}
         self.authtoken = AUTHTOKEN
         self.sources: list[ContextSource] = []
+        self.budget: Budget | None = None
         self.brief = BriefSettings(language="nl")
         self.note = NoteSettings()
         self.revision = 1
@@ -288,6 +291,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
                 sources=self.sources,
                 note=self.note,
                 revision=self.revision,
+                budget=self.budget,
             ),
             credentials={"authtoken": self.authtoken},
         )

@@ -268,6 +268,10 @@ async def test_row_level_security_alone_keeps_tenants_apart(
         """,
         acme,
     )
+    await arrangement.execute(
+        "insert into synthesis.reservations values ($1, gen_random_uuid(), 'run-2', 1, now())", acme
+    )
+    await arrangement.execute("delete from synthesis.budget_periods where period = 'day'")
     connection = await asyncpg.connect(arrangement.database.url("synthesis"))
 
     async def execute(statement: str, *arguments: object) -> None:
@@ -279,7 +283,7 @@ async def test_row_level_security_alone_keeps_tenants_apart(
         return count
 
     try:
-        for table in ("calls", "prompts", "surplus_calls", "purchases"):
+        for table in ("calls", "prompts", "surplus_calls", "purchases", "reservations", "budget_periods"):
             assert await seen_as("", table) == 0
             assert await seen_as(globex, table) == 0
             assert await seen_as(acme, table) == 1
@@ -287,15 +291,14 @@ async def test_row_level_security_alone_keeps_tenants_apart(
             await execute(f"update pg_temp.{table} set tenant_id = $1", globex)  # noqa: S608
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
                 await execute(f"insert into synthesis.{table} table pg_temp.{table}")
-        for table in ("calls", "prompts", "surplus_calls"):
-            for statement in ("delete from {}", "update {} set tenant_id = ''"):
-                with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
-                    await execute(statement.format(f"synthesis.{table}"))
+        for table in ("calls", "prompts", "surplus_calls", "reservations"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await execute(f"update synthesis.{table} set tenant_id = ''")  # noqa: S608
     finally:
         await connection.close()
 
 
 async def test_migrations_go_back_and_forth(database: TestDatabase) -> None:
-    undone = await roll_back(database.admin_url, service="synthesis", steps=2)
+    undone = await roll_back(database.admin_url, service="synthesis", steps=3)
     done = await migrate(database.admin_url)
     assert [each.file for each in undone] == [each.file for each in reversed(done)]

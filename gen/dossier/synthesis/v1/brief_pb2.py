@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from dossier.context.v1 import evidence_pb2 as dossier_dot_context_dot_v1_dot_evidence__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dossier/synthesis/v1/brief.proto\x12\x14\x64ossier.synthesis.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dossier/context/v1/evidence.proto\"\x9b\x03\n\x05\x42rief\x12/\n\x08sections\x18\x01 \x03(\x0b\x32\x1d.dossier.synthesis.v1.Section\x12\x31\n\tcitations\x18\x02 \x03(\x0b\x32\x1e.dossier.synthesis.v1.Citation\x12\x17\n\x0fnothing_similar\x18\x03 \x01(\x08\x12\x34\n\nconfidence\x18\x04 \x01(\x0e\x32 .dossier.synthesis.v1.Confidence\x12=\n\x13unavailable_sources\x18\x05 \x03(\x0b\x32 .dossier.context.v1.SourceReport\x12,\n\x06writer\x18\x06 \x01(\x0e\x32\x1c.dossier.synthesis.v1.Writer\x12\x17\n\x0f\x66\x61llback_reason\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x12\n\nword_count\x18\t \x01(\x05\x12\x33\n\x0e\x64ropped_claims\x18\n \x03(\x0b\x32\x1b.dossier.synthesis.v1.Claim\"g\n\x07Section\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.dossier.synthesis.v1.SectionKind\x12+\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x1b.dossier.synthesis.v1.Claim\"e\n\x05\x43laim\x12\x16\n\x04text\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x14\n\x0c\x65vidence_ids\x18\x02 \x03(\t\x12.\n\x07verdict\x18\x03 \x01(\x0e\x32\x1d.dossier.synthesis.v1.Verdict\"\xc6\x01\n\x08\x43itation\x12\x13\n\x0b\x65vidence_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .dossier.context.v1.EvidenceKind\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12.\n\x07verdict\x18\x08 \x01(\x0e\x32\x1d.dossier.synthesis.v1.Verdict\"~\n\x05Usage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\x12\x11\n\testimated\x18\x05 \x01(\x08\x12\x13\n\x0b\x66rom_ledger\x18\x06 \x01(\x08\"Z\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinstructions\x18\x02 \x01(\t\x12\x16\n\x0eprompt_version\x18\x03 \x01(\t\x12\x0f\n\x07release\x18\x04 \x01(\t*\xc3\x01\n\x0bSectionKind\x12\x1c\n\x18SECTION_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cSECTION_KIND_SIMILAR_TICKETS\x10\x01\x12\x1a\n\x16SECTION_KIND_KNOWLEDGE\x10\x02\x12\x18\n\x14SECTION_KIND_NETWORK\x10\x03\x12 \n\x1cSECTION_KIND_PROBABLE_CAUSES\x10\x04\x12\x1c\n\x18SECTION_KIND_FIRST_STEPS\x10\x05*g\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SUPPORTED\x10\x01\x12\x13\n\x0fVERDICT_PARTIAL\x10\x02\x12\x17\n\x13VERDICT_UNSUPPORTED\x10\x03*h\n\nConfidence\x12\x1a\n\x16\x43ONFIDENCE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONFIDENCE_LOW\x10\x01\x12\x15\n\x11\x43ONFIDENCE_MEDIUM\x10\x02\x12\x13\n\x0f\x43ONFIDENCE_HIGH\x10\x03*G\n\x06Writer\x12\x16\n\x12WRITER_UNSPECIFIED\x10\x00\x12\x0e\n\nWRITER_LLM\x10\x01\x12\x15\n\x11WRITER_EXTRACTIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dossier/synthesis/v1/brief.proto\x12\x14\x64ossier.synthesis.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dossier/context/v1/evidence.proto\"\xcd\x03\n\x05\x42rief\x12/\n\x08sections\x18\x01 \x03(\x0b\x32\x1d.dossier.synthesis.v1.Section\x12\x31\n\tcitations\x18\x02 \x03(\x0b\x32\x1e.dossier.synthesis.v1.Citation\x12\x17\n\x0fnothing_similar\x18\x03 \x01(\x08\x12\x34\n\nconfidence\x18\x04 \x01(\x0e\x32 .dossier.synthesis.v1.Confidence\x12=\n\x13unavailable_sources\x18\x05 \x03(\x0b\x32 .dossier.context.v1.SourceReport\x12,\n\x06writer\x18\x06 \x01(\x0e\x32\x1c.dossier.synthesis.v1.Writer\x12\x17\n\x0f\x66\x61llback_reason\x18\x07 \x01(\t\x12\x10\n\x08language\x18\x08 \x01(\t\x12\x12\n\nword_count\x18\t \x01(\x05\x12\x33\n\x0e\x64ropped_claims\x18\n \x03(\x0b\x32\x1b.dossier.synthesis.v1.Claim\x12\x30\n\x08\x66\x61llback\x18\x0b \x01(\x0e\x32\x1e.dossier.synthesis.v1.Fallback\"g\n\x07Section\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.dossier.synthesis.v1.SectionKind\x12+\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x1b.dossier.synthesis.v1.Claim\"e\n\x05\x43laim\x12\x16\n\x04text\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x14\n\x0c\x65vidence_ids\x18\x02 \x03(\t\x12.\n\x07verdict\x18\x03 \x01(\x0e\x32\x1d.dossier.synthesis.v1.Verdict\"\xc6\x01\n\x08\x43itation\x12\x13\n\x0b\x65vidence_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .dossier.context.v1.EvidenceKind\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\r\n\x05score\x18\x07 \x01(\x01\x12.\n\x07verdict\x18\x08 \x01(\x0e\x32\x1d.dossier.synthesis.v1.Verdict\"~\n\x05Usage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\x12\x11\n\testimated\x18\x05 \x01(\x08\x12\x13\n\x0b\x66rom_ledger\x18\x06 \x01(\x08\"Z\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cinstructions\x18\x02 \x01(\t\x12\x16\n\x0eprompt_version\x18\x03 \x01(\t\x12\x0f\n\x07release\x18\x04 \x01(\t*\xc3\x01\n\x0bSectionKind\x12\x1c\n\x18SECTION_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cSECTION_KIND_SIMILAR_TICKETS\x10\x01\x12\x1a\n\x16SECTION_KIND_KNOWLEDGE\x10\x02\x12\x18\n\x14SECTION_KIND_NETWORK\x10\x03\x12 \n\x1cSECTION_KIND_PROBABLE_CAUSES\x10\x04\x12\x1c\n\x18SECTION_KIND_FIRST_STEPS\x10\x05*g\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11VERDICT_SUPPORTED\x10\x01\x12\x13\n\x0fVERDICT_PARTIAL\x10\x02\x12\x17\n\x13VERDICT_UNSUPPORTED\x10\x03*h\n\nConfidence\x12\x1a\n\x16\x43ONFIDENCE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONFIDENCE_LOW\x10\x01\x12\x15\n\x11\x43ONFIDENCE_MEDIUM\x10\x02\x12\x13\n\x0f\x43ONFIDENCE_HIGH\x10\x03*G\n\x06Writer\x12\x16\n\x12WRITER_UNSPECIFIED\x10\x00\x12\x0e\n\nWRITER_LLM\x10\x01\x12\x15\n\x11WRITER_EXTRACTIVE\x10\x02*M\n\x08\x46\x61llback\x12\x18\n\x14\x46\x41LLBACK_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46\x41LLBACK_MODEL\x10\x01\x12\x13\n\x0f\x46\x41LLBACK_BUDGET\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +35,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CLAIM'].fields_by_name['text']._loaded_options = None
   _globals['_CLAIM'].fields_by_name['text']._serialized_options = b'\272H\005r\003\030\200 '
-  _globals['_SECTIONKIND']._serialized_start=1166
-  _globals['_SECTIONKIND']._serialized_end=1361
-  _globals['_VERDICT']._serialized_start=1363
-  _globals['_VERDICT']._serialized_end=1466
-  _globals['_CONFIDENCE']._serialized_start=1468
-  _globals['_CONFIDENCE']._serialized_end=1572
-  _globals['_WRITER']._serialized_start=1574
-  _globals['_WRITER']._serialized_end=1645
+  _globals['_SECTIONKIND']._serialized_start=1216
+  _globals['_SECTIONKIND']._serialized_end=1411
+  _globals['_VERDICT']._serialized_start=1413
+  _globals['_VERDICT']._serialized_end=1516
+  _globals['_CONFIDENCE']._serialized_start=1518
+  _globals['_CONFIDENCE']._serialized_end=1622
+  _globals['_WRITER']._serialized_start=1624
+  _globals['_WRITER']._serialized_end=1695
+  _globals['_FALLBACK']._serialized_start=1697
+  _globals['_FALLBACK']._serialized_end=1774
   _globals['_BRIEF']._serialized_start=123
-  _globals['_BRIEF']._serialized_end=534
-  _globals['_SECTION']._serialized_start=536
-  _globals['_SECTION']._serialized_end=639
-  _globals['_CLAIM']._serialized_start=641
-  _globals['_CLAIM']._serialized_end=742
-  _globals['_CITATION']._serialized_start=745
-  _globals['_CITATION']._serialized_end=943
-  _globals['_USAGE']._serialized_start=945
-  _globals['_USAGE']._serialized_end=1071
-  _globals['_PROVENANCE']._serialized_start=1073
-  _globals['_PROVENANCE']._serialized_end=1163
+  _globals['_BRIEF']._serialized_end=584
+  _globals['_SECTION']._serialized_start=586
+  _globals['_SECTION']._serialized_end=689
+  _globals['_CLAIM']._serialized_start=691
+  _globals['_CLAIM']._serialized_end=792
+  _globals['_CITATION']._serialized_start=795
+  _globals['_CITATION']._serialized_end=993
+  _globals['_USAGE']._serialized_start=995
+  _globals['_USAGE']._serialized_end=1121
+  _globals['_PROVENANCE']._serialized_start=1123
+  _globals['_PROVENANCE']._serialized_end=1213
 # @@protoc_insertion_point(module_scope)

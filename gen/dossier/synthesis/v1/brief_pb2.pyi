@@ -136,6 +136,30 @@ WRITER_EXTRACTIVE: Writer.ValueType  # 2
 """The built-in writer, which only quotes and arranges the evidence."""
 Global___Writer: _TypeAlias = Writer  # noqa: Y015
 
+class _Fallback:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FallbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fallback.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FALLBACK_UNSPECIFIED: _Fallback.ValueType  # 0
+    """A language model wrote it, or none is configured or needed."""
+    FALLBACK_MODEL: _Fallback.ValueType  # 1
+    """The model gave no answer, or none that could be used."""
+    FALLBACK_BUDGET: _Fallback.ValueType  # 2
+    """The call might have cost more than the client's budget has left."""
+
+class Fallback(_Fallback, metaclass=_FallbackEnumTypeWrapper):
+    """Why a brief was written without the language model that is configured."""
+
+FALLBACK_UNSPECIFIED: Fallback.ValueType  # 0
+"""A language model wrote it, or none is configured or needed."""
+FALLBACK_MODEL: Fallback.ValueType  # 1
+"""The model gave no answer, or none that could be used."""
+FALLBACK_BUDGET: Fallback.ValueType  # 2
+"""The call might have cost more than the client's budget has left."""
+Global___Fallback: _TypeAlias = Fallback  # noqa: Y015
+
 @_typing.final
 class Brief(_message.Message):
     """What a technician reads on the ticket."""
@@ -152,6 +176,7 @@ class Brief(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     WORD_COUNT_FIELD_NUMBER: _builtins.int
     DROPPED_CLAIMS_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     nothing_similar: _builtins.bool
     """True when no past ticket, article or inventory entry bears on the ticket; the sections are then empty."""
     confidence: Global___Confidence.ValueType
@@ -164,6 +189,8 @@ class Brief(_message.Message):
     """The language of the text, as a BCP 47 tag."""
     word_count: _builtins.int
     """Number of words in the sections; at most 500."""
+    fallback: Global___Fallback.ValueType
+    """The kind of `fallback_reason`, for programs."""
     @_builtins.property
     def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Section]:
         """The sections that have something to say, in reading order."""
@@ -193,10 +220,11 @@ class Brief(_message.Message):
         language: _builtins.str = ...,
         word_count: _builtins.int = ...,
         dropped_claims: _abc.Iterable[Global___Claim] | None = ...,
+        fallback: Global___Fallback.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["citations", b"citations", "confidence", b"confidence", "dropped_claims", b"dropped_claims", "fallback_reason", b"fallback_reason", "language", b"language", "nothing_similar", b"nothing_similar", "sections", b"sections", "unavailable_sources", b"unavailable_sources", "word_count", b"word_count", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["citations", b"citations", "confidence", b"confidence", "dropped_claims", b"dropped_claims", "fallback", b"fallback", "fallback_reason", b"fallback_reason", "language", b"language", "nothing_similar", b"nothing_similar", "sections", b"sections", "unavailable_sources", b"unavailable_sources", "word_count", b"word_count", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

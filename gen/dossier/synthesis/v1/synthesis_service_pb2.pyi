@@ -7,6 +7,7 @@ from collections import abc as _abc
 from dossier.context.v1 import evidence_pb2 as _evidence_pb2
 from dossier.context.v1 import ticket_pb2 as _ticket_pb2
 from dossier.synthesis.v1 import brief_pb2 as _brief_pb2
+from dossier.synthesis.v1 import budget_pb2 as _budget_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -80,6 +81,7 @@ class BriefOptions(_message.Message):
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
     SECTIONS_FIELD_NUMBER: _builtins.int
     ADDITIONS_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The language to write in, as a BCP 47 tag; empty means `en`."""
     model: _builtins.str
@@ -98,6 +100,12 @@ class BriefOptions(_message.Message):
     def sections(self) -> _containers.RepeatedScalarFieldContainer[_brief_pb2.SectionKind.ValueType]:
         """The sections to write, in the order in which they stand. Distinct; empty means all, in the order of the enum."""
 
+    @_builtins.property
+    def budget(self) -> _budget_pb2.Budget:
+        """What calls to language models may cost, as the client's settings have it now; absent means no limit. No part of what
+        `request_id` names: a request that is made again may have another.
+        """
+
     def __init__(
         self,
         *,
@@ -107,10 +115,11 @@ class BriefOptions(_message.Message):
         instructions: _builtins.str = ...,
         sections: _abc.Iterable[_brief_pb2.SectionKind.ValueType] | None = ...,
         additions: _builtins.str = ...,
+        budget: _budget_pb2.Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model", "sections", b"sections"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["additions", b"additions", "budget", b"budget", "instructions", b"instructions", "language", b"language", "max_words", b"max_words", "model", b"model", "sections", b"sections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,6 +201,7 @@ class GetUsageResponse(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     cost: _builtins.float
     """US dollars in all."""
     @_builtins.property
@@ -206,6 +216,10 @@ class GetUsageResponse(_message.Message):
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelUsage]:
         """One line a model; the built-in writer costs nothing and has none."""
 
+    @_builtins.property
+    def budget(self) -> _budget_pb2.BudgetUsage:
+        """How far the budgets of the current month and day are used up, whatever period was asked for."""
+
     def __init__(
         self,
         *,
@@ -213,10 +227,11 @@ class GetUsageResponse(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         models: _abc.Iterable[Global___ModelUsage] | None = ...,
         cost: _builtins.float = ...,
+        budget: _budget_pb2.BudgetUsage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "end_time", b"end_time", "models", b"models", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "cost", b"cost", "end_time", b"end_time", "models", b"models", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

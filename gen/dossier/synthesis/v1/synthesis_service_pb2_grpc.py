@@ -58,7 +58,8 @@ class SynthesisServiceServicer:
     def WriteBrief(self, request, context):
         """Writes the brief for a ticket from the evidence given, and from nothing else. A language model's answer
         is recorded under `request_id` before it is returned: the same request again is answered from there.
-        Falls back to the built-in writer when the model cannot be used, and says so in the brief.
+        Falls back to the built-in writer when the model cannot be used or might cost more than the budget has left, and
+        says so in the brief.
         Own error reasons: REQUEST_ID_REUSED. Safe to retry with the same `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,7 +39,8 @@ class SynthesisServiceStub:
     WriteBrief: _grpc.UnaryUnaryMultiCallable[_synthesis_service_pb2.WriteBriefRequest, _synthesis_service_pb2.WriteBriefResponse]
     """Writes the brief for a ticket from the evidence given, and from nothing else. A language model's answer
     is recorded under `request_id` before it is returned: the same request again is answered from there.
-    Falls back to the built-in writer when the model cannot be used, and says so in the brief.
+    Falls back to the built-in writer when the model cannot be used or might cost more than the budget has left, and
+    says so in the brief.
     Own error reasons: REQUEST_ID_REUSED. Safe to retry with the same `request_id`.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_synthesis_service_pb2.GetUsageRequest, _synthesis_service_pb2.GetUsageResponse]
@@ -58,7 +59,8 @@ class SynthesisServiceAsyncStub(SynthesisServiceStub):
     WriteBrief: _aio.UnaryUnaryMultiCallable[_synthesis_service_pb2.WriteBriefRequest, _synthesis_service_pb2.WriteBriefResponse]  # type: ignore[assignment]
     """Writes the brief for a ticket from the evidence given, and from nothing else. A language model's answer
     is recorded under `request_id` before it is returned: the same request again is answered from there.
-    Falls back to the built-in writer when the model cannot be used, and says so in the brief.
+    Falls back to the built-in writer when the model cannot be used or might cost more than the budget has left, and
+    says so in the brief.
     Own error reasons: REQUEST_ID_REUSED. Safe to retry with the same `request_id`.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_synthesis_service_pb2.GetUsageRequest, _synthesis_service_pb2.GetUsageResponse]  # type: ignore[assignment]
@@ -80,7 +82,8 @@ class SynthesisServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_synthesis_service_pb2.WriteBriefResponse, _abc.Awaitable[_synthesis_service_pb2.WriteBriefResponse]]:
         """Writes the brief for a ticket from the evidence given, and from nothing else. A language model's answer
         is recorded under `request_id` before it is returned: the same request again is answered from there.
-        Falls back to the built-in writer when the model cannot be used, and says so in the brief.
+        Falls back to the built-in writer when the model cannot be used or might cost more than the budget has left, and
+        says so in the brief.
         Own error reasons: REQUEST_ID_REUSED. Safe to retry with the same `request_id`.
         """
 

@@ -94,6 +94,7 @@ class Tenant(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name in addresses and tokens: a lower-case DNS label of 1 to 63 characters. Never changes."""
     display_name: _builtins.str
@@ -140,6 +141,10 @@ class Tenant(_message.Message):
     def queue(self) -> Global___QueueSettings:
         """Its share of the work beside other clients'. Changed by operators only."""
 
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """What it may spend on language models. Changed by operators only. Absent: no limit."""
+
     def __init__(
         self,
         *,
@@ -157,14 +162,59 @@ class Tenant(_message.Message):
         note: Global___NoteSettings | None = ...,
         queue: Global___QueueSettings | None = ...,
         revision: _builtins.int = ...,
+        budget: Global___Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "budget", b"budget", "create_time", b"create_time", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "revision", b"revision", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "budget", b"budget", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "revision", b"revision", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """The most that a client's briefs may cost in calls to language models, in millionths of a US dollar. In each, absent
+    means no limit, and 0 no language model at all. Effective for the next call; a brief that no longer fits is written
+    without a language model, and says so.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTH_MICRO_DOLLARS_FIELD_NUMBER: _builtins.int
+    DAY_MICRO_DOLLARS_FIELD_NUMBER: _builtins.int
+    BRIEF_MICRO_DOLLARS_FIELD_NUMBER: _builtins.int
+    month_micro_dollars: _builtins.int
+    """In a calendar month, UTC. 0 to 1,000,000,000,000 (a million dollars)."""
+    day_micro_dollars: _builtins.int
+    """On a day, UTC. Likewise."""
+    brief_micro_dollars: _builtins.int
+    """For one brief. Likewise."""
+    def __init__(
+        self,
+        *,
+        month_micro_dollars: _builtins.int | None = ...,
+        day_micro_dollars: _builtins.int | None = ...,
+        brief_micro_dollars: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brief_micro_dollars", b"_brief_micro_dollars", "_day_micro_dollars", b"_day_micro_dollars", "_month_micro_dollars", b"_month_micro_dollars", "brief_micro_dollars", b"brief_micro_dollars", "day_micro_dollars", b"day_micro_dollars", "month_micro_dollars", b"month_micro_dollars"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brief_micro_dollars", b"_brief_micro_dollars", "_day_micro_dollars", b"_day_micro_dollars", "_month_micro_dollars", b"_month_micro_dollars", "brief_micro_dollars", b"brief_micro_dollars", "day_micro_dollars", b"day_micro_dollars", "month_micro_dollars", b"month_micro_dollars"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__brief_micro_dollars: _TypeAlias = _typing.Literal["brief_micro_dollars"]  # noqa: Y015
+    _WhichOneofArgType__brief_micro_dollars: _TypeAlias = _typing.Literal["_brief_micro_dollars", b"_brief_micro_dollars"]  # noqa: Y015
+    _WhichOneofReturnType__day_micro_dollars: _TypeAlias = _typing.Literal["day_micro_dollars"]  # noqa: Y015
+    _WhichOneofArgType__day_micro_dollars: _TypeAlias = _typing.Literal["_day_micro_dollars", b"_day_micro_dollars"]  # noqa: Y015
+    _WhichOneofReturnType__month_micro_dollars: _TypeAlias = _typing.Literal["month_micro_dollars"]  # noqa: Y015
+    _WhichOneofArgType__month_micro_dollars: _TypeAlias = _typing.Literal["_month_micro_dollars", b"_month_micro_dollars"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brief_micro_dollars) -> _WhichOneofReturnType__brief_micro_dollars | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__day_micro_dollars) -> _WhichOneofReturnType__day_micro_dollars | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__month_micro_dollars) -> _WhichOneofReturnType__month_micro_dollars | None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
 @_typing.final
 class TenantLimits(_message.Message):
