@@ -29,7 +29,10 @@ class _Answer(BaseModel):
 
 
 class Endpoint:
-    """`base_url` is as OpenAI's SDK has it, `https://…/v1`, or `unix:///path/of/a/socket`."""
+    """`base_url` is as OpenAI's SDK has it, `https://…/v1`, or `unix:///path/of/a/socket`.
+
+    `seconds` is the longest wait for each text of a call.
+    """
 
     def __init__(self, base_url: str, *, model: str, api_key: str | None, seconds: float) -> None:
         self.model = model
@@ -48,7 +51,7 @@ class Endpoint:
         }
         try:
             async with (
-                asyncio.timeout(self._seconds),
+                asyncio.timeout(self._seconds * len(texts)),
                 self._opened().post(self._url, json=body, headers=self._headers) as answer,
             ):
                 said = await answer.content.read(_ANSWER_MOST)

@@ -1,6 +1,7 @@
-"""The vector of a question, if there is one in time."""
+"""What a question means, if that is known in time."""
 
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -12,18 +13,30 @@ _AGAIN_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A question's vector, and the model whose vectors it may be compared with."""
+
+    vector: Vector
+    model: str
+
+
 class Questions:
     """While the embedder is away nobody waits for it: now and then one question tries."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.model = embedder.model
         self._embedder = embedder
         self._away = False
         self._again = 0.0
 
-    async def vector(self, text: str) -> Vector | None:
+    @property
+    def embedded(self) -> bool:
+        """False where words alone are compared, always."""
+        return bool(self._embedder.model)
+
+    async def meaning(self, text: str) -> Meaning | None:
         now = time.monotonic()
-        if not self.model or not text.strip() or (self._away and now < self._again):
+        if not self.embedded or not text.strip() or (self._away and now < self._again):
             return None
         # Of those who come while it is away, one at a time tries.
         self._again = now + _AGAIN_SECONDS
@@ -37,4 +50,4 @@ class Questions:
         if self._away:
             _log.info("embedder_back")
         self._away = False
-        return vector
+        return Meaning(vector, self._embedder.model)

@@ -1,6 +1,7 @@
 """Reads queries (JSON Lines) and what is relevant to them (qrels as TREC has them), gzipped or not."""
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         content = path.read_bytes()
         if content.startswith(_GZIPPED):
             content = gzip.decompress(content)
-    except (OSError, EOFError) as trouble:
+    except (OSError, EOFError, zlib.error) as trouble:
         raise DossierError(f"{path} cannot be read: {trouble}.", hint="Give a file.") from trouble
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NewType
 
-from embedding.contract import Vector
 from retrieval.documents import TITLE_WEIGHT, Field
-from retrieval.relevance import relevance
+from retrieval.relevance import comparable_by_meaning, relevance
 
 TicketId = NewType("TicketId", str)
 Source = NewType("Source", str)
@@ -25,7 +24,6 @@ _OUR_MARKER: Final = re.compile(r"\bDossier [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a
 _RESOLUTION_WEIGHT: Final = 0.5
 _SAME_ASSET: Final = 1.15
 _RESOLVED: Final = 1.05
-_EMBEDDED_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +82,6 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """A question's vector, and the model whose vectors it may be compared with."""
-
-    vector: Vector
-    model: str
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A ticket that shares words or meaning with the question.
 
@@ -127,11 +117,15 @@ class Similar:
     matched: tuple[str, ...]
 
 
+def text_of(title: str, description: str) -> str:
+    """What is embedded of a ticket, and of a question: what its reporter says, and not what solved it."""
+    return f"{title}\n{description}"
+
+
 def comparable(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Leave meaning out while many have no vector yet: those that have one would win over better ones."""
+    """Leave meaning out while few have a vector."""
     by_words = [each for each in candidates if each.summed > 0]
-    embedded = sum(each.cosine is not None for each in by_words)
-    if embedded >= _EMBEDDED_SHARE * len(by_words):
+    if comparable_by_meaning([each.cosine for each in by_words]):
         return candidates
     return [replace(each, cosine=None) for each in by_words]
 

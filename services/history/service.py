@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -9,10 +9,9 @@ from audit.imports import ImportEvent, Origin
 from audit.relay import Relay
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
-from embedding.contract import Embedder
+from embedding.backfill import Backfill
 from embedding.questions import Questions
 from services.history import telemetry, wire
-from services.history.embed import embed_tickets, queue_unembedded, watch_backlog
 from services.history.errors import TicketNotFound
 from services.history.ingest import keep, record
 from services.history.settings import HistorySettings
@@ -100,7 +99,7 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         return pb.DeleteTicketResponse()
 
     def _tickets(self) -> TenantTickets:
-        return TenantTickets(self._database, current_tenant(), embedded=bool(self._questions.model))
+        return TenantTickets(self._database, current_tenant(), embedded=self._questions.embedded)
 
 
 async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
@@ -126,16 +125,6 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
         checks={"postgresql": database.check},
         background=[
             Relay.open("history", database, settings, closers).run,
-            *_embedding(Vectors(database), embedder),
+            *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
         ],
-    )
-
-
-def _embedding(vectors: Vectors, embedder: Embedder) -> Sequence[Callable[[], Awaitable[None]]]:
-    if not embedder.model:
-        return ()
-    return (
-        partial(queue_unembedded, vectors, embedder),
-        partial(embed_tickets, vectors, embedder),
-        partial(watch_backlog, vectors),
     )

@@ -4,20 +4,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from embedding.questions import Questions
+from embedding.questions import Meaning, Questions
 from retrieval.questions import Plan, plan, read
 from services.history import telemetry
-from services.history.embed import text_of
 from services.history.model import (
     RELEVANCE_FLOOR,
     Candidate,
-    Meaning,
     Ranked,
     Similar,
     TicketReference,
     comparable,
     least_lexical,
     ranked,
+    text_of,
 )
 from services.history.store import Searching, TenantTickets
 from services.runtime.telemetry import span
@@ -40,8 +39,7 @@ async def find_similar(tickets: TenantTickets, questions: Questions, search: Sea
     """Best first; empty when nothing reaches the floor."""
     question = read(search.subject, search.description)
     # Before the transaction, which would wait along.
-    vector = await questions.vector(text_of(search.subject, search.description))
-    meaning = None if vector is None else Meaning(vector, questions.model)
+    meaning = await questions.meaning(text_of(search.subject, search.description))
     telemetry.count_question(by_meaning=meaning is not None)
     async with tickets.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))

@@ -12,19 +12,19 @@ from audit.changes import changed, differences
 from audit.event import Action, Actor
 from audit.imports import ImportEvent
 from audit.outbox import Outbox
+from embedding.half import half_vector
+from embedding.questions import Meaning
 from retrieval.documents import VERSION
 from retrieval.questions import Frequencies, Plan
 from retrieval.sparse import sparse_vector
 from services.history.model import (
     Candidate,
-    Meaning,
     Source,
     Ticket,
     TicketId,
     TicketKey,
     TicketReference,
 )
-from services.history.vectors import half_vector
 from services.runtime.database import Connection, Database
 
 AUDIT: Final = Outbox("history")

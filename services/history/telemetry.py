@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from embedding.backfill import Meters
 from services.runtime.importing import ImportReport
 
 CANDIDATES_SPAN: Final = "history.find_candidates"
@@ -14,10 +15,12 @@ _rows = Counter("dossier_history_rows_total", "Tickets taken in", ["outcome"])
 _questions = Counter(
     "dossier_history_questions_total", "Searches by what they compared: meaning, words alone", ["by"]
 )
-EMBEDDED: Final = Counter("dossier_history_embedded_total", "Tickets given a vector")
-BACKLOG: Final = Gauge("dossier_history_embedding_backlog", "Tickets that wait for a vector, in all replicas")
-BACKLOG_AGE: Final = Gauge(
-    "dossier_history_embedding_backlog_seconds", "How long the one that was added first has waited"
+EMBEDDING: Final = Meters(
+    embedded=Counter("dossier_history_embedded_total", "Tickets given a vector"),
+    waiting=Gauge("dossier_history_embedding_backlog", "Tickets that wait for a vector, in all replicas"),
+    oldest_seconds=Gauge(
+        "dossier_history_embedding_backlog_seconds", "How long the one that was added first has waited"
+    ),
 )
 
 for by in ("meaning", "words"):

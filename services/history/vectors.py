@@ -1,13 +1,15 @@
 """The vectors of tickets in PostgreSQL, and what waits for one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
+from embedding.backfill import Lag, Waiting
 from embedding.contract import Vector
-from services.history.model import Source, TicketId, TicketKey
-from services.runtime.database import Database
+from embedding.half import half_vector
+from services.history.model import Source, TicketId, TicketKey, text_of
+from services.runtime.database import NOT_MIGRATED, Database
+from services.runtime.errors import DependencyUnavailable, TransactionAborted
 
 _TEXTS: Final = """
     select wanted.source, wanted.ticket_id, title, description
@@ -33,47 +35,31 @@ _KEEP: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A ticket that waits for its vector; `added` tells whether it has changed since it was taken."""
-
-    tenant: str
-    key: TicketKey
-    added: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    waiting: int
-    oldest_seconds: float
-
-
 class Vectors:
+    """What history keeps for `embedding.backfill`."""
+
+    troubles = (DependencyUnavailable, TransactionAborted, TimeoutError, *NOT_MIGRATED)
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, count: int, *, lease: timedelta) -> Sequence[Waiting]:
-        """Take what was added last, of whichever tenants; nobody else gets it before the lease ends."""
+    async def take(self, count: int, *, lease: timedelta) -> Sequence[Waiting[TicketKey]]:
         async with self._database.transaction() as connection:
             rows = await connection.fetch("select * from history.take_backlog($1, $2)", count, lease)
         return [
-            Waiting(
-                row["tenant_id"], TicketKey(Source(row["source"]), TicketId(row["ticket_id"])), row["added"]
-            )
-            for row in rows
+            Waiting(row["tenant_id"], _key(row["source"], row["ticket_id"]), row["added"]) for row in rows
         ]
 
-    async def texts(self, tenant: str, keys: Sequence[TicketKey]) -> dict[TicketKey, tuple[str, str]]:
-        """The title and description of those that are to be found."""
+    async def texts(self, tenant: str, keys: Sequence[TicketKey]) -> dict[TicketKey, str]:
         async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(_TEXTS, [key.source for key in keys], [key.id for key in keys])
         return {
-            TicketKey(Source(row["source"]), TicketId(row["ticket_id"])): (row["title"], row["description"])
-            for row in rows
+            _key(row["source"], row["ticket_id"]): text_of(row["title"], row["description"]) for row in rows
         }
 
-    async def keep(self, tenant: str, done: Sequence[tuple[Waiting, Vector | None]], *, model: str) -> None:
-        """Keep vectors, and take their tickets from the backlog; without one, there was nothing to embed."""
+    async def keep(
+        self, tenant: str, done: Sequence[tuple[Waiting[TicketKey], Vector | None]], *, model: str
+    ) -> None:
         async with self._database.tenant(tenant) as connection:
             await connection.execute(
                 _KEEP,
@@ -85,21 +71,25 @@ class Vectors:
             )
 
     async def queue_unembedded(
-        self, model: str, after: tuple[str, str, str], count: int
-    ) -> tuple[str, str, str] | None:
-        """Look at some tickets behind `after`; the last one's key, None when there was none."""
+        self, model: str, after: tuple[str, TicketKey] | None, count: int
+    ) -> tuple[str, TicketKey] | None:
+        tenant, key = after or ("", TicketKey(Source(""), TicketId("")))
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
-                "select * from history.queue_unembedded($1, $2, $3, $4, $5)", model, *after, count
+                "select * from history.queue_unembedded($1, $2, $3, $4, $5)",
+                model,
+                tenant,
+                key.source,
+                key.id,
+                count,
             )
-        return None if row is None else (row["tenant_id"], row["source"], row["ticket_id"])
+        return None if row is None else (row["tenant_id"], _key(row["source"], row["ticket_id"]))
 
-    async def backlog(self) -> Backlog:
+    async def lag(self) -> Lag:
         async with self._database.transaction() as connection:
             (row,) = await connection.fetch("select * from history.backlog_state()")
-        return Backlog(row["waiting"], row["oldest_seconds"])
+        return Lag(row["waiting"], row["oldest_seconds"])
 
 
-def half_vector(vector: Vector) -> str:
-    """The text form of pgvector's `halfvec`."""
-    return f"[{','.join(f'{number:.5g}' for number in vector)}]"
+def _key(source: str, ticket_id: str) -> TicketKey:
+    return TicketKey(Source(source), TicketId(ticket_id))

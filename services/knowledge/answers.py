@@ -1,13 +1,21 @@
 """Finds the passages that answer a ticket or a question."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from embedding.questions import Meaning, Questions
 from retrieval.documents import lexemes
-from retrieval.questions import plan, read
+from retrieval.questions import Plan, plan, read
+from retrieval.relevance import relevance
 from services.knowledge import telemetry
-from services.knowledge.model import RELEVANCE_FLOOR, Answer, fields
+from services.knowledge.model import RELEVANCE_FLOOR, Answer, Candidate, comparable, fields
+from services.knowledge.searching import Searching
 from services.knowledge.store import TenantArticles
 from services.runtime.telemetry import span
+
+# By words, and as many by meaning: what is best by both together is not among the first few of either.
+_CANDIDATES_LEAST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +27,65 @@ class Search:
     with_surroundings: bool = False
 
 
-async def find_answers(articles: TenantArticles, search: Search) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    candidate: Candidate
+    lexical: float
+    place: float
+    """Orders also those whose score is 0."""
+
+    @property
+    def score(self) -> float:
+        return max(0.0, self.place)
+
+
+async def find_answers(articles: TenantArticles, questions: Questions, search: Search) -> list[Answer]:
     """Best first, at most one passage an article; empty when nothing reaches the floor."""
     question = read(search.subject, search.description)
-    if not question.lexemes:
-        return []
+    # Before the transaction, which would wait along.
+    meaning = await questions.meaning(f"{search.subject}\n{search.description}")
+    telemetry.count_question(by_meaning=meaning is not None)
     async with articles.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
-        if not planned.seeds:
-            return []
         with span(telemetry.CANDIDATES_SPAN):
-            candidates = await index.candidates(planned, limit=search.limit)
-        scores = {candidate.key: planned.score(candidate.summed) for candidate in candidates}
-        relevant = [key for key, score in scores.items() if score >= search.min_score]
-        if not relevant:
-            return []
-        found = await index.read(relevant, with_surroundings=search.with_surroundings)
+            candidates = await _candidates(index, planned, meaning, limit=search.limit)
+        best = _best(candidates, planned, search)
+        keys = [each.candidate.key for each in best]
+        found = await index.read(keys, with_surroundings=search.with_surroundings) if keys else {}
     return [
         Answer(
             article,
             passage,
-            score=scores[key],
+            score=each.score,
+            lexical=each.lexical,
+            cosine=each.candidate.cosine,
             matched=planned.matched(lexemes(fields(article, passage))),
             surroundings=tuple(passages.values()),
         )
-        for key in relevant
+        for each in best
         # One replaced since is no longer evidence.
-        if key in found
-        for article, passages in [found[key]]
-        if (passage := passages.pop(key.position, None))
+        if each.candidate.key in found
+        for article, passages in [found[each.candidate.key]]
+        if (passage := passages.pop(each.candidate.key.position, None))
     ]
+
+
+async def _candidates(
+    index: Searching, planned: Plan, meaning: Meaning | None, *, limit: int
+) -> Sequence[Candidate]:
+    if meaning is not None:
+        enough = max(limit, _CANDIDATES_LEAST)
+        candidates = await index.candidates_by_meaning(planned, meaning, limit=enough)
+        if comparable(candidates):
+            return candidates
+    return await index.candidates(planned, limit=limit) if planned.seeds else []
+
+
+def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[_Scored]:
+    scored = []
+    for candidate in candidates:
+        lexical = planned.score(candidate.summed)
+        scored.append(_Scored(candidate, lexical, place=relevance(lexical, candidate.cosine)))
+    relevant = [each for each in scored if each.score >= search.min_score]
+    relevant.sort(key=lambda each: -each.place)
+    return relevant[: search.limit]

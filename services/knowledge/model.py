@@ -1,10 +1,12 @@
 """Articles and their passages, and the rules of what they are found by."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NewType
 
 from retrieval.documents import TITLE_WEIGHT, Field
+from retrieval.relevance import comparable_by_meaning
 
 ArticleId = NewType("ArticleId", str)
 Source = NewType("Source", str)
@@ -70,6 +72,10 @@ class Passage:
         return HEADING_SEPARATOR.join(self.headings)
 
 
+TITLE_POSITION: Final = -1
+"""Where an article's title stands among the vectors of its passages."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassageKey:
     """A passage by its position in its article, from 0."""
@@ -80,19 +86,29 @@ class PassageKey:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An article's best passage; `summed` is its raw sum."""
+    """An article's best passage.
+
+    `summed` is the raw sum of its words, `cosine` of its vector or, if that is nearer, its article's title's;
+    None where the article has not been embedded whole.
+    """
 
     key: PassageKey
     summed: float
+    cosine: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A passage that bears on the question, with the question's words that it or the title shares."""
+    """A passage that bears on the question, with the question's words that it or the title shares.
+
+    `lexical` is what its words alone earn, `cosine` its meaning.
+    """
 
     article: Article
     passage: Passage
     score: float
+    lexical: float
+    cosine: float | None
     matched: tuple[str, ...]
     surroundings: tuple[Passage, ...] = ()
     """The passages around it in the same article, in order, where they were asked for."""
@@ -105,3 +121,13 @@ def fields(article: Article, passage: Passage) -> tuple[Field, ...]:
         Field(" ".join(passage.headings), _HEADING_WEIGHT),
         Field(passage.text),
     )
+
+
+def text_of(title: str, passage: Passage | None) -> str:
+    """What is embedded of a passage, which alone does not say what it is about; without one, of the title."""
+    return title if passage is None else "\n".join(filter(None, (title, passage.heading, passage.text)))
+
+
+def comparable(candidates: Sequence[Candidate]) -> bool:
+    """Say whether meaning may decide: not while few of the articles have been embedded."""
+    return comparable_by_meaning([each.cosine for each in candidates if each.summed > 0])

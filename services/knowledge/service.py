@@ -9,6 +9,8 @@ from audit.imports import ImportEvent, Origin
 from audit.relay import Relay
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
+from embedding.backfill import Backfill
+from embedding.questions import Questions
 from services.knowledge import telemetry, wire
 from services.knowledge.answers import find_answers
 from services.knowledge.errors import ArticleNotFound
@@ -16,6 +18,7 @@ from services.knowledge.ingest import keep, record
 from services.knowledge.settings import KnowledgeSettings
 from services.knowledge.store import AUDIT, TenantArticles
 from services.knowledge.tenant_data import tenant_rows
+from services.knowledge.vectors import Vectors
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.importing import take_in
@@ -25,15 +28,16 @@ from tenantdata.servicer import serving_rows
 
 
 class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, questions: Questions) -> None:
         self._database = database
+        self._questions = questions
 
     async def SearchArticles(
         self,
         request: pb.SearchArticlesRequest,
         context: grpc.aio.ServicerContext[pb.SearchArticlesRequest, pb.SearchArticlesResponse],
     ) -> pb.SearchArticlesResponse:
-        found = await find_answers(self._articles(), wire.search_from(request))
+        found = await find_answers(self._articles(), self._questions, wire.search_from(request))
         telemetry.count_search(len(found))
         return pb.SearchArticlesResponse(results=map(wire.write_answer, found))
 
@@ -93,7 +97,7 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         return pb.DeleteArticleResponse()
 
     def _articles(self) -> TenantArticles:
-        return TenantArticles(self._database, current_tenant())
+        return TenantArticles(self._database, current_tenant(), embedded=self._questions.embedded)
 
 
 async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service:
@@ -104,16 +108,21 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
         statement_cache=settings.database_statement_cache,
     )
     closers.push_async_callback(database.close)
+    embedder = settings.embedder()
+    closers.push_async_callback(embedder.close)
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["KnowledgeService"],
                 lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(
-                    KnowledgeServicer(database), server
+                    KnowledgeServicer(database, Questions(embedder)), server
                 ),
             ),
             serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
-        background=[Relay.open("knowledge", database, settings, closers).run],
+        background=[
+            Relay.open("knowledge", database, settings, closers).run,
+            *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
+        ],
     )

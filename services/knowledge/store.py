@@ -1,11 +1,10 @@
 """One tenant's articles in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
 import orjson
 
 from audit.changes import changed, differences
@@ -13,25 +12,20 @@ from audit.event import Action, Actor
 from audit.imports import ImportEvent
 from audit.outbox import Outbox
 from retrieval.documents import VERSION, merged
-from retrieval.questions import Frequencies, Plan
 from retrieval.sparse import sparse_vector
 from services.knowledge.model import (
-    ARTICLE_SHARE,
+    TITLE_POSITION,
     Article,
-    ArticleId,
     ArticleKey,
     ArticleReference,
-    Candidate,
     Passage,
     PassageKey,
-    Source,
 )
+from services.knowledge.rows import article_key, article_of
+from services.knowledge.searching import NAME_COLUMNS, Searching
 from services.runtime.database import Connection, Database
 
 AUDIT: Final = Outbox("knowledge")
-_NAME_COLUMNS: Final = "source, article_id, title, url, tags, updated"
-# On either side of the one that was found.
-_SURROUNDING_PASSAGES: Final = 6
 _UPSERT: Final = """
     insert into knowledge.articles as known
         (source, article_id, title, title_key, body, url, tags, updated)
@@ -66,7 +60,18 @@ _INDEX_PASSAGES: Final = """
     from jsonb_to_recordset($1::jsonb)
         as new (source text, article_id text, position integer, weights text)
 """
-_PASSAGE_TABLES: Final = ("passages", "passage_search", "article_search")
+# What is found now is embedded soon; what changed meanwhile was forgotten first, and so waits once more.
+_TO_EMBED: Final = """
+    insert into knowledge.embedding_backlog (source, article_id, position)
+    select * from unnest($1::text[], $2::text[], $3::integer[])
+"""
+_PASSAGE_TABLES: Final = (
+    "passages",
+    "passage_search",
+    "article_search",
+    "passage_vectors",
+    "embedding_backlog",
+)
 _GONE: Final = """
     using unnest($1::text[], $2::text[]) as gone (source, article_id)
     where cut.source = gone.source and cut.article_id = gone.article_id
@@ -86,6 +91,11 @@ class IndexedArticle:
     article: Article
     passages: Sequence[IndexedPassage]
 
+    @property
+    def has_words(self) -> bool:
+        """False for what nothing can be found by."""
+        return any(part.weights for part in self.passages)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -104,9 +114,10 @@ class Place:
 
 
 class TenantArticles:
-    def __init__(self, database: Database, tenant: str) -> None:
+    def __init__(self, database: Database, tenant: str, *, embedded: bool) -> None:
         self._database = database
         self._tenant = tenant
+        self._embedded = embedded
 
     async def record(self, article: IndexedArticle, *, by: Actor) -> Written:
         """Insert or replace one with its passages."""
@@ -114,13 +125,13 @@ class TenantArticles:
         async with self._database.tenant(self._tenant) as connection:
             await self._become_writer(connection)
             row = await connection.fetchrow(
-                f"select {_NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - constants
+                f"select {NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - constants
                 " where source = $1 and article_id = $2",
                 *(key.source, key.id),
             )
             written = await self._write(connection, [article])
             if written.created or written.updated:
-                before = _article(row, body=row["body"]) if row is not None else None
+                before = article_of(row, body=row["body"]) if row is not None else None
                 changes = differences(before, article.article, without={"key"})
                 action = Action("RecordArticle", f"articles/{key.source}/{key.id}", changes)
                 await AUDIT.add(connection, self._tenant, by, action)
@@ -137,7 +148,7 @@ class TenantArticles:
     async def _write(self, connection: Connection, articles: Sequence[IndexedArticle]) -> Written:
         by_key = {each.article.key: each for each in articles}
         rows = await connection.fetch(_UPSERT, _json(_article_row(each.article) for each in articles))
-        is_new = {_key(row): row["created"] for row in rows}
+        is_new = {article_key(row): row["created"] for row in rows}
         await self._forget_passages(connection, [key for key, created in is_new.items() if not created])
         await self._keep_passages(connection, [by_key[key] for key in is_new])
         return Written(
@@ -148,12 +159,12 @@ class TenantArticles:
     async def find(self, reference: ArticleReference) -> Article | None:
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
-                f"select {_NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - a constant
+                f"select {NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - a constant
                 " where article_id = $1 and ($2::text is null or source = $2) order by source limit 1",
                 reference.id,
                 reference.source,
             )
-        return None if row is None else _article(row, body=row["body"])
+        return None if row is None else article_of(row, body=row["body"])
 
     async def page(self, *, after: Place | None, size: int) -> tuple[list[Article], Place | None]:
         """Read up to `size` articles by title, without bodies; with the last one's place if more follow."""
@@ -164,14 +175,16 @@ class TenantArticles:
             place = [after.title_key, after.key.source, after.key.id]
         async with self._database.tenant(self._tenant) as connection:
             rows = await connection.fetch(
-                f"select {_NAME_COLUMNS}, title_key from knowledge.articles {where}"  # noqa: S608 - constants
+                f"select {NAME_COLUMNS}, title_key from knowledge.articles {where}"  # noqa: S608 - constants
                 " order by title_key, source, article_id limit $1",
                 size + 1,
                 *place,
             )
         shown = rows[:size]
         last = shown[-1] if len(rows) > size else None
-        return [_article(row) for row in shown], Place(last["title_key"], _key(last)) if last else None
+        return [article_of(row) for row in shown], Place(
+            last["title_key"], article_key(last)
+        ) if last else None
 
     async def delete(self, reference: ArticleReference, *, by: Actor) -> bool:
         async with self._database.tenant(self._tenant) as connection:
@@ -179,18 +192,18 @@ class TenantArticles:
             rows = await connection.fetch(
                 "delete from knowledge.articles"  # noqa: S608 - a constant
                 " where article_id = $1 and ($2::text is null or source = $2)"
-                f" returning {_NAME_COLUMNS}, body",
+                f" returning {NAME_COLUMNS}, body",
                 reference.id,
                 reference.source,
             )
-            await self._forget_passages(connection, [_key(row) for row in rows])
+            await self._forget_passages(connection, [article_key(row) for row in rows])
             if rows:
-                deleted = [_article(row, body=row["body"]) for row in rows]
+                deleted = [article_of(row, body=row["body"]) for row in rows]
                 await AUDIT.add(connection, self._tenant, by, _deletion(deleted))
         return bool(rows)
 
     @asynccontextmanager
-    async def searching(self) -> AsyncIterator["Searching"]:
+    async def searching(self) -> AsyncIterator[Searching]:
         """One transaction for what one search reads."""
         async with self._database.tenant(self._tenant) as connection:
             yield Searching(connection)
@@ -205,66 +218,30 @@ class TenantArticles:
         rows = [_passage_row(each, at) for each in articles for at in range(len(each.passages))]
         if not rows:
             return
-        wholes = [_whole_row(each) for each in articles]
+        wholes = [_whole_row(each) for each in articles if each.has_words]
         await connection.execute(_INSERT_PASSAGES, _json(rows))
         await connection.execute(_INDEX_PASSAGES, _json(rows))
-        await connection.execute(_INDEX_ARTICLES, _json(row for row in wholes if row["lexemes"]), VERSION)
+        await connection.execute(_INDEX_ARTICLES, _json(wholes), VERSION)
+        if self._embedded:
+            await self._queue(connection, [each for each in articles if each.has_words])
+
+    async def _queue(self, connection: Connection, articles: Sequence[IndexedArticle]) -> None:
+        keys = [
+            PassageKey(each.article.key, position)
+            for each in articles
+            for position in (TITLE_POSITION, *range(len(each.passages)))
+        ]
+        await connection.execute(
+            _TO_EMBED,
+            [key.article.source for key in keys],
+            [key.article.id for key in keys],
+            [key.position for key in keys],
+        )
 
     async def _forget_passages(self, connection: Connection, keys: Sequence[ArticleKey]) -> None:
         gone = [key.source for key in keys], [key.id for key in keys]
         for table in _PASSAGE_TABLES:
             await connection.execute(f"delete from knowledge.{table} as cut {_GONE}", *gone)  # noqa: S608
-
-
-class Searching:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def frequencies(self, lexemes: Collection[str]) -> Frequencies:
-        rows = await self._connection.fetch(
-            "select lexeme, articles from knowledge.lexeme_counts where lexeme = any($1::text[])",
-            ["", *lexemes],
-        )
-        documents: dict[str, int] = {row["lexeme"]: row["articles"] for row in rows}
-        return Frequencies(corpus=documents.pop("", 0), documents=documents)
-
-    async def candidates(self, plan: Plan, *, limit: int) -> list[Candidate]:
-        """Find the articles whose words add up to most, best first, each with its best passage."""
-        rows = await self._connection.fetch(
-            "select source, article_id, position, summed"
-            " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5)",
-            list(plan.seeds),
-            sparse_vector(plan.weights),
-            VERSION,
-            ARTICLE_SHARE,
-            limit,
-        )
-        return [Candidate(_passage_key(row), row["summed"]) for row in rows]
-
-    async def read(
-        self, keys: Sequence[PassageKey], *, with_surroundings: bool
-    ) -> dict[PassageKey, tuple[Article, dict[int, Passage]]]:
-        """Read passages and those around them, by position and in order, each with its article's name."""
-        rows = await self._connection.fetch(
-            f"select {_NAME_COLUMNS}, wanted.position,"  # noqa: S608 - a constant
-            " around.position as at, around.headings, around.anchor, around.body"
-            " from unnest($1::text[], $2::text[], $3::integer[]) as wanted (source, article_id, position)"
-            " join knowledge.articles using (source, article_id)"
-            " join knowledge.passages as around using (tenant_id, source, article_id)"
-            " where around.position between wanted.position - $4 and wanted.position + $4"
-            " order by around.position",
-            [key.article.source for key in keys],
-            [key.article.id for key in keys],
-            [key.position for key in keys],
-            _SURROUNDING_PASSAGES if with_surroundings else 0,
-        )
-        found: dict[PassageKey, tuple[Article, dict[int, Passage]]] = {}
-        for row in rows:
-            key = _passage_key(row)
-            if key not in found:
-                found[key] = _article(row), {}
-            found[key][1][row["at"]] = Passage(tuple(row["headings"]), row["anchor"], row["body"])
-        return found
 
 
 def _deletion(articles: Sequence[Article]) -> Action:
@@ -314,22 +291,3 @@ def _whole_row(indexed: IndexedArticle) -> dict[str, object]:
         "lexemes": list(weights),
         "weights": sparse_vector(weights),
     }
-
-
-def _key(row: asyncpg.Record) -> ArticleKey:
-    return ArticleKey(Source(row["source"]), ArticleId(row["article_id"]))
-
-
-def _passage_key(row: asyncpg.Record) -> PassageKey:
-    return PassageKey(_key(row), row["position"])
-
-
-def _article(row: asyncpg.Record, *, body: str = "") -> Article:
-    return Article(
-        key=_key(row),
-        title=row["title"],
-        body=body,
-        url=row["url"],
-        tags=tuple(row["tags"]),
-        updated=row["updated"],
-    )

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
+from embedding.backfill import Meters
 from services.runtime.importing import ImportReport
 
 CANDIDATES_SPAN: Final = "knowledge.find_candidates"
@@ -11,6 +12,21 @@ CANDIDATES_SPAN: Final = "knowledge.find_candidates"
 _searches = Counter("dossier_knowledge_searches_total", "Searches for passages", ["outcome"])
 _rows = Counter("dossier_knowledge_rows_total", "Articles taken in", ["outcome"])
 
+_questions = Counter(
+    "dossier_knowledge_questions_total", "Searches by what they compared: meaning, words alone", ["by"]
+)
+EMBEDDING: Final = Meters(
+    embedded=Counter("dossier_knowledge_embedded_total", "Passages and titles given a vector"),
+    waiting=Gauge(
+        "dossier_knowledge_embedding_backlog", "Passages and titles that wait for a vector, in all replicas"
+    ),
+    oldest_seconds=Gauge(
+        "dossier_knowledge_embedding_backlog_seconds", "How long the one that was added first has waited"
+    ),
+)
+
+for by in ("meaning", "words"):
+    _questions.labels(by=by)
 for outcome in ("found", "nothing"):
     # Shown as zero before the first, so that a rate can be taken from the beginning.
     _searches.labels(outcome=outcome)
@@ -20,6 +36,10 @@ for outcome in ("created", "updated", "unchanged", "rejected"):
 
 def count_search(results: int) -> None:
     _searches.labels(outcome="found" if results else "nothing").inc()
+
+
+def count_question(*, by_meaning: bool) -> None:
+    _questions.labels(by="meaning" if by_meaning else "words").inc()
 
 
 def count_rows(report: ImportReport) -> None:

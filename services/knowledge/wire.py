@@ -127,6 +127,8 @@ def write_answer(answer: Answer) -> pb.FoundPassage:
         score=answer.score,
         matched_terms=answer.matched,
         surroundings=[_write_passage(each) for each in answer.surroundings],
+        lexical_score=answer.lexical,
+        semantic_score=answer.cosine,
     )
 
 

@@ -43,6 +43,14 @@ _IN_TROUBLE = (
     asyncpg.OperatorInterventionError,
 )
 
+NOT_MIGRATED: Final[tuple[type[Exception], ...]] = (
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+)
+"""What a job meets that starts beside the migrations; elsewhere a mistake of ours."""
+
 
 class Database:
     """A pool that connects on first use, so that a service starts without PostgreSQL and finds it later.

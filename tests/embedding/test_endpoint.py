@@ -1,6 +1,7 @@
 """An endpoint that somebody else runs: what it may answer, and what becomes of it."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -95,6 +96,22 @@ async def test_nobody_waits_longer_than_told() -> None:
         async with asyncio.timeout(5):
             with pytest.raises(EmbedderUnavailable, match="TimeoutError"):
                 await client.embed(["a"])
+
+
+async def test_more_texts_may_take_longer() -> None:
+    class Slow(JSONResponse):
+        async def __call__(self, *wire: Any) -> None:
+            await asyncio.sleep(0.3)
+            await super().__call__(*wire)
+
+    def answer(body: Mapping[str, Any]) -> Response:
+        told = vectors([1.0] * len(body["input"]))
+        return Slow(json.loads(bytes(told.body)))
+
+    async with endpoint(answer, seconds=0.1) as (client, _):
+        assert len(await client.embed(["a"] * 20)) == 20
+        with pytest.raises(EmbedderUnavailable, match="TimeoutError"):
+            await client.embed(["a"])
 
 
 async def test_nobody_there_is_said() -> None:

@@ -2,22 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from cli.standins.loopback import listening
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1.past_ticket_pb2 import PastTicket
 from tests.history.client import Client
 from tests.history.conftest import running_history, settings_for
 from tests.support.databases import TestDatabase
-from tests.support.embedder import EmbedderServer
+from tests.support.embedder import EmbedderServer, another_model
 from tests.support.keys import Keys
 
 TICKETS = [
@@ -177,20 +171,6 @@ async def test_tickets_from_before_the_embedder_are_embedded_when_it_comes(
             while len(await models(database)) < len(TICKETS):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert await Client(stub, metadata).found("Laptop won't turn on") == ["start"]
-
-
-@asynccontextmanager
-async def another_model(asked: list[int]) -> AsyncIterator[str]:
-    """Gives every text the same vector."""
-
-    async def embeddings(request: Request) -> Response:
-        texts = (await request.json())["input"]
-        asked.append(len(texts))
-        data = [{"index": number, "embedding": [1.0] * 384} for number in range(len(texts))]
-        return JSONResponse({"data": data})
-
-    async with listening(Starlette(routes=[Route("/v1/embeddings", embeddings, methods=["POST"])])) as url:
-        yield f"{url}/v1"
 
 
 async def test_vectors_of_two_models_are_never_compared(

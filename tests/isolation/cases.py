@@ -47,10 +47,11 @@ Case = Callable[[Belongings], Sequence[Message]]
 CASES: Final[Mapping[str, Case]] = {
     "ContextSourceService.Gather": lambda of: [context.GatherRequest(ticket=Ticket(id=of.reported))],
     "HistoryService.SearchSimilarTickets": lambda of: [
-        # Above the floor: one's own tickets mean something near to any word, and to each something else.
+        # Above the floor: one's own tickets mean something near to any word, and to each something else; and
+        # below it, what another test has recorded comes in once it is embedded.
         history.SearchSimilarTicketsRequest(subject=of.word, assets=[of.asset]),
         # By words that every client has: scores and places must not tell how often another has them.
-        history.SearchSimilarTicketsRequest(subject="printer prints labels, scanner broken", min_score=0),
+        history.SearchSimilarTicketsRequest(subject="printer prints labels, scanner broken"),
     ],
     "HistoryService.GetTicket": lambda of: [
         history.GetTicketRequest(ticket_id=of.ticket),
@@ -72,8 +73,9 @@ CASES: Final[Mapping[str, Case]] = {
         history.DeleteTicketRequest(ticket_id=of.ticket, source=of.ticket_source)
     ],
     "KnowledgeService.SearchArticles": lambda of: [
-        knowledge.SearchArticlesRequest(subject=of.word, min_score=0, with_surroundings=True),
-        knowledge.SearchArticlesRequest(subject="printer prints labels", min_score=0),
+        # Above the floor, as with tickets.
+        knowledge.SearchArticlesRequest(subject=of.word, with_surroundings=True),
+        knowledge.SearchArticlesRequest(subject="printer prints labels"),
     ],
     "KnowledgeService.GetArticle": lambda of: [
         knowledge.GetArticleRequest(article_id=of.article),

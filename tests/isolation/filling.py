@@ -42,6 +42,8 @@ _OTHERS: Final = (
 _BY_HAND: Final = """
 insert into history.embedding_backlog (tenant_id, source, ticket_id, taken_until)
 values (%(tenant)s, %(word)s, %(word)s, 'infinity');
+insert into knowledge.embedding_backlog (tenant_id, source, article_id, position, taken_until)
+values (%(tenant)s, %(word)s, %(word)s, 0, 'infinity');
 insert into synthesis.purchases (tenant_id, request_id, purchase_id, content_hash, lease_end)
 values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 day');
 insert into synthesis.surplus_calls (
@@ -219,8 +221,12 @@ class Filling:
     def _embed(self, has: Belongings) -> None:
         """Searches answer the same from here on."""
         with psycopg.connect(self._admin_url, autocommit=True) as connection:
-            waiting = "select from history.embedding_backlog where tenant_id = %s"
-            eventually(lambda: not connection.execute(waiting, [has.tenant]).fetchall(), what="the vectors")
+            waiting = """
+                select from history.embedding_backlog where tenant_id = %(tenant)s
+                union all select from knowledge.embedding_backlog where tenant_id = %(tenant)s
+            """
+            of = {"tenant": has.tenant}
+            eventually(lambda: not connection.execute(waiting, of).fetchall(), what="the vectors")
 
     def _enhance(self, has: Belongings, desk: Desk) -> Belongings:
         """A brief that was written, with feedback and a change; one that failed; and one that waits."""

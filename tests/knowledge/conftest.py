@@ -1,6 +1,7 @@
 """The knowledge service as it runs: real gRPC, real PostgreSQL, as its own role."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -19,21 +20,31 @@ if TYPE_CHECKING:
     from dossier.knowledge.v1.knowledge_service_pb2_grpc import KnowledgeServiceAsyncStub
 
 
-@pytest.fixture
-async def stub(database: TestDatabase, keys: Keys) -> AsyncIterator["KnowledgeServiceAsyncStub"]:
-    """The bare stub: a call has no token unless it brings one."""
-    settings = KnowledgeSettings(
+def settings_for(database: TestDatabase, keys: Keys, **embedding: object) -> KnowledgeSettings:
+    return KnowledgeSettings(
         grpc_port=0,
         metrics_port=0,
         database_url=SecretStr(database.url("knowledge")),
         token_jwks_file=keys.jwks_file,
         token_signing_key_file=keys.signing_key_file,
+        **embedding,  # type: ignore[arg-type]
     )
+
+
+@asynccontextmanager
+async def running_knowledge(settings: KnowledgeSettings) -> AsyncIterator["KnowledgeServiceAsyncStub"]:
     async with (
         serving("knowledge", settings, build) as running,
         grpc.aio.insecure_channel(running.target) as channel,
     ):
         yield KnowledgeServiceStub(channel)
+
+
+@pytest.fixture
+async def stub(database: TestDatabase, keys: Keys) -> AsyncIterator["KnowledgeServiceAsyncStub"]:
+    """The bare stub: a call has no token unless it brings one. Words alone are compared."""
+    async with running_knowledge(settings_for(database, keys)) as stub:
+        yield stub
 
 
 @pytest.fixture

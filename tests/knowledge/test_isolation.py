@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from dossier.knowledge.v1.knowledge_service_pb2_grpc import KnowledgeServiceAsyncStub
 
 SECRET = "Label printer prints empty labels"
+NEAREST = """
+    select * from knowledge.find_nearest(array_fill(1::real, array[384])::public.halfvec, 'model', $1, 100)
+"""
+KEEP_A_VECTOR = """
+    insert into knowledge.passage_vectors (source, article_id, position, model, vector)
+    values ('import', $1, 0, 'model', array_fill(1::real, array[384])::public.halfvec)
+"""
 FIND = "select * from knowledge.find_candidates($1, '{1:1}/1048576', $2, 0.5, 100)"
 
 
@@ -80,12 +87,38 @@ async def test_the_search_function_shows_the_set_tenant_only(acme: Client, datab
         await connection.close()
 
 
-async def test_nobody_else_may_call_the_search_function(database: TestDatabase) -> None:
+@pytest.mark.parametrize("few", [0, 1_000])
+async def test_the_nearest_are_the_set_tenants_only(
+    acme: Client, globex: Client, database: TestDatabase, few: int
+) -> None:
+    """One by one and by the index, which all tenants share."""
+    await acme.record(Article(id="1", title=SECRET))
+    await globex.record(Article(id="2", title=SECRET))
+    connection = await asyncpg.connect(database.url("knowledge"))
+    try:
+        for tenant, number in (("acme", "1"), ("globex", "2")):
+            async with connection.transaction():
+                await connection.execute("select set_config('dossier.tenant', $1, true)", tenant)
+                await connection.execute(KEEP_A_VECTOR, number)
+        for tenant, expected in (("acme", ["1"]), ("globex", ["2"]), ("initech", [])):
+            async with connection.transaction():
+                await connection.execute("select set_config('dossier.tenant', $1, true)", tenant)
+                found = await connection.fetch(NEAREST, few)
+                assert [row["article_id"] for row in found] == expected
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not set"):
+            async with connection.transaction():
+                await connection.fetch(NEAREST, few)
+    finally:
+        await connection.close()
+
+
+async def test_nobody_else_may_call_the_search_functions(database: TestDatabase) -> None:
     connection = await asyncpg.connect(database.admin_url)
     try:
         allowed = await connection.fetch(
             "select grantee::regrole::text as role, privilege_type"
-            " from pg_proc, aclexplode(proacl) where oid = 'knowledge.find_candidates'::regproc"
+            " from pg_proc, aclexplode(proacl)"
+            " where oid in ('knowledge.find_candidates'::regproc, 'knowledge.find_nearest'::regproc)"
         )
     finally:
         await connection.close()
@@ -112,7 +145,14 @@ async def test_tables_show_nothing_without_a_tenant(acme: Client, database: Test
     await acme.record(Article(id="1", title=SECRET))
     connection = await asyncpg.connect(database.url("knowledge"))
     try:
-        for table in ("articles", "passages", "passage_search", "article_search", "lexeme_counts"):
+        for table in (
+            "articles",
+            "passages",
+            "passage_search",
+            "article_search",
+            "lexeme_counts",
+            "passage_vectors",
+        ):
             assert await connection.fetchval(f"select count(*) from knowledge.{table}") == 0  # noqa: S608
     finally:
         await connection.close()

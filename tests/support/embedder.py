@@ -1,15 +1,20 @@
-"""The packaged embedder as a process."""
+"""The packaged embedder as a process, and one of another model."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from cli.program import Program
+from cli.standins.loopback import listening
 from tests.support.children import running
 from tests.support.ports import free_port
 
@@ -47,3 +52,17 @@ def running_embedder(folder: Path) -> Iterator[EmbedderServer]:
 
     with running(program, ready=ready, log=folder / "embedder.log"):
         yield EmbedderServer(url, folder)
+
+
+@asynccontextmanager
+async def another_model(asked: list[int]) -> AsyncIterator[str]:
+    """An endpoint that gives every text the same vector, and notes how many it is asked for at a time."""
+
+    async def embeddings(request: Request) -> Response:
+        texts = (await request.json())["input"]
+        asked.append(len(texts))
+        data = [{"index": number, "embedding": [1.0] * 384} for number in range(len(texts))]
+        return JSONResponse({"data": data})
+
+    async with listening(Starlette(routes=[Route("/v1/embeddings", embeddings, methods=["POST"])])) as url:
+        yield f"{url}/v1"

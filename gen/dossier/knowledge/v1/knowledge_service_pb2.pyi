@@ -94,8 +94,17 @@ class FoundPassage(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     MATCHED_TERMS_FIELD_NUMBER: _builtins.int
     SURROUNDINGS_FIELD_NUMBER: _builtins.int
+    LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
+    SEMANTIC_SCORE_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """0 (nothing in common) to 1 (surely the answer)."""
+    lexical_score: _builtins.float
+    """What the words alone earn, 0 to 1: half by those of the passage, half by those of its whole article."""
+    semantic_score: _builtins.float
+    """How near it is in meaning: the cosine of the vectors of the question and of the passage or, if that is nearer,
+    the title; -1 to 1. Absent when it was not compared: no embedder, or not embedded yet; then words alone made
+    the score.
+    """
     @_builtins.property
     def article(self) -> _article_pb2.Article:
         """The article, without its body."""
@@ -120,12 +129,16 @@ class FoundPassage(_message.Message):
         score: _builtins.float = ...,
         matched_terms: _abc.Iterable[_builtins.str] | None = ...,
         surroundings: _abc.Iterable[_article_pb2.Passage] | None = ...,
+        lexical_score: _builtins.float = ...,
+        semantic_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "passage", b"passage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "article", b"article", "passage", b"passage", "semantic_score", b"semantic_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["article", b"article", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score", "surroundings", b"surroundings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "article", b"article", "lexical_score", b"lexical_score", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score", "semantic_score", b"semantic_score", "surroundings", b"surroundings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__semantic_score: _TypeAlias = _typing.Literal["semantic_score"]  # noqa: Y015
+    _WhichOneofArgType__semantic_score: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__semantic_score) -> _WhichOneofReturnType__semantic_score | None: ...
 
 Global___FoundPassage: _TypeAlias = FoundPassage  # noqa: Y015
 
