@@ -169,11 +169,13 @@ def test_a_line_that_is_no_query_is_told_with_its_number(tmp_path: Path, text: s
         read_queries(written(tmp_path / "queries", text))
 
 
-ZIPPED = gzip.compress(b"q d 1\n" * 100)
+ZIPPED = gzip.compress(b"q d 1\n" * 100, mtime=0)
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"\x1f\x8b broken", ZIPPED[:-12], ZIPPED[:10] + b"\xff" * 8 + ZIPPED[18:]]
+    "content",
+    [None, b"\x1f\x8b broken", ZIPPED[:-12], ZIPPED[:10] + b"\xff" * 8 + ZIPPED[18:]],
+    ids=["no file", "no gzip", "cut off", "damaged"],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "qrels"
