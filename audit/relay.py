@@ -31,8 +31,8 @@ _AT_ONCE: Final = 100
 _LOGS_A_ROUND: Final = 50
 _IDLE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
-# Much longer than one call: within it, no other replica hands over the same.
-_LEASE: Final = timedelta(seconds=90)
+# Of the longest call: within it, no other replica hands over the same; a killed one's events wait so long.
+_LEASE_CALLS: Final = 3
 _AWAY: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ class Relay:
         self._outbox = Outbox(service)
         self._stub = stub
         self._seconds = seconds
+        self._lease = timedelta(seconds=_LEASE_CALLS * seconds)
         self._failing = False
 
     @classmethod
@@ -89,7 +90,7 @@ class Relay:
         telemetry.show_backlog(waiting)
         handed_over, failed = 0, None
         for each in waiting[:_LOGS_A_ROUND]:
-            events = await self._outbox.claim(self._database, each.tenant, most=_AT_ONCE, lease=_LEASE)
+            events = await self._outbox.claim(self._database, each.tenant, most=_AT_ONCE, lease=self._lease)
             if not events:
                 continue
             trouble = await self._hand_over(each.tenant, events)
