@@ -141,14 +141,14 @@ def test_a_new_client_is_given_its_secrets_once(on_mesh: Command) -> None:
 
 
 def test_between_several_clients_one_has_to_be_named(on_mesh: Command) -> None:
-    on_mesh("tenant", "create", "initech", "--name", "Initech")
+    on_mesh("tenant", "create", "aperture", "--name", "Aperture")
 
     done = on_mesh("search", "tickets", "VPN", "--json", DOSSIER_TENANT="")
 
     assert done.code == 1
     assert "acme" in done.error["hint"]
-    assert "initech" in done.error["hint"]
-    assert on_mesh("search", "tickets", "VPN", "-t", "initech", "--json", DOSSIER_TENANT="").object == {
+    assert "aperture" in done.error["hint"]
+    assert on_mesh("search", "tickets", "VPN", "-t", "aperture", "--json", DOSSIER_TENANT="").object == {
         "results": []
     }
 
