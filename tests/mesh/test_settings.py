@@ -56,7 +56,7 @@ async def test_sections_and_visibility_count_for_the_next_ticket(
     assert after.state == pb.ENHANCEMENT_STATE_SUCCEEDED
     assert (before.HasField("note"), after.HasField("note")) == (True, False)
     assert not mesh.desk.notes(after.ticket.id)
-    shown = told(mesh, "enhancements", "show", after.id)
+    shown = told(mesh, "enhancements", "show", after.id, "--tenant", mesh.tenant)
     assert shown["settings_revision"] == changed["revision"]
     assert before.settings_revision == settings["revision"]
     # What is looked for every moment is in no trace.
