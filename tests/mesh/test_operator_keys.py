@@ -89,8 +89,8 @@ def test_an_operator_takes_a_client_on_over_rest_with_a_key_alone(mesh: Mesh) ->
             other = theirs.get(path, headers={"x-dossier-tenant": mesh.tenant})
             assert (other.status_code, other.json()["reason"]) == (403, "TENANT_FOREIGN")
 
-        told = done(http.get(f"/v1/tenants/{TENANT}/auditEvents"))["events"]
-        events = [event for event in told if event["service"] == "tenants"]
+        log = done(http.get(f"/v1/tenants/{TENANT}/auditEvents"))["events"]
+        events = [event for event in log if event["service"] == "tenants"]
         assert [event["action"] for event in events] == ["CreateTenant", "UpdateTenant", "CreateApiKey"]
         assert {event["principal"] for event in events} == {made["id"]}
         assert done(http.get(f"/v1/tenants/{TENANT}/auditEvents:verify"))["broken_at"] == "0"
