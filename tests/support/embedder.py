@@ -29,8 +29,12 @@ class EmbedderServer:
 
     @property
     def settings(self) -> dict[str, object]:
-        """For a service's settings."""
-        return {"embedding_base_url": f"{self.url}/v1", "embedding_api_key": SecretStr(API_KEY)}
+        """For a service's settings. A busy machine is no reason to leave meaning out."""
+        return {
+            "embedding_base_url": f"{self.url}/v1",
+            "embedding_api_key": SecretStr(API_KEY),
+            "embedding_seconds": 30,
+        }
 
 
 @contextmanager
