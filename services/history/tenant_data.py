@@ -20,6 +20,12 @@ with gone as (
 ), unindexed as (
     delete from history.ticket_search s using gone
     where s.tenant_id = $1 and (s.source, s.ticket_id) = (gone.source, gone.ticket_id)
+), forgotten as (
+    delete from history.ticket_vectors v using gone
+    where v.tenant_id = $1 and (v.source, v.ticket_id) = (gone.source, gone.ticket_id)
+), unwanted as (
+    delete from history.embedding_backlog b using gone
+    where b.tenant_id = $1 and (b.source, b.ticket_id) = (gone.source, gone.ticket_id)
 )
 select count(*) from gone
 """
@@ -27,9 +33,10 @@ _COMPUTED: Final = "computed from the tickets, for searching"
 
 
 def tenant_rows(database: Database, *, retention_days: float | None) -> TenantRows:
+    computed = ("ticket_search", "lexeme_counts", "ticket_vectors", "embedding_backlog")
     return TenantRows(
         database,
         Kept("history"),
-        not_exported={"ticket_search": _COMPUTED, "lexeme_counts": _COMPUTED},
+        not_exported=dict.fromkeys(computed, _COMPUTED),
         expiry=Expiry(_EXPIRE, retention_days),
     )

@@ -10,5 +10,8 @@ _COMPUTED: Final = "computed from the articles, for searching"
 
 
 def tenant_rows(database: Database) -> TenantRows:
-    computed = ("article_search", "passage_search", "passages", "lexeme_counts")
+    computed = (
+        *("article_search", "passage_search", "passages", "lexeme_counts"),
+        *("passage_vectors", "embedding_backlog"),
+    )
     return TenantRows(database, Kept("knowledge"), not_exported=dict.fromkeys(computed, _COMPUTED))

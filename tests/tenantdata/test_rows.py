@@ -26,6 +26,11 @@ insert into history.ticket_search (tenant_id, source, ticket_id, version, lexeme
 select tenant_id, source, ticket_id, 1, 'printer'::tsvector, '{1:1}/10' from history.tickets
 where tenant_id = $1
 """
+EMBED = """
+insert into history.ticket_vectors (tenant_id, source, ticket_id, model, vector)
+select tenant_id, source, ticket_id, 'model', array_fill(1::real, array[384])::public.halfvec
+from history.tickets where tenant_id = $1
+"""
 Admin = asyncpg.Connection
 
 
@@ -55,6 +60,7 @@ async def fill(
     """Tickets, so many days old."""
     await admin.execute(FILL, tenant, count, created, resolved, recorded)
     await admin.execute(INDEX, tenant)
+    await admin.execute(EMBED, tenant)
 
 
 async def test_everything_of_the_client_goes_bite_by_bite_and_nothing_of_anothers(
@@ -67,10 +73,16 @@ async def test_everything_of_the_client_goes_bite_by_bite_and_nothing_of_another
     erased = await rows.erase("acme")
 
     assert (erased.removed["tickets"], erased.removed["ticket_search"]) == (2500, 2500)
-    assert erased.left == {"lexeme_counts": 0, "ticket_search": 0, "tickets": 0}
+    assert erased.left.keys() >= {"lexeme_counts", "ticket_search", "ticket_vectors", "tickets"}
+    assert set(erased.left.values()) == {0}
     assert (await rows.erase("acme")).removed == {}
     assert await rows.count("globex") == before
-    assert before == {"lexeme_counts": 2, "ticket_search": 3, "tickets": 3}
+    assert {table: count for table, count in before.items() if count} == {
+        "lexeme_counts": 2,
+        "ticket_search": 3,
+        "ticket_vectors": 3,
+        "tickets": 3,
+    }
 
 
 async def test_a_new_table_is_covered_by_being_there(
@@ -111,7 +123,9 @@ async def test_an_export_is_whole_and_comes_in_pieces(
 
     pieces = [part for part in parts if isinstance(part, Chunk)]
     assert len(pieces) > 1
-    assert {piece.table for piece in pieces} == {"tickets"}
+    assert {piece.table for piece in pieces} == {"audit_outbox", "tickets"}
+    assert [piece for piece in pieces if piece.table != "tickets"] == [Chunk("audit_outbox", 1, 0, b"")]
+    pieces = [piece for piece in pieces if piece.table == "tickets"]
     place = 1
     for piece in pieces:
         assert (piece.first_row, piece.lines.count(b"\n")) == (place, piece.rows)
@@ -119,13 +133,13 @@ async def test_an_export_is_whole_and_comes_in_pieces(
     exported = [orjson.loads(line) for piece in pieces for line in piece.lines.splitlines()]
     assert sorted(each["ticket_id"] for each in exported) == sorted(f"acme-{n}" for n in range(1, 2001))
     left_out = {part.what for part in parts if isinstance(part, LeftOut)}
-    assert left_out == {"ticket_search", "lexeme_counts"}
+    assert left_out == {"ticket_search", "lexeme_counts", "ticket_vectors", "embedding_backlog"}
 
 
 async def test_a_client_without_anything_has_empty_files(rows: TenantRows) -> None:
     pieces = [part async for part in rows.export("acme") if isinstance(part, Chunk)]
 
-    assert pieces == [Chunk("tickets", 1, 0, b"")]
+    assert pieces == [Chunk("audit_outbox", 1, 0, b""), Chunk("tickets", 1, 0, b"")]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +164,7 @@ async def test_a_ticket_is_as_old_as_its_last_date_says(
     left = 0 if goes else 1
     assert expired == (1 - left, False)
     counts = await rows.count("acme")
-    assert (counts["tickets"], counts["ticket_search"]) == (left, left)
+    assert {counts[table] for table in ("tickets", "ticket_search", "ticket_vectors")} == {left}
     assert (await rows.count("globex"))["tickets"] == 1
 
 
