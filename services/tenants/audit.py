@@ -6,7 +6,7 @@ out by a hash that was noted elsewhere.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -14,6 +14,7 @@ from typing import Final, Self
 import orjson
 from uuid_utils import uuid7
 
+from audit.event import Action, Actor
 from services.tenants.model import TenantId
 
 FIRST: Final = b"\0" * 32
@@ -22,32 +23,6 @@ FIRST_FORM: Final = 1
 """Of what is hashed: without the service and the event's own id."""
 FORM: Final = 2
 SERVICE: Final = "tenants"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """`before` and `after` are JSON text, empty where the field was not set. Secrets are never among them."""
-
-    field: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    principal: str
-    subject: str
-    role: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """`name` is the RPC's; `resource` what it was about, such as `api_keys/ID`."""
-
-    name: str
-    resource: str = "tenant"
-    changes: Sequence[FieldChange] = ()
 
 
 @dataclass(frozen=True, slots=True)

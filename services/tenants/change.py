@@ -8,9 +8,10 @@ from typing import Final
 import orjson
 import structlog
 
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from egress.permits import Permits
 from services.tenants.addresses import check_addresses
-from services.tenants.audit import Action, Actor, FieldChange
 from services.tenants.differences import differences
 from services.tenants.errors import TenantChanged
 from services.tenants.model import (
@@ -77,7 +78,7 @@ class Changer:
                 raise TenantChanged(before.etag)
             if validate_only:
                 return Updated(_with(before, settings), changes)
-            after = await change.save(_with(before, settings), Action("UpdateTenant", changes=changes))
+            after = await change.save(_with(before, settings), Action("UpdateTenant", "tenant", changes))
         _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in changes])
         return Updated(after, changes)
 
@@ -88,7 +89,7 @@ class Changer:
             if before.state is state:
                 return before
             changes = (FieldChange("state", _json(before.state.value), _json(state.value)),)
-            after = await change.save(replace(before, state=state), Action(name, changes=changes))
+            after = await change.save(replace(before, state=state), Action(name, "tenant", changes))
         _log.info("tenant_state_changed", tenant_id=tenant, state=state.value)
         return after
 
@@ -135,7 +136,7 @@ class Changer:
         """Before it is made: it uses the credentials, and a trial leaves a note at the client's ticket."""
         async with self._directory.changing(tenant, actor) as change:
             name = "TestConnection"
-            await change.record(Action(name, f"tickets/{trial.ticket_id}") if trial else Action(name))
+            await change.record(Action(name, f"tickets/{trial.ticket_id}" if trial else "tenant"))
 
 
 def _with(tenant: Tenant, settings: NewTenant) -> Tenant:

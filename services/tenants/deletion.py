@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from audit.event import Actor
 from services.runtime.errors import DependencyUnavailable
-from services.tenants.audit import Actor
 from services.tenants.deletions import CLIENT, Deletion, Deletions, Round, Store
 from services.tenants.errors import TenantNotFound
 from services.tenants.model import TenantId

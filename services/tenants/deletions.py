@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import orjson
 from pydantic import TypeAdapter
 
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from services.runtime.database import Connection, Database, Row
-from services.tenants.audit import Action, Actor, FieldChange
 from services.tenants.errors import TenantNotFound
 from services.tenants.model import TenantId, TenantState
 from services.tenants.rows import tenant_of
@@ -68,7 +69,7 @@ class Deletions:
             before = tenant_of(row)
             if before.state is not TenantState.DELETING:
                 was, becomes = (f'"{state.value}"' for state in (before.state, TenantState.DELETING))
-                action = Action("DeleteTenant", changes=(FieldChange("state", was, becomes),))
+                action = Action("DeleteTenant", "tenant", (FieldChange("state", was, becomes),))
                 change = Change(connection, before, actor)
                 await change.save(replace(before, state=TenantState.DELETING), action)
                 await _record(connection, tenant, actor)

@@ -4,8 +4,7 @@ from dataclasses import asdict
 
 import orjson
 
-from audit.changes import masked
-from services.tenants.audit import FieldChange
+from audit.changes import FieldChange, masked
 from services.tenants.model import NewTenant
 
 

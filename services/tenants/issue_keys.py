@@ -7,7 +7,8 @@ from typing import Final
 import orjson
 import structlog
 
-from services.tenants.audit import Action, Actor, FieldChange
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from services.tenants.errors import ApiKeyNotFound, TooManyApiKeys
 from services.tenants.model import OPERATOR, ApiKey, KeptApiKey, Role, Secret, TenantId
 from services.tenants.repeats import id_of

@@ -2,12 +2,12 @@
 
 import grpc
 
+from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from services.runtime.caller import current_caller
 from services.tenants import wire
 from services.tenants.access import require_grant, require_unconfined
-from services.tenants.acting import current_actor
 from services.tenants.audit import verified
 from services.tenants.issue_keys import KeyIssuer
 from services.tenants.model import OPERATOR

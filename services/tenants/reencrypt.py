@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.tenants.audit import Action, Actor, FieldChange
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import TenantId
 from services.tenants.sealing import KeyRing

@@ -7,9 +7,9 @@ import orjson
 import structlog
 from uuid_utils import uuid7
 
+from audit.event import Actor
 from egress.permits import Permits
 from services.tenants.addresses import check_addresses
-from services.tenants.audit import Actor
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
 from services.tenants.rules import check_settings

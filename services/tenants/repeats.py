@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from services.tenants.audit import Actor
+from audit.event import Actor
 from services.tenants.model import TenantId
 
 _REQUESTS: Final = UUID("0b6c1f0e-6a54-4f0e-9d1d-6c8f1c3f4b57")

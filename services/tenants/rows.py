@@ -6,8 +6,10 @@ from typing import Final
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from services.runtime.database import Row
-from services.tenants.audit import Action, Actor, AuditEvent, FieldChange, Origin
+from services.tenants.audit import AuditEvent, Origin
 from services.tenants.model import (
     BriefSettings,
     Budget,

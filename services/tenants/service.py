@@ -6,6 +6,7 @@ from typing import Final
 
 import grpc
 
+from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from egress.permits import Permits
@@ -17,7 +18,6 @@ from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire, wire_connection, wire_settings
 from services.tenants.access import may_know, require_grant, require_may_set
-from services.tenants.acting import current_actor
 from services.tenants.audit import verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Final
 from weakref import WeakValueDictionary
 
+from audit.event import Action, Actor
 from services.runtime.database import Connection, Database, Row
 from services.runtime.notices import Notices
-from services.tenants.audit import NOTHING_REMOVED, Action, Actor, Anchor, AuditEvent, ReportedEvent
+from services.tenants.audit import NOTHING_REMOVED, Anchor, AuditEvent, ReportedEvent
 from services.tenants.differences import differences
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import (
@@ -101,9 +102,15 @@ class Directory:
                 yield change
             return
         turn = self._changing.setdefault(OPERATOR, asyncio.Lock())
-        async with turn, self._database.tenant(OPERATOR) as connection:
-            await connection.execute("select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))")
+        async with turn, self._operators_own() as connection:
             yield KeyChange(connection, OPERATOR, actor)
+
+    @asynccontextmanager
+    async def _operators_own(self) -> AsyncIterator[Connection]:
+        """As `_locked`, of what is no client's and so has no row."""
+        async with self._database.tenant(OPERATOR) as connection:
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))")
+            yield connection
 
     @asynccontextmanager
     async def _locked(self, tenant: TenantId) -> AsyncIterator[tuple[Connection, Row]]:
@@ -133,7 +140,7 @@ class Directory:
                 return None
             await add_secrets(connection, secrets)
             await add_key(connection, new.id, api_key)
-            action = Action("CreateTenant", changes=differences(None, new))
+            action = Action("CreateTenant", "tenant", differences(None, new))
             await append(connection, new.id, actor, action, settings=None)
         # Somebody may have asked for it before it was there.
         await self.announce(new.id)
@@ -271,10 +278,7 @@ class Directory:
     async def record(self, tenant: TenantId | None, reported: Sequence[ReportedEvent]) -> int:
         """Into a client's log, or the operator's own; how many were not there. Raises `TenantNotFound`."""
         if tenant is None:
-            async with self._database.tenant(OPERATOR) as connection:
-                await connection.execute(
-                    "select pg_advisory_xact_lock(hashtextextended('tenants.operator', 0))"
-                )
+            async with self._operators_own() as connection:
                 return await append_all(connection, OPERATOR, reported, settings=None)
         async with self._locked(tenant) as (connection, row):
             settings = tenant_of(row)

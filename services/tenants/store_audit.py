@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import orjson
 
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from services.runtime.database import Connection
-from services.tenants.audit import SERVICE, Action, Actor, FieldChange, Origin, ReportedEvent, following
+from services.tenants.audit import SERVICE, Origin, ReportedEvent, following
 from services.tenants.differences import differences
 from services.tenants.model import NewTenant, TenantId
 from services.tenants.rows import event_of
@@ -51,9 +53,7 @@ async def append_all(
                 *(event.origin.service, event.origin.event_id, event.origin.time),
                 *(event.actor.principal, event.actor.subject, event.actor.role, event.actor.request_id),
                 *(event.action.name, event.action.resource),
-                orjson.dumps(
-                    [[each.field, each.before, each.after] for each in event.action.changes]
-                ).decode(),
+                _written(event.action.changes),
                 event.hash,
             )
             for event in events
@@ -68,4 +68,4 @@ def _written(changes: Sequence[FieldChange]) -> str:
 
 def _begun(settings: NewTenant) -> ReportedEvent:
     actor = Actor(principal=SERVICE, subject=SERVICE, role="service", request_id="")
-    return ReportedEvent(Origin.here(), actor, Action("LogBegun", changes=differences(None, settings)))
+    return ReportedEvent(Origin.here(), actor, Action("LogBegun", "tenant", differences(None, settings)))

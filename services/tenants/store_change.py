@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from audit.event import Action, Actor
 from services.runtime.database import Connection, Row
-from services.tenants.audit import Action, Actor
 from services.tenants.model import ApiKey, KeptApiKey, NewTenant, SecretKind, Tenant, TenantId
 from services.tenants.rows import SETTINGS, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret, Sealed

@@ -7,13 +7,15 @@ from typing import Final, TypedDict
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from audit.changes import FieldChange
+from audit.event import Action, Actor
 from dossier.tenants.v1 import api_key_pb2, audit_pb2, tenant_deletion_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
 from services.tenants import wire_settings
-from services.tenants.audit import Action, Actor, AuditEvent, FieldChange, Origin, ReportedEvent, Verdict
+from services.tenants.audit import AuditEvent, Origin, ReportedEvent, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
