@@ -18,6 +18,7 @@ from services.history.settings import HistorySettings
 from services.history.similar import find_similar
 from services.history.store import AUDIT, TenantTickets
 from services.history.tenant_data import tenant_rows
+from services.history.upkeep import tend_indexes
 from services.history.vectors import Vectors
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
@@ -126,5 +127,6 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
         background=[
             Relay.open("history", database, settings, closers).run,
             *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
+            partial(tend_indexes, database),
         ],
     )

@@ -92,8 +92,10 @@ _BY_MEANING: Final = """
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
 """
-# One by one, while they are no more than so many; then by the index.
-_FEW: Final = 20_000
+FEW_VECTORS: Final = 10_000
+"""One by one, while they are no more than so many; then by an index of the tenant's own."""
+# Building the index of a million takes ten minutes.
+_INDEX_SECONDS: Final = 3_600.0
 # Every row has a place, also without a time of creation: those come last.
 _PLACE: Final = "coalesce(created, '-infinity'::timestamptz)"
 
@@ -244,6 +246,18 @@ class TenantTickets:
             await connection.execute(_UNINDEX, [key.source for key in keys], [key.id for key in keys])
 
 
+async def tend_vector_indexes(database: Database, *, few: int) -> str | None:
+    """Make the index of a tenant with more than `few` vectors, or drop one that is not worth it any more.
+
+    Gives its name, None when there was nothing to do; somebody else may be at it.
+    """
+    async with database.transaction() as connection:
+        name: str | None = await connection.fetchval(
+            "select history.tend_vector_indexes($1)", few, timeout=_INDEX_SECONDS
+        )
+    return name
+
+
 class Searching:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -283,7 +297,7 @@ class Searching:
             limit,
             half_vector(meaning.vector),
             meaning.model,
-            self._corpus <= _FEW,
+            self._corpus <= FEW_VECTORS,
         )
         return [_candidate(row, cosine=row["cosine"]) for row in rows]
 
