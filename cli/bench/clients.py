@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ORCHESTRATOR: Final = orchestrator.DESCRIPTOR.services_by_name["OrchestratorService"]
 HISTORY: Final = history.DESCRIPTOR.services_by_name["HistoryService"]
 _TENANTS: Final = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
+SOURCE: Final = "bench"
 _BATCH: Final = 500
 _IMPORT_SECONDS: Final = 120.0
 
@@ -94,4 +95,4 @@ async def import_tickets(mesh: BenchMesh, tenant: str, tickets: Iterable[PastTic
 async def _batches(tickets: Iterable[PastTicket]) -> AsyncIterator[history.ImportTicketsRequest]:
     remaining = iter(tickets)
     while batch := list(itertools.islice(remaining, _BATCH)):
-        yield history.ImportTicketsRequest(source="bench", tickets=batch)
+        yield history.ImportTicketsRequest(source=SOURCE, tickets=batch)

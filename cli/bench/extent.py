@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
+from cli.bench.corpus import sizes_beside
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -27,7 +29,9 @@ class Extent:
     """Times that the same is measured with and without guards."""
 
     @classmethod
-    def chosen(cls, *, seconds: float | None, quick: bool) -> Self:
+    def chosen(cls, *, seconds: float | None, quick: bool, size: int | None) -> Self:
+        """`size` is that of the largest client that is searched, beside nine smaller ones."""
+        sizes = sizes_beside(size) if size is not None else (100, 1_000, *(() if quick else (10_000,)))
         if quick:
-            return cls(seconds or 2, 1, (64,), (100, 1_000), 60, 10, 8, 12, 1_000, 1)
-        return cls(seconds or 6, 2, (64, 128), (100, 1_000, 10_000), 1_200, 60, 40, 120, 5_000, 2)
+            return cls(seconds or 2, 1, (64,), sizes, 60, 10, 8, 12, 1_000, 1)
+        return cls(seconds or 6, 2, (64, 128), sizes, 1_200, 60, 40, 120, 5_000, 2)

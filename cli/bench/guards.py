@@ -13,7 +13,7 @@ import httpx
 
 from cli.bench.clients import create_client
 from cli.bench.extent import Extent
-from cli.bench.mesh import BenchMesh, running_mesh
+from cli.bench.mesh import BenchMesh, new_home, running_mesh
 from cli.bench.pause import processing_paused
 from cli.bench.pipeline import all_at_once, pipeline_clients
 from cli.bench.search import search_calls, searched_client
@@ -66,8 +66,10 @@ class GuardsResult:
 async def measure_guards(extent: Extent, *, folder: Path | None, output: Output) -> GuardsResult:
     """Two meshes of its own, one of them without guards: neither has what the other benches left."""
     with (
-        running_mesh(folder, output=output) as guarded,
-        running_mesh(folder, output=output, beside={"PYTHONPATH": str(_UNGUARDED)}) as bare,
+        new_home(folder) as home,
+        new_home(folder) as other,
+        running_mesh(home, output=output) as guarded,
+        running_mesh(other, output=output, beside={"PYTHONPATH": str(_UNGUARDED)}) as bare,
     ):
         await _disable_row_level_security(bare)
         search = await _compared(_searches, guarded, bare, extent)

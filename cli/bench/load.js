@@ -7,10 +7,12 @@ export const given = JSON.parse(open(__ENV.BENCH_INPUT));
 const MEASURED = 'measured';
 
 export function loadFor(duration) {
+  const pace = given.per_second
+    ? { executor: 'constant-arrival-rate', rate: given.per_second, preAllocatedVUs: given.callers }
+    : { executor: 'constant-vus', vus: given.callers };
   const scenarios = {
     [MEASURED]: {
-      executor: 'constant-vus',
-      vus: given.callers,
+      ...pace,
       duration: `${given.seconds}s`,
       startTime: `${given.warmup_seconds}s`,
       gracefulStop: '10s',

@@ -1,4 +1,4 @@
-"""The instance that is measured: one of our own, on free ports, with two gateways, and gone afterwards."""
+"""The instance that is measured: one of our own, on free ports, with two gateways."""
 
 import os
 import secrets
@@ -54,18 +54,23 @@ class BenchMesh:
 
 
 @contextmanager
-def running_mesh(
-    folder: Path | None, *, output: Output, beside: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[BenchMesh]:
-    """Start everything in a new folder, within `folder` if one is given, and leave nothing of it behind.
-
-    `beside` is added to the environment of its processes.
-    """
+def new_home(folder: Path | None) -> Iterator[Path]:
+    """A folder for an instance, within `folder` if one is given; nothing of it is left behind."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="dossier-bench-", dir=folder))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def running_mesh(
+    home: Path, *, output: Output, beside: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[BenchMesh]:
+    """Start everything in that folder; `beside` is added to the environment of its processes."""
     with ExitStack() as closers:
-        closers.callback(shutil.rmtree, home, ignore_errors=True)
         environment = clean_environment(os.environ) | dict(beside)
         llm = closers.enter_context(_standin("instant_llm", environment))
         desk = closers.enter_context(_standin("servicedesk_plus", environment, "--authtoken", DESK_KEY))

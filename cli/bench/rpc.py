@@ -20,6 +20,8 @@ class Calls:
     p95_ms: float
     p99_ms: float
     failed: int
+    late: int
+    """At a given rate: calls that were left out because every caller still waited."""
     k6_cores: float
 
 
@@ -32,8 +34,10 @@ async def measure_rpc(
     callers: int,
     seconds: float,
     warmup_seconds: float,
+    per_second: float | None = None,
     token: str | None = None,
 ) -> Calls:
+    """Call as fast as the callers are answered or, with `per_second`, as often as that."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as protoset:
         protoset.write(_described(file).SerializeToString())
         protoset.flush()
@@ -44,6 +48,7 @@ async def measure_rpc(
             "metadata": {"authorization": f"Bearer {token}"} if token else {},
             "requests": list(requests),
             "callers": callers,
+            "per_second": per_second,
             "seconds": seconds,
             "warmup_seconds": warmup_seconds,
         }
@@ -60,6 +65,7 @@ async def measure_rpc(
         p95_ms=round(summary.latency.p95, 2),
         p99_ms=round(summary.latency.p99, 2),
         failed=failed,
+        late=summary.counts.get("dropped_iterations", 0),
         k6_cores=round(summary.cpu_cores, 2),
     )
 

@@ -1,7 +1,8 @@
-"""One `dossier bench` from start to end, on an instance that is gone afterwards."""
+"""One `dossier bench` from start to end, on an instance of its own."""
 
 import asyncio
 import dataclasses
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,14 +12,16 @@ import asyncpg
 
 from cli.bench import machine
 from cli.bench.baseline import SEARCH_CALLERS, BaselineResult, measure_baseline
+from cli.bench.corpus import Built, build_corpus
 from cli.bench.extent import Extent
 from cli.bench.fairness import FairnessResult, measure_fairness
 from cli.bench.guards import GuardsResult, measure_guards
 from cli.bench.k6 import k6_program
-from cli.bench.mesh import BenchMesh, running_mesh
+from cli.bench.mesh import BenchMesh, new_home, running_mesh
 from cli.bench.pipeline import PipelineResult, measure_pipeline
 from cli.bench.search import SearchResult, measure_search
 from cli.bench.webhook import WebhookResult, measure_webhook
+from cli.embedded.embedder import EMBEDDING_VARIABLE
 from cli.errors import DossierError
 from cli.output import Json, Output
 
@@ -53,9 +56,36 @@ def bench(
 ) -> dict[str, dict[str, Json]]:
     """Measure, and return the record: the results by name, and what they were taken on."""
     k6_program()  # better missed before everything is started
+    with new_home(folder) as home:
+        return _record(what, extent, home=home, built=None, quick=quick, folder=folder, output=output)
+
+
+def bench_large(
+    extent: Extent, *, quick: bool, corpus: Path | None, folder: Path | None, output: Output
+) -> dict[str, dict[str, Json]]:
+    """Measure searches among the tickets kept in `corpus`, after adding what is missing there."""
+    k6_program()
+    with new_home(folder) if corpus is None else nullcontext(corpus) as home:
+        home.mkdir(parents=True, exist_ok=True)
+        with running_mesh(home, output=output, beside={EMBEDDING_VARIABLE: "none"}) as mesh:
+            built = asyncio.run(build_corpus(mesh, extent.tenant_tickets, output=output))
+        what = What.SEARCH
+        return _record(what, extent, home=home, built=built, quick=quick, folder=folder, output=output)
+
+
+def _record(
+    what: What,
+    extent: Extent,
+    *,
+    home: Path,
+    built: Built | None,
+    quick: bool,
+    folder: Path | None,
+    output: Output,
+) -> dict[str, dict[str, Json]]:
     taken, load = datetime.now(UTC), machine.load_average()
-    with running_mesh(folder, output=output) as mesh:
-        results = asyncio.run(_measure(what, mesh, extent, folder=folder, output=output))
+    with running_mesh(home, output=output) as mesh:
+        results = asyncio.run(_measure(what, mesh, extent, built=built, folder=folder, output=output))
         here = machine.this_machine(
             postgres=asyncio.run(_postgres_version(mesh)), home=mesh.instance.home, load_before=load
         )
@@ -69,7 +99,13 @@ def bench(
 
 
 async def _measure(
-    what: What, mesh: BenchMesh, extent: Extent, *, folder: Path | None, output: Output
+    what: What,
+    mesh: BenchMesh,
+    extent: Extent,
+    *,
+    built: Built | None,
+    folder: Path | None,
+    output: Output,
 ) -> dict[str, dict[str, Json]]:
     measured: dict[str, Result] = {}
     baseline: BaselineResult | None = None
@@ -84,7 +120,9 @@ async def _measure(
                         measured[each.value] = baseline = await measure_baseline(mesh, extent)
                     case What.SEARCH:
                         empty = baseline.empty_call_of(SEARCH_CALLERS) if baseline else None
-                        measured[each.value] = await measure_search(mesh, extent, empty=empty)
+                        measured[each.value] = await measure_search(
+                            mesh, extent, empty=empty, built=built, output=output
+                        )
                     case What.PIPELINE:
                         measured[each.value] = await measure_pipeline(mesh, extent)
                     case What.FAIRNESS:

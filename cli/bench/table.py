@@ -87,11 +87,33 @@ def _fairness(result: Mapping[str, Any]) -> Iterator[Line]:
 
 def _search(result: Mapping[str, Any]) -> Iterator[Line]:
     for tenant in result["tenants"]:
+        spent = ", ".join(f"{name} {spent:g}" for name, spent in tenant["cpu_ms"].items())
         yield Line(
             f"search among {tenant['tickets']:,} tickets, {result['callers']} callers",
             f"p50 {tenant['p50_ms']:g} ms, p95 {tenant['p95_ms']:g} ms;"
             f" {tenant['searches_per_second']:,.0f}/s",
-            f"{tenant['empty_call_ratio']:g} empty gRPC calls (p50 {result['empty_call']['p50_ms']:g} ms)",
+            f"{tenant['empty_call_ratio']:g} empty gRPC calls (p50 {result['empty_call']['p50_ms']:g} ms);"
+            f" processor time each, ms: {spent}",
+        )
+    steady = result["steady"]
+    yield Line(
+        f"search among {steady['tickets']:,} tickets, {steady['per_second']:g} a second",
+        f"p50 {steady['p50_ms']:g} ms, p95 {steady['p95_ms']:g} ms",
+        f"{steady['late']} could not begin in time",
+    )
+    if built := result["built"]:
+        disk = ", ".join(f"{name} {size:,.0f}" for name, size in built["disk_mb"].items())
+        if built["imported"]:
+            yield Line(
+                "tickets imported, searchable by words",
+                f"{built['imported']:,}, {built['imported_per_second']:,.0f}/s",
+                f"memory of history: {built['history_mb_before']:g} MiB before,"
+                f" {built['history_mb_most']:g} at most",
+            )
+        yield Line(
+            "indexes over vectors",
+            f"{built['indexes']} built in {built['index_seconds']:g} s",
+            f"disk, MiB: {disk}",
         )
 
 

@@ -1,6 +1,6 @@
 """Vectors for made-up tickets: embedding a million would take hours, and how long a search takes is the same.
 
-A thousand tickets are embedded by the packaged model; every ticket has the vector of one of those, moved a little.
+A thousand are embedded by the packaged model; every ticket has the vector of one of those, moved a little.
 """
 
 import struct
@@ -38,25 +38,50 @@ def origins(folder: Path) -> Matrix:
 async def write_vectors(
     connection: asyncpg.Connection, tenant: str, source: str, size: int, among: Matrix
 ) -> AsyncIterator[int]:
-    """Write those that are missing, as the administrator; yields how many are there, block by block."""
-    await connection.set_type_codec("halfvec", schema="public", encoder=_binary, decoder=bytes, format="binary")
-    known = await connection.fetchval(
-        "select count(*) from history.ticket_vectors where tenant_id = $1 and source = $2", tenant, source
+    """Write those that are missing, as the administrator; yields how many, block by block."""
+    await connection.set_type_codec(
+        "halfvec", schema="public", encoder=_binary, decoder=bytes, format="binary"
     )
-    # A block is written as a whole.
-    yield known
-    for start in range(known, size, BLOCK):
-        count = min(BLOCK, size - start)
+    await connection.execute(
+        "create temporary table made (like history.ticket_vectors) on commit delete rows"
+    )
+    try:
+        for start in range(0, size, BLOCK):
+            yield await _write_block(
+                connection, tenant, source, range(start, min(size, start + BLOCK)), among
+            )
+    finally:
+        await connection.execute("drop table made")
+
+
+async def _write_block(
+    connection: asyncpg.Connection, tenant: str, source: str, numbers: range, among: Matrix
+) -> int:
+    ids = [str(number + 1) for number in numbers]
+    known = await connection.fetchval(
+        "select count(*) from history.ticket_vectors"
+        " where tenant_id = $1 and source = $2 and ticket_id = any($3::text[])",
+        *(tenant, source, ids),
+    )
+    if known == len(ids):
+        return 0
+    async with connection.transaction():
+        vectors = _moved(among, numbers.start, len(numbers))
         await connection.copy_records_to_table(
-            "ticket_vectors",
-            schema_name="history",
+            "made",
             columns=("tenant_id", "source", "ticket_id", "model", "vector"),
             records=[
-                (tenant, source, str(start + at), MODEL, vector)
-                for at, vector in enumerate(_moved(among, start, count), 1)
+                (tenant, source, each, MODEL, vector) for each, vector in zip(ids, vectors, strict=True)
             ],
         )
-        yield start + count
+        # The embedder may have been faster, and has nothing to do afterwards.
+        await connection.execute(
+            "insert into history.ticket_vectors select * from made on conflict do nothing"
+        )
+        await connection.execute(
+            "delete from history.embedding_backlog where tenant_id = $1 and source = $2", tenant, source
+        )
+    return len(ids) - known
 
 
 def _moved(among: Matrix, start: int, count: int) -> Iterator[NDArray[np.float16]]:

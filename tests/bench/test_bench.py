@@ -111,3 +111,35 @@ async def test_the_instant_model_quotes_the_evidence_it_was_given(ids: list[str]
     cited = [each for section in brief.values() for said in section for each in said["evidence_ids"]]
     assert cited == ids
     assert answer["usage"]["completion_tokens"] > 0
+
+
+def test_searches_among_kept_tickets_go_on_where_the_last_run_ended(server_home: Path) -> None:
+    corpus = server_home / "bench-corpus"
+    wanted = ("search", "--size", "2000", "--corpus", str(corpus), "--quick", "--seconds", "1", "--json")
+    first = bench(*wanted)
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)
+    sizes = [tenant["tickets"] for tenant in told["tenants"]]
+    assert sizes[0] == 100
+    assert sizes[-1] == 2_000
+    assert told["built"]["imported"] == told["built"]["vectors"] == sum(sizes)
+    assert told["built"]["imported_per_second"] > 0
+    assert told["built"]["history_mb_most"] >= told["built"]["history_mb_before"] > 0
+    for tenant in told["tenants"]:
+        assert (tenant["failed"], tenant["by_meaning"]) == (0, 1.0)
+        assert 0 < tenant["p50_ms"] <= tenant["p95_ms"]
+        assert 0 < tenant["embedding_share"] < 1
+    assert told["steady"]["tickets"] == 2_000
+    assert 0 < told["steady"]["per_second"] <= 21
+
+    again = bench(*wanted)
+    assert again.returncode == 0, again.stderr
+    built = json.loads(again.stdout)["built"]
+    assert (built["imported"], built["vectors"]) == (0, 0)
+    assert built["disk_mb"]["tickets"] > 0
+
+
+def test_a_size_without_searches_is_refused() -> None:
+    done = bench("webhook", "--size", "1000")
+    assert done.returncode == 2
+    assert "--size" in done.stderr

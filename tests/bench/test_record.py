@@ -54,8 +54,20 @@ RECORD: dict[str, Any] = {
                 "p95_ms": 8.0,
                 "searches_per_second": 700.0,
                 "empty_call_ratio": 10.0,
+                "cpu_ms": {"history": 2.0, "embedder": 5.0},
             }
         ],
+        "steady": {"tickets": 1000, "per_second": 20.0, "p50_ms": 6.0, "p95_ms": 9.0, "late": 0},
+        "built": {
+            "imported": 5_000,
+            "imported_per_second": 1_250.0,
+            "history_mb_before": 80.0,
+            "history_mb_most": 90.0,
+            "vectors": 5_000,
+            "indexes": 2,
+            "index_seconds": 4.5,
+            "disk_mb": {"tickets": 1200.0},
+        },
     },
 }
 
@@ -83,7 +95,7 @@ def test_the_table_is_replaced_between_its_marks_and_the_words_around_it_stay() 
 
 
 def test_a_line_tells_the_result_and_its_ratio_to_the_bare_limit() -> None:
-    webhook, meanwhile, search = lines(RECORD)
+    webhook, meanwhile, search, steady, imported, indexes = lines(RECORD)
     assert webhook.measured == "2,500/s; p50 9.5 ms, p99 44 ms"
     assert webhook.beside.startswith("0.50 of single INSERTs")
     assert (meanwhile.what, meanwhile.measured) == (
@@ -92,6 +104,10 @@ def test_a_line_tells_the_result_and_its_ratio_to_the_bare_limit() -> None:
     )
     assert "1,000 tickets" in search.what
     assert "10 empty gRPC calls" in search.beside
+    assert search.beside.endswith("history 2, embedder 5")
+    assert "20 a second" in steady.what
+    assert imported.measured == "5,000, 1,250/s"
+    assert indexes.measured == "2 built in 4.5 s"
 
 
 def test_the_published_table_says_on_what_it_was_measured() -> None:
@@ -125,6 +141,9 @@ def test_the_users_own_settings_do_not_reach_the_measured_instance() -> None:
 
 
 def test_quick_measures_less_and_seconds_are_obeyed() -> None:
-    quick, whole = Extent.chosen(seconds=None, quick=True), Extent.chosen(seconds=3, quick=False)
+    quick, whole = (
+        Extent.chosen(seconds=None, quick=True, size=None),
+        Extent.chosen(seconds=3, quick=False, size=None),
+    )
     assert quick.backlog < whole.backlog
     assert whole.seconds == 3

@@ -102,12 +102,11 @@ async def test_the_nearest_of_a_large_tenant_come_from_its_own_index(
     assert len(set(found[:10]) & set(one_by_one[:10])) >= 8
     async with pool.transaction() as connection:
         await connection.execute("select pg_stat_force_next_flush()")
-    scanned = dict(
-        await admin.fetch(
-            "select indexrelname, idx_scan from pg_stat_user_indexes where indexrelname = any($1)",
-            [index_of("acme"), index_of("globex")],
-        )
+    rows = await admin.fetch(
+        "select indexrelname, idx_scan from pg_stat_user_indexes where indexrelname = any($1)",
+        [index_of("acme"), index_of("globex")],
     )
+    scanned = {row["indexrelname"]: row["idx_scan"] for row in rows}
     assert scanned == {index_of("acme"): 0, index_of("globex"): 1}
 
 

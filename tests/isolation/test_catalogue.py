@@ -31,7 +31,7 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     },
     "history.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "history.find_nearest": "as find_candidates; confines itself to the tenant set",
-    "history.tend_vector_indexes": "tells how large tenants are apart and nothing of them; gives an index's name",
+    "history.tend_vector_indexes": "makes large tenants' indexes; gives the name of one",
     "history.backlog_state": "how much waits to be embedded, of all tenants: a number",
     "history.queue_unembedded": "what another model embedded is embedded again, whoever's it is",
     "history.take_backlog": "one embedder works for all tenants; gives names of tenants and tickets",
