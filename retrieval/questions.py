@@ -1,5 +1,6 @@
 """What is asked for: a text's words, the rarest of which decide, and the score they add up to."""
 
+import itertools
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class Plan:
 
     seeds: tuple[str, ...]
     """Documents with none of these are not found by words. Rarest first."""
+    together: bool
+    """Documents without all of the seeds are not found: each of them alone is in too many."""
     weights: Mapping[str, float]
     """A document's sum is that of these times its own weights. The weightiest first."""
     sure: float
@@ -99,21 +102,27 @@ def plan(question: Question, frequencies: Frequencies) -> Plan:
     unheard = [lexeme for lexeme in rarest_first if frequencies.documents.get(lexeme, 0) <= 0][:_MAX_TERMS]
     weights = {lexeme: question.counts[lexeme] * rarity[lexeme] for lexeme in (*known, *unheard)}
     verbatim = sum(weight * question.copy.get(lexeme, 0.0) for lexeme, weight in weights.items())
+    seeds, together = _within_budget(known, frequencies)
     return Plan(
-        seeds=_within_budget(known, frequencies),
+        seeds=seeds,
+        together=together,
         weights={lexeme: weights[lexeme] for lexeme in sorted(known, key=lambda each: -weights[each])},
         sure=verbatim + _DOUBT,
         shown=question.shown,
     )
 
 
-def _within_budget(rarest_first: list[str], frequencies: Frequencies) -> tuple[str, ...]:
-    """Take the rarest words that together stay within the budget; the rarest one whatever it costs."""
-    spent, seeds = 0, rarest_first[:1]
-    for lexeme in rarest_first:
-        spent += frequencies.documents[lexeme]
-        if spent > CANDIDATE_BUDGET:
-            break
-        if lexeme not in seeds:
-            seeds.append(lexeme)
-    return tuple(seeds)
+def _within_budget(rarest_first: list[str], frequencies: Frequencies) -> tuple[tuple[str, ...], bool]:
+    """Take the rarest words that together stay within the budget.
+
+    Where the rarest one alone does not, take as many as are likely in so few documents all at once.
+    """
+    counts = [frequencies.documents[lexeme] for lexeme in rarest_first]
+    if counts and counts[0] > CANDIDATE_BUDGET:
+        expected, taken = float(counts[0]), 1
+        while expected > CANDIDATE_BUDGET and taken < len(counts):
+            expected *= min(1.0, counts[taken] / frequencies.corpus)
+            taken += 1
+        return tuple(rarest_first[:taken]), True
+    fitting = sum(spent <= CANDIDATE_BUDGET for spent in itertools.accumulate(counts))
+    return tuple(rarest_first[:fitting]), False

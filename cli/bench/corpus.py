@@ -24,7 +24,7 @@ SMALLEST: Final = 100
 _BESIDE: Final = 9
 _CHUNK: Final = 10_000
 _LOOK_SECONDS: Final = 0.5
-_FEW_VECTORS: Final = 10_000
+_FEW_VECTORS: Final = 5_000
 """As history has it: beyond it a client has an index of its own."""
 _MIB: Final = 1 << 20
 _TABLES: Final = ("tickets", "ticket_search", "lexeme_counts", "ticket_vectors")

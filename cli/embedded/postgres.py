@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import psutil
+
 from cli.embedded.errors import EmbeddedServerError
 from cli.embedded.packages import package_folder
 from cli.embedded.users import open_way, server_user
@@ -19,7 +21,6 @@ ADMIN = "postgres"
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
-    "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "jit": "off",
     "io_method": "sync",  # the worker method keeps three more processes for one machine's small tables
@@ -29,6 +30,8 @@ _SETTINGS = {
     "log_line_prefix": "%m [%p] %u@%d ",
 }
 _DURABLE = {"fsync": "on", "synchronous_commit": "on"}
+_MIB = 1 << 20
+_BUFFERS_LEAST, _BUFFERS_MOST = 128, 1024
 _VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
@@ -91,6 +94,7 @@ class EmbeddedPostgres:
 
     def program(self, name: str = "postgres") -> Program:
         settings = _SETTINGS | (_DURABLE if self.durable else _VOLATILE)
+        settings["shared_buffers"] = f"{_buffers_mb() if self.durable else _BUFFERS_LEAST}MB"
         options = [f"--{key}={value}" for key, value in settings.items()]
         argv = (
             *(str(_binaries() / "postgres"), "-D", str(self.data)),
@@ -119,3 +123,8 @@ class EmbeddedPostgres:
     def url(self, *, user: str = ADMIN, database: str = "dossier") -> str:
         where = urlencode({"host": str(self.sockets)}, quote_via=quote, safe="/")
         return f"postgresql://{quote(user)}@/{quote(database)}?{where}"
+
+
+def _buffers_mb() -> int:
+    """An eighth of the memory, within bounds; what is not needed is not taken."""
+    return max(_BUFFERS_LEAST, min(_BUFFERS_MOST, psutil.virtual_memory().total // 8 // _MIB))

@@ -79,7 +79,7 @@ _BY_MEANING: Final = """
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
     ), found as (
-        select source, ticket_id from question, history.find_candidates($1, words, $3, $4)
+        select source, ticket_id from question, history.find_candidates($1, words, $3, $4, $8)
         union
         select source, ticket_id from question, history.find_nearest(meaning, $6, $7, $4)
     )
@@ -92,7 +92,7 @@ _BY_MEANING: Final = """
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
 """
-FEW_VECTORS: Final = 10_000
+FEW_VECTORS: Final = 5_000
 """One by one, while they are no more than so many; then by an index of the tenant's own."""
 # Building the index of a million takes ten minutes.
 _INDEX_SECONDS: Final = 3_600.0
@@ -276,7 +276,7 @@ class Searching:
         """Find the tickets whose words add up to most, and to `least` at least, best first."""
         rows = await self._connection.fetch(
             "select source, ticket_id, summed, assets, has_resolution"
-            " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4)"
+            " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4, $6)"
             " join history.tickets using (source, ticket_id)"
             " where summed >= $5 order by summed desc, source, ticket_id",
             list(plan.seeds),
@@ -284,6 +284,7 @@ class Searching:
             VERSION,
             limit,
             least,
+            plan.together,
         )
         return [_candidate(row, cosine=None) for row in rows]
 
@@ -298,6 +299,7 @@ class Searching:
             half_vector(meaning.vector),
             meaning.model,
             self._corpus <= FEW_VECTORS,
+            plan.together,
         )
         return [_candidate(row, cosine=row["cosine"]) for row in rows]
 

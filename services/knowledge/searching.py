@@ -23,7 +23,7 @@ _BY_MEANING: Final = """
     with question as (
         select $2::text::public.sparsevec as words, $6::text::public.halfvec as meaning
     ), found as (
-        select source, article_id from question, knowledge.find_candidates($1, words, $3, $4, $5)
+        select source, article_id from question, knowledge.find_candidates($1, words, $3, $4, $5, $12)
         union
         select source, article_id from question, knowledge.find_nearest(meaning, $7, $8, $5)
     ), vectors as not materialized (
@@ -72,12 +72,13 @@ class Searching:
         """Find the articles whose words add up to most, best first, each with its best passage."""
         rows = await self._connection.fetch(
             "select source, article_id, position, summed"
-            " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5)",
+            " from knowledge.find_candidates($1, $2::text::public.sparsevec, $3, $4, $5, $6)",
             list(plan.seeds),
             sparse_vector(plan.weights),
             VERSION,
             ARTICLE_SHARE,
             limit,
+            plan.together,
         )
         return [Candidate(passage_key(row), row["summed"], cosine=None) for row in rows]
 
@@ -96,6 +97,7 @@ class Searching:
             WORDS / plan.sure,
             MEANING,
             TITLE_POSITION,
+            plan.together,
         )
         return [Candidate(passage_key(row), row["summed"], row["cosine"]) for row in rows]
 

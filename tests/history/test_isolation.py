@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dossier.history.v1.history_service_pb2_grpc import HistoryServiceAsyncStub
 
 SECRET = "Label printer prints empty labels"
-FIND = "select * from history.find_candidates($1, '{1:1}/1048576', $2, 100)"
+FIND = "select * from history.find_candidates($1, '{1:1}/1048576', $2, 100, false)"
 
 
 async def test_no_rpc_shows_or_touches_another_clients_ticket(acme: Client, globex: Client) -> None:

@@ -35,7 +35,7 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
             await role.execute("select set_config('dossier.tenant', 'acme', true)")
             found = await role.fetch(
                 "select ticket_id"
-                " from history.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 9)"
+                " from history.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 9, false)"
             )
         await role.execute("select pg_stat_force_next_flush()")
         await role.execute("select 1")
@@ -89,6 +89,38 @@ async def test_a_page_of_the_list_is_read_in_the_indexs_order(acme: Client, data
             )
         assert "Index Scan Backward using tickets_by_creation" in str(plan)
         assert "Sort" not in str(plan)
+    finally:
+        await role.close()
+        await admin.close()
+
+
+async def test_everyday_words_are_looked_up_in_the_index_all_at_once(
+    acme: Client, database: TestDatabase
+) -> None:
+    await acme.import_in_chunks(
+        [
+            PastTicket(
+                id=str(at), title=f"Printer{at % 40} offline{at % 30}", description="Common words " * 20
+            )
+            for at in range(ROWS)
+        ]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("history"))
+    try:
+        await admin.execute("vacuum analyze")
+        before = await scans(admin, WORDS_INDEX)
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            found = await role.fetch(
+                "select ticket_id from history.find_candidates("
+                "array['printer7', 'offline7'], '{1:1}/1048576', 1::int2, 100, true)"
+            )
+        await role.execute("select pg_stat_force_next_flush()")
+        await role.execute("select 1")
+
+        assert {int(row["ticket_id"]) for row in found} == set(range(7, ROWS, 120))
+        assert await scans(admin, WORDS_INDEX) == before + 1
     finally:
         await role.close()
         await admin.close()

@@ -26,7 +26,7 @@ KEEP_A_VECTOR = """
     insert into knowledge.passage_vectors (source, article_id, position, model, vector)
     values ('import', $1, 0, 'model', array_fill(1::real, array[384])::public.halfvec)
 """
-FIND = "select * from knowledge.find_candidates($1, '{1:1}/1048576', $2, 0.5, 100)"
+FIND = "select * from knowledge.find_candidates($1, '{1:1}/1048576', $2, 0.5, 100, false)"
 
 
 async def test_no_rpc_shows_or_touches_another_clients_article(acme: Client, globex: Client) -> None:

@@ -34,7 +34,7 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
             await role.execute("select set_config('dossier.tenant', 'acme', true)")
             found = await role.fetch(
                 "select article_id from"
-                " knowledge.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 0.5, 9)"
+                " knowledge.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 0.5, 9, false)"
             )
         await role.execute("select pg_stat_force_next_flush()")
         await role.execute("select 1")

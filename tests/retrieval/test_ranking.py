@@ -75,12 +75,20 @@ def test_at_most_the_32_rarest_words_are_asked_for() -> None:
     assert set(made.weights) == {f"word{number}" for number in range(32)}
 
 
-def test_seeds_stay_within_the_budget_and_the_rarest_is_always_one() -> None:
+def test_seeds_stay_within_the_budget() -> None:
     made = planned("rare mid common", corpus=10**6, rare=100, mid=2_000, common=CANDIDATE_BUDGET)
     assert made.seeds == ("rare", "mid")
 
-    alone = planned("common", corpus=10**6, common=500_000)
-    assert alone.seeds == ("common",)
+    assert not made.together
+
+
+def test_everyday_words_are_asked_for_all_at_once() -> None:
+    documents = {"printer": 20_000, "toner": 30_000, "user": 500_000}
+    made = planned("user printer toner", corpus=10**6, **documents)
+    assert (made.seeds, made.together) == (("printer", "toner"), True)
+
+    alone = planned("user", corpus=10**6, user=500_000)
+    assert (alone.seeds, alone.together) == (("user",), True)
 
 
 def test_without_a_known_word_there_is_nothing_to_search_for() -> None:

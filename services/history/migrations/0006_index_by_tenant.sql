@@ -12,18 +12,25 @@ $$;
 revoke all on function history.words_of from public;
 grant execute on function history.words_of to dossier_history, dossier_history_search;
 
-create index ticket_search_by_word on history.ticket_search using gin (history.words_of(tenant_id, lexemes));
+create index ticket_search_by_word on history.ticket_search using gin (history.words_of(tenant_id, lexemes))
+    -- What is not sorted in yet, every search reads through.
+    with (gin_pending_list_limit = 1024);
 drop index history.ticket_search_by_lexeme;
 drop index history.ticket_vectors_by_signs;
 
--- Of two words with one hash, the other's documents are candidates, too; they score by their own words.
-create or replace function history.find_candidates(
-    seeds text[], question public.sparsevec, weights_version smallint, row_limit integer
+drop function history.find_candidates;
+-- Candidates have one of the seeds or, `together`, all of them. Of two words with one hash, the other's documents are
+-- candidates, too; they score by their own words.
+create function history.find_candidates(
+    seeds text[], question public.sparsevec, weights_version smallint, row_limit integer,
+    together boolean
 )
 returns table (source text, ticket_id text, summed double precision)
 language plpgsql stable security definer rows 100
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+-- To start workers takes longer than the search.
+set max_parallel_workers_per_gather = 0
 as $$
 declare
     tenant constant text := nullif(current_setting('dossier.tenant', true), '');
@@ -35,17 +42,30 @@ begin
     return query
         select found.source, found.ticket_id,
                -(found.weights operator(public.<#>) question)::double precision as total
-        from history.ticket_search as found
-        -- Not `tenant_id = tenant`: all the tenant's rows would be read from that index, to be met with the few.
-        where found.tenant_id || '' = tenant
-          and history.words_of(found.tenant_id, found.lexemes) && wanted
-          and found.version = weights_version
+        from (
+            select likely.source, likely.ticket_id, likely.weights from history.ticket_search as likely
+            -- Not `tenant_id = tenant`: all the tenant's rows would be read from that index, to be met with the few.
+            where likely.tenant_id || '' = tenant
+              and likely.version = weights_version
+              and case when together
+                  then history.words_of(likely.tenant_id, likely.lexemes) @> wanted
+                  else history.words_of(likely.tenant_id, likely.lexemes) && wanted end
+            -- Of one everyday word's documents, as many as a search has time for.
+            limit 6000
+        ) as found
         order by total desc, found.source, found.ticket_id
         limit row_limit;
 end $$;
 
+revoke all on function history.find_candidates from public;
+grant execute on function history.find_candidates to dossier_history;
+grant create on schema history to dossier_history_search;
+alter function history.find_candidates owner to dossier_history_search;
+revoke create on schema history from dossier_history_search;
+
 -- So few are looked up by their keys; for the thousand that is assumed otherwise, whole tables are read.
 alter function history.find_nearest rows 100;
+alter function history.find_nearest set max_parallel_workers_per_gather = 0;
 
 -- Which tenants are large, for whoever makes their indexes: the owner of the tables.
 create index lexeme_counts_of_all on history.lexeme_counts (tenant_id) where lexeme = '';
@@ -126,7 +146,9 @@ create index ticket_vectors_by_signs on history.ticket_vectors
 create index ticket_search_by_lexeme on history.ticket_search using gin (lexemes);
 drop index history.ticket_search_by_word;
 alter function history.find_nearest rows 1000;
-create or replace function history.find_candidates(
+alter function history.find_nearest reset max_parallel_workers_per_gather;
+drop function history.find_candidates;
+create function history.find_candidates(
     seeds text[], question public.sparsevec, weights_version smallint, row_limit integer
 )
 returns table (source text, ticket_id text, summed double precision)
@@ -154,4 +176,9 @@ begin
         order by total desc, found.source, found.ticket_id
         limit row_limit;
 end $$;
+revoke all on function history.find_candidates from public;
+grant execute on function history.find_candidates to dossier_history;
+grant create on schema history to dossier_history_search;
+alter function history.find_candidates owner to dossier_history_search;
+revoke create on schema history from dossier_history_search;
 drop function history.words_of;
