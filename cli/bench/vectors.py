@@ -58,7 +58,7 @@ async def _write_block(
     connection: asyncpg.Connection, tenant: str, source: str, numbers: range, among: Matrix
 ) -> int:
     ids = [str(number + 1) for number in numbers]
-    known = await connection.fetchval(
+    known: int = await connection.fetchval(
         "select count(*) from history.ticket_vectors"
         " where tenant_id = $1 and source = $2 and ticket_id = any($3::text[])",
         *(tenant, source, ids),

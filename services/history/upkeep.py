@@ -10,7 +10,7 @@ from services.runtime.database import NOT_MIGRATED, Database
 from services.runtime.errors import DependencyUnavailable
 
 _EVERY_SECONDS: Final = 20.0
-_TROUBLES: Final = (DependencyUnavailable, TimeoutError, *NOT_MIGRATED)
+_TROUBLES: Final[tuple[type[Exception], ...]] = (DependencyUnavailable, TimeoutError, *NOT_MIGRATED)
 
 _log = structlog.get_logger(__name__)
 

@@ -83,8 +83,7 @@ def test_seeds_stay_within_the_budget() -> None:
 
 
 def test_everyday_words_are_asked_for_all_at_once() -> None:
-    documents = {"printer": 20_000, "toner": 30_000, "user": 500_000}
-    made = planned("user printer toner", corpus=10**6, **documents)
+    made = planned("user printer toner", corpus=10**6, printer=20_000, toner=30_000, user=500_000)
     assert (made.seeds, made.together) == (("printer", "toner"), True)
 
     alone = planned("user", corpus=10**6, user=500_000)
