@@ -24,7 +24,7 @@ from services.tenants.model import (
 )
 from services.tenants.repeats import id_of
 from services.tenants.rules import check_settings
-from services.tenants.sealing import KeyRing, Place
+from services.tenants.sealing import Place, Sealer
 from services.tenants.store import Directory
 from ticketing.model import NoteTrial
 
@@ -49,9 +49,11 @@ class Rotated:
 
 
 class Changer:
-    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str], permits: Permits) -> None:
+    def __init__(
+        self, directory: Directory, sealer: Sealer, tools: Collection[str], permits: Permits
+    ) -> None:
         self._directory = directory
-        self._keys = keys
+        self._sealer = sealer
         self._tools = tools
         self._permits = permits
 
@@ -107,11 +109,13 @@ class Changer:
             if made is not None or await change.is_recorded(f"webhook_secrets/{secret_id}"):
                 until = next((each.expire_time for each in live if each.expire_time is not None), None)
                 again = made is not None and await change.is_recent(made, _SHOWN_AGAIN)
-                return Rotated(self._keys.open(made) if made and again else None, secret_id, until)
+                shown = await self._sealer.open(made) if made and again else None
+                return Rotated(shown, secret_id, until)
             version = await change.next_version(SecretKind.WEBHOOK)
             until = datetime.now(UTC) + overlap if overlap else None
             previous = await change.let_expire(SecretKind.WEBHOOK, until)
-            kept = replace(self._keys.seal(secret, Place(tenant, SecretKind.WEBHOOK, version)), id=secret_id)
+            place = Place(tenant, SecretKind.WEBHOOK, version)
+            kept = replace(await self._sealer.seal(secret, place), id=secret_id)
             changes = [FieldChange("previous_expire_time", "", _json(previous))] if previous else []
             await change.add_secret(
                 kept, Action("RotateWebhookSecret", f"webhook_secrets/{kept.id}", changes)
@@ -125,7 +129,7 @@ class Changer:
             version = await change.next_version(SecretKind.TICKETING)
             await change.let_expire(SecretKind.TICKETING, None)
             place = Place(tenant, SecretKind.TICKETING, version)
-            kept = self._keys.seal(Secret(orjson.dumps(dict(credentials))), place)
+            kept = await self._sealer.seal(Secret(orjson.dumps(dict(credentials))), place)
             names = (FieldChange("names", "", _json(sorted(credentials))),)
             action = Action("SetTicketingCredentials", f"ticketing_credentials/{kept.id}", names)
             await change.add_secret(kept, action)

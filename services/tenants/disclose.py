@@ -1,14 +1,19 @@
 """Gives secrets to the two services that need them in the clear."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import orjson
+from async_lru import alru_cache
 
 from services.tenants.errors import TenantNotFound, TenantSuspended
-from services.tenants.model import Limits, Secret, SecretKind, Tenant, TenantId, WebhookSecret
-from services.tenants.sealing import KeyRing, Place
+from services.tenants.model import OPERATOR, Limits, Secret, SecretKind, Tenant, TenantId, WebhookSecret
+from services.tenants.sealing import KeptSecret, Place, Sealer
 from services.tenants.store import Directory
+
+# The key it is sealed with may go.
+_DECOY_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +23,10 @@ class TicketingAccess:
 
 
 class Discloser:
-    def __init__(self, directory: Directory, keys: KeyRing) -> None:
+    def __init__(self, directory: Directory, sealer: Sealer) -> None:
         self._directory = directory
-        self._keys = keys
-        self._decoy = keys.seal(Secret.random(), Place(TenantId(""), SecretKind.WEBHOOK, 0))
+        self._sealer = sealer
+        self._decoy = alru_cache(maxsize=1, ttl=_DECOY_SECONDS)(self._make_decoy)
 
     async def webhook_secrets(self, tenant: TenantId, tool: str) -> tuple[Sequence[WebhookSecret], Limits]:
         """The newest first, and the tenant's limits. None for an unknown or suspended tenant or another tool.
@@ -29,9 +34,9 @@ class Discloser:
         All of these take the same work, so that the time does not tell strangers which tenants there are.
         """
         found, kept = await self._directory.live_secrets(tenant, SecretKind.WEBHOOK)
-        opened = [
-            WebhookSecret(each.id, self._keys.open(each), each.expire_time) for each in kept or [self._decoy]
-        ]
+        # Under the tenant's name, so that a stranger's is looked up and remembered as a client's is.
+        kept = kept or [replace(await self._decoy(), id=tenant)]
+        opened = [WebhookSecret(each.id, await self._sealer.open(each), each.expire_time) for each in kept]
         if found is None or not found.served or found.ticketing.tool != tool:
             return (), Limits()
         return opened, found.limits
@@ -47,5 +52,8 @@ class Discloser:
         found, kept = await self._directory.live_secrets(tenant, SecretKind.TICKETING)
         if found is None:
             raise TenantNotFound(tenant)
-        credentials = orjson.loads(self._keys.open(kept[0]).reveal()) if kept else {}
+        credentials = orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
         return TicketingAccess(found, credentials)
+
+    async def _make_decoy(self) -> KeptSecret:
+        return await self._sealer.seal(Secret.random(), Place(OPERATOR, SecretKind.WEBHOOK, 0))

@@ -13,7 +13,7 @@ from services.tenants.addresses import check_addresses
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
 from services.tenants.rules import check_settings
-from services.tenants.sealing import KeptSecret, KeyRing, Place
+from services.tenants.sealing import KeptSecret, Place, Sealer
 from services.tenants.store import Directory
 
 _FIRST_VERSION = 1
@@ -39,9 +39,11 @@ class Registered:
 
 
 class Registrar:
-    def __init__(self, directory: Directory, keys: KeyRing, tools: Collection[str], permits: Permits) -> None:
+    def __init__(
+        self, directory: Directory, sealer: Sealer, tools: Collection[str], permits: Permits
+    ) -> None:
         self._directory = directory
-        self._keys = keys
+        self._sealer = sealer
         self._tools = tools
         self._permits = permits
 
@@ -56,7 +58,7 @@ class Registrar:
             new,
             actor=actor,
             request_id=request_id,
-            secrets=self._sealed(new, issued.webhook_secret, credentials),
+            secrets=await self._sealed(new, issued.webhook_secret, credentials),
             api_key=ApiKey(str(uuid7()), issued.api_key.digest(), Role.ADMIN, _FIRST_KEY),
         )
         if tenant is not None:
@@ -69,12 +71,13 @@ class Registrar:
             raise TenantDeleting(new.id) if deleting else TenantExists(new.id)
         return Registered(before, None)
 
-    def _sealed(
+    async def _sealed(
         self, new: NewTenant, webhook_secret: Secret, credentials: Mapping[str, str]
     ) -> list[KeptSecret]:
         secrets = {SecretKind.WEBHOOK: webhook_secret}
         if credentials:
             secrets[SecretKind.TICKETING] = Secret(orjson.dumps(dict(credentials)))
         return [
-            self._keys.seal(secret, Place(new.id, kind, _FIRST_VERSION)) for kind, secret in secrets.items()
+            await self._sealer.seal(secret, Place(new.id, kind, _FIRST_VERSION))
+            for kind, secret in secrets.items()
         ]

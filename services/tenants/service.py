@@ -27,6 +27,7 @@ from services.tenants.deletions import Deletions
 from services.tenants.disclose import Discloser
 from services.tenants.errors import DeletionNotFound, TenantDeleting, TenantNotFound
 from services.tenants.export import Source, archived
+from services.tenants.keys import open_sealer
 from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
 from services.tenants.operator_service import OperatorServicer
 from services.tenants.pages import DEFAULT_SIZE, page_of_events, page_of_keys
@@ -35,7 +36,7 @@ from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
 from services.tenants.retention import KEPT_DAYS, keep_retention
-from services.tenants.sealing import KeyRing
+from services.tenants.sealing import Sealer
 from services.tenants.secret_uses import record_uses
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
@@ -67,7 +68,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     expiring = {name: rows if name == SUBJECT else peers[name] for name in KEPT_DAYS}
     servicer = TenantServicer(
         directory,
-        settings.key_ring,
+        await open_sealer(settings, closers),
         load_tools(),
         settings.permitted_networks,
         public_url=str(settings.public_url or "").rstrip("/"),
@@ -94,7 +95,7 @@ class TenantServicer(OperatorServicer):
     def __init__(
         self,
         directory: Directory,
-        keys: KeyRing,
+        sealer: Sealer,
         tools: Mapping[str, TicketingTool],
         permits: Permits,
         *,
@@ -107,11 +108,11 @@ class TenantServicer(OperatorServicer):
         self._deletions = deletions
         self._deleter = deleter
         self._sources = sources
-        self._keys = keys
+        self._sealer = sealer
         self._public_url = public_url
-        self._registrar = Registrar(directory, keys, tools, permits)
-        self._changer = Changer(directory, keys, tools, permits)
-        self._discloser = Discloser(directory, keys)
+        self._registrar = Registrar(directory, sealer, tools, permits)
+        self._changer = Changer(directory, sealer, tools, permits)
+        self._discloser = Discloser(directory, sealer)
         self._tester = ConnectionTester(tools, permits)
 
     async def CreateTenant(
@@ -337,12 +338,12 @@ class TenantServicer(OperatorServicer):
         tokens = PageTokens("ReencryptSecrets", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
         size = request.page_size or DEFAULT_SIZE
-        done = await reencrypt(self._directory, self._keys, after=after, count=size, actor=current_actor())
+        done = await reencrypt(self._directory, self._sealer, after=after, count=size, actor=current_actor())
         return pb.ReencryptSecretsResponse(
             tenants=len(done.tenants),
             secrets=done.secrets,
             next_page_token=tokens.encode(done.tenants[-1]) if len(done.tenants) == size else "",
-            key_id=self._keys.current_id,
+            key_id=done.key_id,
         )
 
     async def DeleteTenant(

@@ -8,3 +8,6 @@ AUTHENTICATIONS: Final = Counter(
 CONNECTION_TESTS: Final = Counter(
     "dossier_tenants_connection_tests", "Tests of connections to ticketing tools", ["verdict"]
 )
+KMS_CALLS: Final = Counter(
+    "dossier_tenants_kms_calls", "Calls of the key management service", ["operation", "outcome"]
+)

@@ -16,8 +16,9 @@ from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from services.runtime.serve import serving
 from services.runtime.settings import SettingsError, load_settings
 from services.tenants.disclose import TicketingAccess
+from services.tenants.key_ring import KeyRing
 from services.tenants.model import Secret, SecretKind, TenantId
-from services.tenants.sealing import KeyRing, Place, SecretUnreadable
+from services.tenants.sealing import Place, Sealer, SecretUnreadable
 from services.tenants.service import build
 from services.tenants.settings import TenantsSettings
 from tests.support.databases import TestDatabase
@@ -92,7 +93,7 @@ async def test_while_rotating_two_secrets_count_until_the_old_one_expires(
     operator: Client, gateway: Client, database: TestDatabase, key_file: Path
 ) -> None:
     old = (await operator.create()).webhook_secret
-    newer = KeyRing.read(key_file).seal(Secret(b"newer"), replace(PLACE, version=2))
+    newer = await Sealer(KeyRing.read(key_file)).seal(Secret(b"newer"), replace(PLACE, version=2))
     await execute(database, "update tenants.secrets set expire_time = now() + interval '1 hour'")
     await execute(
         database,
@@ -232,30 +233,30 @@ async def test_with_another_key_a_secret_does_not_open_and_nothing_is_told(
     assert failure.code is grpc.StatusCode.INTERNAL
 
 
-def test_a_sealed_secret_opens_in_its_own_place_only(key_file: Path) -> None:
-    key = KeyRing.read(key_file)
-    kept = key.seal(Secret(b"hush"), PLACE)
+async def test_a_sealed_secret_opens_in_its_own_place_only(key_file: Path) -> None:
+    key = Sealer(KeyRing.read(key_file))
+    kept = await key.seal(Secret(b"hush"), PLACE)
 
-    assert key.open(kept).reveal() == b"hush"
+    assert (await key.open(kept)).reveal() == b"hush"
     for elsewhere in (
         replace(PLACE, tenant=TenantId("globex")),
         replace(PLACE, kind=SecretKind.TICKETING),
         replace(PLACE, version=2),
     ):
         with pytest.raises(SecretUnreadable):
-            key.open(replace(kept, place=elsewhere))
+            await key.open(replace(kept, place=elsewhere))
 
 
-def test_a_changed_byte_does_not_open(key_file: Path) -> None:
-    key = KeyRing.read(key_file)
-    kept = key.seal(Secret(b"hush"), PLACE)
+async def test_a_changed_byte_does_not_open(key_file: Path) -> None:
+    key = Sealer(KeyRing.read(key_file))
+    kept = await key.seal(Secret(b"hush"), PLACE)
 
     for sealed in (
         replace(kept.sealed, wrapped_key=flipped(kept.sealed.wrapped_key)),
         replace(kept.sealed, ciphertext=flipped(kept.sealed.ciphertext)),
     ):
         with pytest.raises(SecretUnreadable) as raised:
-            key.open(replace(kept, sealed=sealed))
+            await key.open(replace(kept, sealed=sealed))
         assert "hush" not in str(raised.value)
 
 
@@ -263,9 +264,9 @@ def flipped(encrypted: bytes) -> bytes:
     return encrypted[:-1] + bytes([encrypted[-1] ^ 1])
 
 
-def test_the_same_secret_is_sealed_differently_each_time(key_file: Path) -> None:
-    key = KeyRing.read(key_file)
-    first, second = (key.seal(Secret(b"hush"), PLACE).sealed for _ in range(2))
+async def test_the_same_secret_is_sealed_differently_each_time(key_file: Path) -> None:
+    key = Sealer(KeyRing.read(key_file))
+    first, second = [(await key.seal(Secret(b"hush"), PLACE)).sealed for _ in range(2)]
 
     assert first.wrapped_key != second.wrapped_key
     assert first.ciphertext != second.ciphertext
@@ -327,7 +328,7 @@ async def test_secrets_move_to_a_new_key_encryption_key_and_the_old_one_can_go(
         metadata = keys.metadata("tenants", tenant=None, subject="gateway")
         (secret,) = await Client(alone.stub, metadata).webhook_secrets("globex")
     assert secret.value.decode() == made["globex"].webhook_secret
-    ids = {first.key_id, KeyRing.parse(old).current_id}
+    ids = {first.key_id, await KeyRing.parse(old).current_id()}
     assert len(ids) == 2
     connection = await asyncpg.connect(database.admin_url)
     kept = await connection.fetch("select distinct key_id from tenants.secrets")
@@ -335,13 +336,13 @@ async def test_secrets_move_to_a_new_key_encryption_key_and_the_old_one_can_go(
     assert [row["key_id"] for row in kept] == [first.key_id]
 
 
-def test_a_secret_of_a_key_that_is_gone_does_not_open() -> None:
+async def test_a_secret_of_a_key_that_is_gone_does_not_open() -> None:
     old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
-    kept = KeyRing.parse(old).seal(Secret(b"hush"), PLACE)
+    kept = await Sealer(KeyRing.parse(old)).seal(Secret(b"hush"), PLACE)
 
-    assert KeyRing.parse(f"{new}\n{old}").open(kept).reveal() == b"hush"
-    with pytest.raises(SecretUnreadable, match=KeyRing.parse(old).current_id):
-        KeyRing.parse(new).open(kept)
+    assert (await Sealer(KeyRing.parse(f"{new}\n{old}")).open(kept)).reveal() == b"hush"
+    with pytest.raises(SecretUnreadable, match=await KeyRing.parse(old).current_id()):
+        await Sealer(KeyRing.parse(new)).open(kept)
 
 
 def test_the_key_comes_from_a_file_or_from_the_environment_and_not_from_both(
@@ -353,7 +354,7 @@ def test_the_key_comes_from_a_file_or_from_the_environment_and_not_from_both(
 
     ring = TenantsSettings.model_validate(from_environment).key_ring
 
-    assert ring.current_id == settings.key_ring.current_id
+    assert ring == settings.key_ring
     both = {**from_environment, "key_encryption_key_file": key_file}
     neither = {**from_file, "key_encryption_key_file": None}
     for wrong in (both, neither):
