@@ -1,7 +1,7 @@
-"""What a group of the identity provider gives: a role for one client, or for all of them."""
+"""What a group of the identity provider gives: roles for clients, each for one of them or for all."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,10 +18,18 @@ class Grant:
     role: str
 
 
-def parse_grant(text: object) -> object:
-    """Read `operator`, or `acme:admin`."""
+def parse_grants(text: object) -> object:
+    """Read `operator`, `acme:admin`, or several with commas between: `acme:admin, globex:viewer`."""
     if not isinstance(text, str):
         return text
+    grants = tuple(_grant(each.strip()) for each in text.split(","))
+    twice = [grant.tenant for grant in grants if [each.tenant for each in grants].count(grant.tenant) > 1]
+    if twice:
+        raise ValueError(f"gives two roles for {twice[0] or 'all clients'}; one is enough")
+    return grants
+
+
+def _grant(text: str) -> Grant:
     tenant, colon, role = text.rpartition(":")
     if not colon:
         if role not in OF_STAFF:
@@ -34,12 +42,11 @@ def parse_grant(text: object) -> object:
     return Grant(tenant, role)
 
 
-def roles_of(groups: Iterable[str], grants: Mapping[str, Grant]) -> Mapping[str | None, str]:
+def roles_of(groups: Iterable[str], grants: Mapping[str, Sequence[Grant]]) -> Mapping[str | None, str]:
     """By client, the highest role that one of the groups gives."""
     roles: dict[str | None, str] = {}
     for group in groups:
-        grant = grants.get(group)
-        if grant is not None:
+        for grant in grants.get(group, ()):
             roles[grant.tenant] = highest([grant.role, *filter(None, [roles.get(grant.tenant)])])
     return roles
 

@@ -1,7 +1,7 @@
 """Who a token of the identity provider is for, and what their groups may here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jwt
@@ -53,7 +53,7 @@ class People:
         authorized_parties: tuple[str, ...],
         algorithms: tuple[str, ...],
         groups_claim: str,
-        grants: Mapping[str, Grant],
+        grants: Mapping[str, Sequence[Grant]],
     ) -> None:
         self._keys = keys
         self._issuer = issuer

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from gateway.oidc.grants import Grant, parse_grant
+from gateway.oidc.grants import Grant, parse_grants
 
 # What a signature can be checked by without being able to make it: a shared secret is not among them.
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -50,8 +50,8 @@ class OidcSettings(BaseModel):
     """The signatures that are accepted, with commas between."""
     oidc_groups_claim: str = Field(default="groups", min_length=1)
     """The claim that lists groups: its name, or its path as in `realm_access.roles`."""
-    oidc_roles: dict[str, Annotated[Grant, BeforeValidator(parse_grant)]] = {}
-    """What groups may, as JSON: `{"msp-staff": "operator", "acme-admins": "acme:admin"}`."""
+    oidc_roles: dict[str, Annotated[tuple[Grant, ...], BeforeValidator(parse_grants)]] = {}
+    """What groups may, as JSON: `{"msp-staff": "operator", "north": "acme:technician, globex:viewer"}`."""
     oidc_keys_seconds: float = Field(default=300, ge=1)
     """How often the provider's keys are read again."""
     oidc_refetch_seconds: float = Field(default=10, gt=0)

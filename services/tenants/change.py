@@ -142,6 +142,11 @@ class Changer:
             name = "TestConnection"
             await change.record(Action(name, f"tickets/{trial.ticket_id}" if trial else "tenant"))
 
+    async def record_export(self, tenant: TenantId, *, actor: Actor) -> None:
+        """Before the first of it is handed out, however far it comes then."""
+        async with self._directory.changing(tenant, actor) as change:
+            await change.record(Action("ExportTenant", "tenant"))
+
 
 def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
     return replace(

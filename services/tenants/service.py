@@ -25,7 +25,7 @@ from services.tenants.connection import ConnectionTester
 from services.tenants.deletion import Deleter, Keeper, OwnRows
 from services.tenants.deletions import Deletions
 from services.tenants.disclose import Discloser
-from services.tenants.errors import DeletionNotFound, TenantDeleting, TenantNotFound
+from services.tenants.errors import DeletionNotFound, TenantNotFound
 from services.tenants.export import Source, archived
 from services.tenants.keys import open_sealer
 from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
@@ -389,11 +389,7 @@ class TenantServicer(OperatorServicer):
         context: grpc.aio.ServicerContext[pb.ExportTenantRequest, pb.ExportTenantResponse],
     ) -> AsyncIterator[pb.ExportTenantResponse]:
         tenant = _named("ExportTenant", request.tenant_id)
-        found = await self._directory.tenant(tenant)
-        if found is None:
-            raise TenantNotFound(tenant)
-        if found.state is TenantState.DELETING:
-            raise TenantDeleting(tenant)
+        await self._changer.record_export(tenant, actor=current_actor())
         async with aclosing(archived(tenant, self._sources)) as parts:
             async for part in parts:
                 yield pb.ExportTenantResponse(archive=part.archive, file=part.file, rows=part.rows)

@@ -263,6 +263,7 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
         tenants.TestConnectionRequest(tenant_id=of.tenant),
         tenants.TestConnectionRequest(tenant_id=of.tenant, ticket_id="x" * 65),
     ),
+    "TenantService.ExportTenant": lambda of, _: Case(tenants.ExportTenantRequest(tenant_id=of.tenant)),
     "TenantService.CreateOperatorKey": lambda _of, _: Case(
         tenants.CreateOperatorKeyRequest(role=ROLE_VIEWER, request_id=str(uuid4())), client=PROVIDER
     ),
@@ -288,6 +289,7 @@ EXCEPTED: Final[Mapping[str, str]] = {
 REPEATED: Final[Mapping[str, str]] = {
     "TenantService.SetTicketingCredentials": "has no request's id, and keeps what it is given anew each time",
     "TenantService.TestConnection": "tries the tool anew each time",
+    "TenantService.ExportTenant": "hands the data out anew each time",
 }
 """Those whose repetition is another change."""
 

@@ -13,7 +13,7 @@ from tests.support.keys import Keys
 GOOD = {
     "ISSUER": "https://id.example/realms/msp",
     "AUDIENCE": "dossier-api",
-    "ROLES": '{"msp-staff": "operator", "acme-admins": "acme:admin"}',
+    "ROLES": '{"msp-staff": "operator", "team-north": "acme:admin, globex:viewer"}',
 }
 
 
@@ -35,7 +35,10 @@ def test_everything_can_be_said_in_the_environment(keys: Keys, monkeypatch: pyte
         GROUPS_CLAIM="realm_access.roles",
     )
 
-    assert found.oidc_roles == {"msp-staff": Grant(None, "operator"), "acme-admins": Grant("acme", "admin")}
+    assert found.oidc_roles == {
+        "msp-staff": (Grant(None, "operator"),),
+        "team-north": (Grant("acme", "admin"), Grant("globex", "viewer")),
+    }
     assert found.oidc_algorithms == ("RS256", "EdDSA")
     assert found.oidc_authorized_parties == ("console", "cli")
     assert found.oidc_groups_claim == "realm_access.roles"
@@ -62,6 +65,10 @@ def test_without_an_issuer_nothing_of_it_is_needed(keys: Keys, monkeypatch: pyte
         ("ROLES", '{"g": "-:viewer"}', "client's id"),
         ("ROLES", '{"g": ":viewer"}', "client's id"),
         ("ROLES", '{"g": "Acme:viewer"}', "client's id"),
+        ("ROLES", '{"g": "acme:viewer,"}', "operator, technician, viewer"),
+        ("ROLES", '{"g": ""}', "operator, technician, viewer"),
+        ("ROLES", '{"g": "acme:viewer, acme:admin"}', "two roles for acme"),
+        ("ROLES", '{"g": "viewer, operator"}', "two roles for all clients"),
         ("ROLES", '{"g": 7}', ""),
         ("ROLES", "staff=operator", ""),
         ("ALGORITHMS", "HS256", "RS256"),

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import boto3
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 REGION: Final = "eu-central-1"

@@ -429,7 +429,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportTenant(self, request, context):
-        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive. Each call leaves an audit event
+        before its first part, since it takes a client's data out.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
         beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
         """

@@ -161,7 +161,8 @@ class TenantServiceStub:
     Own error reasons: none. Role: operator. Safe to retry.
     """
     ExportTenant: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.ExportTenantRequest, _tenant_service_pb2.ExportTenantResponse]
-    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive. Each call leaves an audit event
+    before its first part, since it takes a client's data out.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
     beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
     """
@@ -321,7 +322,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Own error reasons: none. Role: operator. Safe to retry.
     """
     ExportTenant: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.ExportTenantRequest, _tenant_service_pb2.ExportTenantResponse]  # type: ignore[assignment]
-    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+    """Streams everything that is kept of a client, secrets excepted, as one ZIP archive. Each call leaves an audit event
+    before its first part, since it takes a client's data out.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
     beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
     """
@@ -640,7 +642,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ExportTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tenant_service_pb2.ExportTenantResponse], _abc.AsyncIterator[_tenant_service_pb2.ExportTenantResponse]]:
-        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive.
+        """Streams everything that is kept of a client, secrets excepted, as one ZIP archive. Each call leaves an audit event
+        before its first part, since it takes a client's data out.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry from the
         beginning. Over REST it is `GET /v1/tenants/{tenant_id}/export`, whose body is the archive.
         """
