@@ -118,15 +118,30 @@ async def give_vectors(mesh: BenchMesh, sizes: Sequence[int], *, output: Output)
     written = 0
     admin = await asyncpg.connect(mesh.database_url)
     try:
+        # An index that is there takes each vector by itself, which is many times slower than building it.
+        await admin.execute("select pg_advisory_lock(hashtextextended('history.tend_vector_indexes', 0))")
         with progress_of("giving tickets a vector", total=sum(sizes), output=output) as advance:
             for size in sizes:
-                blocks = write_vectors(admin, client_of(size), SOURCE, size, among)
-                async for missing in blocks:
+                if await _lack_many(admin, size):
+                    await _drop_index(admin, client_of(size))
+                async for missing in write_vectors(admin, client_of(size), SOURCE, size, among):
                     written += missing
                     advance(BLOCK)
     finally:
         await admin.close()
     return written
+
+
+async def _lack_many(admin: asyncpg.Connection, size: int) -> bool:
+    known: int = await admin.fetchval(
+        "select count(*) from history.ticket_vectors where tenant_id = $1", client_of(size)
+    )
+    return 2 * known < size
+
+
+async def _drop_index(admin: asyncpg.Connection, tenant: str) -> None:
+    name = await admin.fetchval("select 'history.ticket_vectors_of_' || md5($1)", tenant)
+    await admin.execute(f"drop index if exists {name}")
 
 
 async def _index(admin: asyncpg.Connection, *, output: Output) -> tuple[int, float]:
