@@ -16,7 +16,7 @@ import asyncpg
 from cli.bench.clients import SOURCE, create_client, import_tickets
 from cli.bench.mesh import BenchMesh
 from cli.bench.synthetic import past_tickets
-from cli.bench.vectors import BLOCK, origins, write_vectors
+from cli.bench.vectors import origins, write_vectors
 from cli.output import Output
 from cli.progress import progress_of
 
@@ -72,7 +72,7 @@ async def build_corpus(mesh: BenchMesh, sizes: Sequence[int], *, output: Output)
         vectors = await give_vectors(mesh, sizes, output=output)
         # What autovacuum does by itself within minutes: index and statistics as they are in service.
         await admin.execute("vacuum analyze")
-        indexes, index_seconds = await _index(admin, output=output)
+        indexes, index_seconds = await _index(admin, sizes, output=output)
         return Built(
             imported=imported,
             imported_per_second=round(imported / seconds, 1) if imported else 0.0,
@@ -124,9 +124,9 @@ async def give_vectors(mesh: BenchMesh, sizes: Sequence[int], *, output: Output)
             for size in sizes:
                 if await _lack_many(admin, size):
                     await _drop_index(admin, client_of(size))
-                async for missing in write_vectors(admin, client_of(size), SOURCE, size, among):
+                async for looked_at, missing in write_vectors(admin, client_of(size), SOURCE, size, among):
                     written += missing
-                    advance(BLOCK)
+                    advance(looked_at)
     finally:
         await admin.close()
     return written
@@ -144,14 +144,29 @@ async def _drop_index(admin: asyncpg.Connection, tenant: str) -> None:
     await admin.execute(f"drop index if exists {name}")
 
 
-async def _index(admin: asyncpg.Connection, *, output: Output) -> tuple[int, float]:
-    """As history does by itself, a few seconds after a client has become large."""
-    begun, made = time.monotonic(), 0
-    with progress_of("building indexes", total=None, output=output) as advance:
-        while await admin.fetchval("select history.tend_vector_indexes($1)", _FEW_VECTORS):
-            made += 1
-            advance(1)
+async def _index(admin: asyncpg.Connection, sizes: Sequence[int], *, output: Output) -> tuple[int, float]:
+    """As history does by itself, a moment after a client has become large; it may be at it, too."""
+    begun = time.monotonic()
+    missing = await _without_index(admin, sizes)
+    made = len(missing)
+    with progress_of("building indexes", total=made, output=output) as advance:
+        while missing:
+            if not await admin.fetchval("select history.tend_vector_indexes($1)", _FEW_VECTORS):
+                await asyncio.sleep(_LOOK_SECONDS)
+            left = await _without_index(admin, sizes)
+            advance(len(missing) - len(left))
+            missing = left
     return made, time.monotonic() - begun
+
+
+async def _without_index(admin: asyncpg.Connection, sizes: Sequence[int]) -> Sequence[str]:
+    large = [client_of(size) for size in sizes if size > _FEW_VECTORS]
+    rows = await admin.fetch(
+        "select tenant from unnest($1::text[]) as tenant"
+        " where to_regclass('history.ticket_vectors_of_' || md5(tenant)) is null",
+        large,
+    )
+    return [row["tenant"] for row in rows]
 
 
 async def _disk(admin: asyncpg.Connection) -> dict[str, float]:

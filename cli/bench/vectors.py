@@ -16,8 +16,8 @@ from cli.bench.synthetic import past_tickets
 from embedding.contract import DIMENSIONS
 from embedding.minilm.encoder import MODEL, Encoder
 
-BLOCK: Final = 10_000
-"""Tickets whose vectors are written in one transaction."""
+# Written in one transaction.
+_BLOCK: Final = 10_000
 
 _DISTINCT: Final = 1_000
 _MOVED: Final = 0.035
@@ -37,8 +37,8 @@ def origins(folder: Path) -> Matrix:
 
 async def write_vectors(
     connection: asyncpg.Connection, tenant: str, source: str, size: int, among: Matrix
-) -> AsyncIterator[int]:
-    """Write those that are missing, as the administrator; yields how many, block by block."""
+) -> AsyncIterator[tuple[int, int]]:
+    """Write what is missing, as the administrator; yields by block how many it looked at and wrote."""
     await connection.set_type_codec(
         "halfvec", schema="public", encoder=_binary, decoder=bytes, format="binary"
     )
@@ -46,10 +46,9 @@ async def write_vectors(
         "create temporary table made (like history.ticket_vectors) on commit delete rows"
     )
     try:
-        for start in range(0, size, BLOCK):
-            yield await _write_block(
-                connection, tenant, source, range(start, min(size, start + BLOCK)), among
-            )
+        for start in range(0, size, _BLOCK):
+            numbers = range(start, min(size, start + _BLOCK))
+            yield len(numbers), await _write_block(connection, tenant, source, numbers, among)
     finally:
         await connection.execute("drop table made")
 
