@@ -106,6 +106,7 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
         role="dossier_knowledge",
         pool_max=settings.database_pool_max,
         statement_cache=settings.database_statement_cache,
+        planned_anew=True,
     )
     closers.push_async_callback(database.close)
     embedder = settings.embedder()

@@ -40,6 +40,7 @@ async def build(settings: NetworkSettings, closers: AsyncExitStack) -> Service:
         role="dossier_network",
         pool_max=settings.database_pool_max,
         statement_cache=settings.database_statement_cache,
+        planned_anew=True,
     )
     closers.push_async_callback(database.close)
     servicer = NetworkServicer(database)

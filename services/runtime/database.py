@@ -58,9 +58,12 @@ class Database:
     Every loss of the database reaches callers as `DependencyUnavailable("postgresql")`.
     """
 
-    def __init__(self, pool: "asyncpg.pool.Pool[asyncpg.Record]", *, acquire_seconds: float) -> None:
+    def __init__(
+        self, pool: "asyncpg.pool.Pool[asyncpg.Record]", *, acquire_seconds: float, planned_anew: bool
+    ) -> None:
         self._pool = pool
         self._acquire_seconds = acquire_seconds
+        self._planned_anew = planned_anew
         self._ready = asyncio.Lock()
 
     @classmethod
@@ -72,8 +75,13 @@ class Database:
         pool_max: int = 8,
         statement_cache: int = 100,
         acquire_seconds: float = 5.0,
+        planned_anew: bool = False,
     ) -> Self:
-        """Work as `role`: the URL's user is that role, or may become it."""
+        """Work as `role`: the URL's user is that role, or may become it.
+
+        A plan that PostgreSQL keeps suits the tenant for whom it was made: of a hundred rows it reads all,
+        and then all of the next one's million. `planned_anew` is for services whose tenants differ so.
+        """
         settings = {"application_name": role}
         if urlsplit(url).username != role:
             settings["role"] = role
@@ -87,7 +95,7 @@ class Database:
             server_settings=settings,
             reset=_leave,
         )
-        return cls(pool, acquire_seconds=acquire_seconds)
+        return cls(pool, acquire_seconds=acquire_seconds, planned_anew=planned_anew)
 
     async def close(self) -> None:
         """Return the connections; those still in use a moment later are cut."""
@@ -110,7 +118,7 @@ class Database:
 
     @asynccontextmanager
     async def _begun(self, tenant: str) -> AsyncIterator[Connection]:
-        begin = _begin(tenant)
+        begin = _begin(tenant, planned_anew=self._planned_anew)
         connection = await self._acquire()
         try:
             try:
@@ -184,7 +192,7 @@ async def _roll_back(connection: Connection) -> None:
             connection.terminate()
 
 
-def _begin(tenant: str) -> str:
+def _begin(tenant: str, *, planned_anew: bool) -> str:
     """Begin and name the tenant in one message: a round trip less in every transaction.
 
     Local to the transaction: a plain SET would follow the connection to its next user. A transaction of
@@ -194,7 +202,8 @@ def _begin(tenant: str) -> str:
     if "\0" in tenant:
         raise ValueError("a tenant's name has no NUL character")
     quoted = tenant.replace("'", "''").replace("\\", "\\\\")
-    return f"begin; set local dossier.tenant = E'{quoted}'"
+    begin = f"begin; set local dossier.tenant = E'{quoted}'"
+    return f"{begin}; set local plan_cache_mode = force_custom_plan" if planned_anew else begin
 
 
 def _is_gone(connection: Connection) -> bool:

@@ -279,3 +279,18 @@ async def test_a_server_that_is_not_there_is_unavailable_and_its_password_is_not
 
 async def test_a_pool_that_nobody_used_is_closed_in_silence(database_server: DatabaseServer) -> None:
     await Database.lazy(database_server.url(), role=ROLE).close()
+
+
+@pytest.mark.parametrize("planned_anew", [True, False])
+async def test_a_plan_made_for_one_tenant_is_kept_for_others_unless_told_otherwise(
+    url: str, planned_anew: bool
+) -> None:
+    database = Database.lazy(url, role=ROLE, pool_max=1, planned_anew=planned_anew)
+    for _ in range(20):
+        async with database.tenant("acme") as connection:
+            await connection.fetch("select 1 where $1 = current_setting('dossier.tenant')", "acme")
+            kept = await connection.fetchval(
+                "select generic_plans > 0 from pg_prepared_statements where statement like 'select 1 where %'"
+            )
+    await database.close()
+    assert kept is not planned_anew
