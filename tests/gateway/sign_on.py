@@ -19,6 +19,7 @@ ROLES = {
     "acme-desk": "acme:technician",
     "globex-desk": "globex:technician",
     "gone-desk": "gone:viewer",
+    "team-north": "acme:technician, globex:viewer",
 }
 
 
