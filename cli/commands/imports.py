@@ -39,7 +39,8 @@ def import_rows(
         str,
         typer.Argument(
             metavar="FILE|FOLDER|-",
-            help="JSON Lines or CSV; for articles also a folder of Markdown; - is standard input.",
+            help="JSON Lines or CSV; for articles also a folder, or one file, of Markdown, HTML, PDF or Word"
+            " (.docx); - is standard input.",
         ),
     ],
     source: Annotated[
@@ -63,6 +64,7 @@ def import_rows(
     """Import a client's past tickets, articles, assets or prefixes. What is known already is updated.
 
     Headers as NetBox, IT Glue, Lansweeper, phpIPAM and help desks write them are understood.
+    Example: dossier import articles ./handbook --source handbook --dry-run
     """
     kind = KINDS[what]
     output = Output(as_json=as_json)
@@ -114,6 +116,7 @@ def _json(summary: Summary, kind: Kind, rows: Rows, *, dry_run: bool) -> dict[st
         "rejections": [_rejection(each) for each in summary.rejections],
         "columns": dict(rows.mapping),
         "unknown_columns": list(rows.unknown.names),
+        "passed_over": dict(rows.passed_over),
     }
 
 
@@ -135,6 +138,9 @@ def _shown(summary: Summary, rows: Rows, *, dry_run: bool) -> RenderableType:
         parts.append(
             Text(f"Not imported, no field takes them: {', '.join(rows.unknown.names)}", style="yellow")
         )
+    if rows.passed_over:
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(rows.passed_over.items()))
+        parts.append(Text(f"Passed over, of no kind that is read: {counts}", style="yellow"))
     if summary.rejections:
         parts.append(_rejections(summary))
     if dry_run:

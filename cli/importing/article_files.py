@@ -1,8 +1,11 @@
-"""A folder of Markdown files with YAML front matter: an article each."""
+"""Articles as files, one each: Markdown with YAML front matter, HTML, PDF, Word."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import frontmatter
 import yaml  # type: ignore[import-untyped]  # published without types
@@ -10,29 +13,85 @@ import yaml  # type: ignore[import-untyped]  # published without types
 from cli.errors import DossierError
 from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
+from converting.documents import MOST_BYTES
+from converting.documents import SUFFIXES as CONVERTED
+from converting.errors import Unconvertible
+from converting.worker import Worker
+
+MARKDOWN: Final = frozenset({".md", ".markdown"})
+READ: Final = MARKDOWN | CONVERTED
 
 
-def read(folder: Path, kind: Kind) -> Rows:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".md", ".markdown"})
+@contextmanager
+def opened(path: Path, kind: Kind) -> Iterator[Rows]:
+    """All such files of a folder, or one file. What is of another kind is counted."""
+    if path.is_dir():
+        found = sorted(each for each in path.rglob("*") if each.is_file() and not _is_hidden(each, path))
+        folder = path
+    else:
+        found, folder = [path], path.parent
+    files = [each for each in found if each.suffix.lower() in READ]
     if not files:
         raise DossierError(
-            f"There is no Markdown file in {folder}.", hint="Articles are files ending with .md or .markdown."
+            f"There is no article in {path}.",
+            hint=f"Articles are files ending with {', '.join(sorted(READ))}.",
         )
+    passed_over = Counter(each.suffix.lower() or each.name for each in found if each not in set(files))
     unknown = Unknown()
-    return Rows("markdown", _rows(folder, files, kind, unknown), len(files), unknown, mapping={})
+    with Worker() as worker:
+        each = _rows(folder, files, kind, unknown, worker)
+        yield Rows("documents", each, len(files), unknown, mapping={}, passed_over=passed_over)
 
 
-def _rows(folder: Path, files: list[Path], kind: Kind, unknown: Unknown) -> Iterator[Row | Rejection]:
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _rows(
+    folder: Path, files: Sequence[Path], kind: Kind, unknown: Unknown, worker: Worker
+) -> Iterator[Row | Rejection]:
+    seen: dict[str, str] = {}
     for row, file in enumerate(files, 1):
         place = Place(row, file=str(file.relative_to(folder)))
         try:
-            post = frontmatter.loads(file.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError:
-            yield Rejection(place, "", "", "is not UTF-8")
-        except yaml.YAMLError as error:
-            yield Rejection(place, "", "", f"has front matter that is not YAML: {_brief(error)}")
-        else:
-            yield Row(place, _values(post.metadata, post.content, file=file, kind=kind, unknown=unknown))
+            values = (
+                _markdown(file, kind, unknown)
+                if file.suffix.lower() in MARKDOWN
+                else _converted(file, worker)
+            )
+        except Unconvertible as problem:
+            yield Rejection(place, "", "", str(problem))
+            continue
+        name = str(values["id"])
+        # One of the two would overwrite the other, and nobody would know which.
+        if name in seen:
+            yield Rejection(place, name, "id", f"is that of {seen[name]}, too: rename one of them")
+            continue
+        seen[name] = str(place)
+        yield Row(place, values)
+
+
+def _converted(file: Path, worker: Worker) -> Mapping[str, object]:
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise Unconvertible(f"is larger than {MOST_BYTES >> 20} MiB")
+        document = worker.convert(file.name, file.read_bytes())
+    except OSError as problem:
+        raise Unconvertible(f"cannot be read: {problem.strerror}") from None
+    # With its suffix: the same article is often there as two kinds of file.
+    return {"id": "-".join(file.name.split()), "title": document.title, "body": document.body}
+
+
+def _markdown(file: Path, kind: Kind, unknown: Unknown) -> Mapping[str, object]:
+    try:
+        post = frontmatter.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as problem:
+        raise Unconvertible(f"cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unconvertible("is not UTF-8") from None
+    except yaml.YAMLError as error:
+        raise Unconvertible(f"has front matter that is not YAML: {_brief(error)}") from None
+    return _values(post.metadata, post.content, file=file, kind=kind, unknown=unknown)
 
 
 def _values(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.errors import DossierError
-from cli.importing import csv_rows, jsonl_rows, markdown_rows
+from cli.importing import article_files, csv_rows, jsonl_rows
 from cli.importing.kinds import Kind
 from cli.importing.rows import Format, Rows
 
@@ -32,8 +32,10 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
             _stream(file, kind, renamed=renamed, total=None) as rows,
         ):
             yield rows
-    elif path.is_dir():
-        yield _folder(path, kind)
+    elif path.is_dir() or (path.is_file() and _is_article(path, kind)):
+        _require_articles(path, kind)
+        with article_files.opened(path, kind) as rows:
+            yield rows
     elif path.is_file():
         with path.open("rb") as lines:
             total = _count_lines(lines)
@@ -49,13 +51,16 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
         )
 
 
-def _folder(path: Path, kind: Kind) -> Rows:
+def _is_article(path: Path, kind: Kind) -> bool:
+    return kind.name == "articles" and path.suffix.lower() in article_files.READ
+
+
+def _require_articles(path: Path, kind: Kind) -> None:
     if kind.name != "articles":
         raise DossierError(
             f"{path} is a folder; {kind.name} come from a file.",
             hint="Give one JSON Lines or CSV file, or - to read standard input.",
         )
-    return markdown_rows.read(path, kind)
 
 
 @contextmanager

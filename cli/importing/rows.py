@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["jsonl", "csv", "markdown"]
+Format: TypeAlias = Literal["jsonl", "csv", "documents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +61,5 @@ class Rows:
     """Which of their columns fills which field."""
     before: int = 0
     """Lines ahead of the first row."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """By suffix, the files of a folder that are of no kind that is read."""

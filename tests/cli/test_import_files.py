@@ -8,7 +8,9 @@ import pytest
 
 from cli.importing.files import opened
 from cli.importing.kinds import KINDS
+from cli.importing.rows import Row
 from cli.importing.run import Import
+from tests.converting.documents import pdf, scanned_pdf, word
 from tests.support.command import Command, Done
 
 TICKET = {"id": "1", "title": "VPN drops", "created": "2026-01-02T03:04:05Z", "tags": ["vpn"]}
@@ -204,11 +206,62 @@ def test_a_folder_of_markdown_is_articles_with_what_their_files_say(command: Com
 
     done = command("import", "articles", str(tmp_path), "--dry-run", "--json")
 
-    assert (done.object["format"], done.object["rows"], done.object["valid"]) == ("markdown", 4, 2)
+    assert (done.object["format"], done.object["rows"], done.object["valid"]) == ("documents", 4, 2)
     told = {each["file"]: each["reason"] for each in done.object["rejections"]}
     assert "YAML" in told["broken.md"]
     assert told["latin.md"] == "is not UTF-8"
     assert done.object["unknown_columns"] == ["owner"]
+
+
+def test_documents_are_articles_beside_markdown_and_each_that_is_none_is_told(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "guide.md").write_text("# Guide\n\nText\n")
+    (tmp_path / "guide.pdf").write_bytes(pdf())
+    (tmp_path / "my scan.docx").write_bytes(word())
+    (tmp_path / "page.HTM").write_text("<title>Page</title><p>Text</p>")
+    (tmp_path / "locked.pdf").write_bytes(pdf(password="secret"))
+    (tmp_path / "scanned.pdf").write_bytes(scanned_pdf())
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "guide.pdf").write_bytes(pdf())
+    for name in ("a.png", "b.PNG", "list.xlsx", ".hidden"):
+        (tmp_path / name).write_text("x")
+
+    done = command("import", "articles", str(tmp_path), "--dry-run", "--json")
+    shown = command("import", "articles", str(tmp_path), "--dry-run")
+
+    assert (done.object["rows"], done.object["valid"]) == (7, 4)
+    assert {each["file"]: each["reason"] for each in done.object["rejections"]} == {
+        "locked.pdf": "is encrypted: save it without a password",
+        "scanned.pdf": "has no text: scanned?",
+        "sub/guide.pdf": "is that of guide.pdf, too: rename one of them",
+    }
+    assert done.object["passed_over"] == {".png": 2, ".xlsx": 1}
+    assert "Passed over, of no kind that is read: 2 .png, 1 .xlsx" in shown.out
+
+
+def test_one_document_is_an_article(tmp_path: Path) -> None:
+    file = tmp_path / "my scan.docx"
+    file.write_bytes(word())
+
+    with opened(str(file), KINDS["articles"], renamed={}) as rows:
+        [row] = rows.each
+
+    assert isinstance(row, Row)
+    assert row.values["id"] == "my-scan.docx"
+    assert row.values["title"] == "Scan to mail fails"
+    assert "# Cause" in str(row.values["body"])
+
+
+def test_documents_of_a_folder_can_be_found_by_their_passages(on_mesh: Command, tmp_path: Path) -> None:
+    (tmp_path / "scan.docx").write_bytes(word())
+    (tmp_path / "scanned.pdf").write_bytes(scanned_pdf())
+
+    done = on_mesh("import", "articles", str(tmp_path), "--source", "documents", "--json")
+    found = on_mesh("search", "articles", "scan to mail, basic authentication is off", "--json")
+
+    assert (done.code, done.object["created"], done.object["rejected"]) == (1, 1, 1)
+    assert "Basic authentication is off." in json.dumps(found.object)
 
 
 @pytest.mark.parametrize(("what", "path"), [("tickets", "."), ("articles", "/nowhere/to/be/found")])

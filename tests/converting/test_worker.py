@@ -1,0 +1,53 @@
+"""A document that does not let go ends its process, and not whoever asked."""
+
+import time
+
+import pytest
+
+from converting.errors import Unconvertible
+from converting.worker import Worker
+from tests.converting.documents import pdf, word, word_with
+
+
+def test_documents_are_converted_elsewhere_and_what_is_wrong_with_one_comes_back() -> None:
+    with Worker() as worker:
+        assert worker.convert("a.pdf", pdf()).title == "VPN drops every hour"
+        with pytest.raises(Unconvertible, match="has no text"):
+            worker.convert("a.html", b"<p> </p>")
+        assert worker.convert("a.docx", word()).title == "Scan to mail fails"
+
+
+ODD = (
+    b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:tbl><w:tr><w:tc>'
+    b'<w:tcPr><w:gridSpan w:val="many"/></w:tcPr><w:p/></w:tc></w:tr></w:tbl></w:body></w:document>'
+)
+
+
+def test_whatever_a_reader_stumbles_over_is_that_documents_own_problem() -> None:
+    with Worker() as worker, pytest.raises(Unconvertible, match="cannot be read"):
+        worker.convert("a.docx", word_with({"word/document.xml": ODD}))
+
+
+def test_what_takes_too_much_memory_is_ended_and_the_next_is_read() -> None:
+    with Worker(seconds=120, memory_bytes=320 << 20) as worker:
+        with pytest.raises(Unconvertible, match="takes more than 320 MiB"):
+            worker.convert("a.docx", word_with({"word/document.xml": many_paragraphs()}))
+        assert worker.convert("a.html", b"<title>Next</title><p>x").title == "Next"
+
+
+def many_paragraphs() -> bytes:
+    """Little as it is packed, and much as objects."""
+    head, tail = ODD.split(b"<w:tbl>")[0], b"</w:body></w:document>"
+    return head + b"<w:p/>" * ((6 << 20) // 6) + tail
+
+
+def test_one_that_takes_too_long_is_ended_and_the_next_is_read() -> None:
+    slow = b"<p>" + b"<i>word</i> " * 400_000
+    with Worker(seconds=4) as worker:
+        began = time.monotonic()
+        with pytest.raises(Unconvertible, match="was not read within 4 s"):
+            worker.convert("slow.html", slow)
+        waited = time.monotonic() - began
+        assert worker.convert("a.html", b"<title>Next</title><p>x").title == "Next"
+
+    assert waited < 60
