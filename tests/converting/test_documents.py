@@ -7,6 +7,7 @@ from converting.errors import Unconvertible
 from tests.converting.documents import LONG, pdf, scanned_pdf, word, word_with
 
 BOMB = b"<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><x>&b;</x>"
+OUTSIDE = b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><x/>'
 
 
 def test_a_pdf_has_its_larger_lines_as_headings_and_its_paragraphs_whole() -> None:
@@ -71,6 +72,7 @@ def test_what_it_is_counts_and_not_what_its_name_says() -> None:
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is encrypted, or of an old Word"),
         ("a.docx", word_with({"word/document.xml": BOMB}), "declares XML entities"),
         ("a.docx", word_with({"word/document.xml": BOMB.decode().encode("utf-16")}), "declares XML entities"),
+        ("a.docx", word_with({"word/document.xml": OUTSIDE}), "declares XML entities"),
         ("a.docx", word_with({"word/document.xml": b"<broken"}), "is no Word document, or damaged"),
         ("a.docx", word_with({"word/x.xml": b" " * (65 << 20)}), "unpacks to more than 64 MiB"),
         ("a.html", b"<script>x</script>", "has no text"),
