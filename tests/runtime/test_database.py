@@ -286,11 +286,11 @@ async def test_a_plan_made_for_one_tenant_is_kept_for_others_unless_told_otherwi
     url: str, planned_anew: bool
 ) -> None:
     database = Database.lazy(url, role=ROLE, pool_max=1, planned_anew=planned_anew)
-    for _ in range(20):
-        async with database.tenant("acme") as connection:
+    async with database.tenant("acme") as connection:
+        for _ in range(20):
             await connection.fetch("select 1 where $1 = current_setting('dossier.tenant')", "acme")
-            kept = await connection.fetchval(
-                "select generic_plans > 0 from pg_prepared_statements where statement like 'select 1 where %'"
-            )
+        kept = await connection.fetchval(
+            "select generic_plans > 0 from pg_prepared_statements where statement like 'select 1 where %'"
+        )
     await database.close()
     assert kept is not planned_anew

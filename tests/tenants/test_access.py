@@ -113,7 +113,6 @@ ELSEWHERE = {
     *("ReencryptSecrets", "RecordWebhookSecretUses", "DeleteTenant", "RecordAuditEvents"),
     *NOT_FOR_ONE_CLIENT,
 }
-EXPORT = pb.ExportTenantRequest(tenant_id="acme")
 CHANGES = [
     method.name
     for method in DESCRIPTOR.services_by_name["TenantService"].methods
@@ -244,11 +243,6 @@ async def test_every_change_leaves_one_audit_event(operator: Client, rpc: str) -
     assert await operator.verify("acme") == pb.VerifyAuditLogResponse(
         events=len(events), head_hash=events[-1].hash
     )
-
-
-async def _begun_export(operator: Client) -> None:
-    """The rest of it takes the other services."""
-    await anext(aiter(operator.stub.ExportTenant(EXPORT, metadata=operator.metadata)))
 
 
 async def test_the_services_role_sees_one_tenant_at_a_time(operator: Client, database: TestDatabase) -> None:
