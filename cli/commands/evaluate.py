@@ -1,21 +1,36 @@
 """`evaluate`: how good retrieval is."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
-from cli.evaluating.asking import Kind, ranked
-from cli.evaluating.judgements import judged, read_qrels, read_queries
-from cli.evaluating.measures import Measured, per_query, summed_up
+from cli.errors import DossierError
+from cli.evaluating.asking import Answers, Kind, answers, own_tickets
+from cli.evaluating.foreign import foreign_questions
+from cli.evaluating.judgements import Qrels, Query, judged, read_qrels, read_queries
+from cli.evaluating.measures import (
+    Measured,
+    PerQuery,
+    abstention,
+    differences,
+    per_query,
+    summed_up,
+)
+from cli.evaluating.own import Labels, labelled
+from cli.evaluating.recorded import latest, ranking_of, record
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.tenancy import TenantOption, tenant_or_only
+from cli.words import iso, word
+from dossier.tenants.v1.retrieval_pb2 import EvaluatedKind, EvaluationBasis, RetrievalEvaluation
 
 evaluate = typer.Typer(help="Measure how good retrieval is.", no_args_is_help=True)
 
@@ -27,55 +42,267 @@ _WORDS = {
     "ndcg_at_10": "nDCG@10",
     "recall_at_10": "recall@10",
     "recall_at_100": "recall@100",
+    "abstention_precision": "nothing said: rightly",
+    "abstention_recall": "nothing to say: said nothing",
 }
-
-
-@evaluate.callback()
-def group() -> None:
-    """Keep `retrieval` a verb of its own, though it is alone."""
+_FEW: Final = 30
+"""Of so few queries an interval is too wide to say much."""
+_SHOWN_OVER_TIME: Final = ("map", "p_at_1", "ndcg_at_10", "recall_at_10", "abstention_recall")
+_SHADES: Final = "▁▂▃▄▅▆▇█"
 
 
 @evaluate.command("retrieval")
 def retrieval(
     *,
     queries: Annotated[
-        Path, typer.Option(help="JSON Lines: {id, text}, {id, title, description}, or {id} of a document.")
-    ],
-    qrels: Annotated[Path, typer.Option(help="What is relevant: query<TAB>document<TAB>relevance.")],
+        Path | None,
+        typer.Option(help="JSON Lines: {id, text}, {id, title, description}, or {id} of a document."),
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="What is relevant: query<TAB>document<TAB>relevance.")
+    ] = None,
+    own: Annotated[
+        bool,
+        typer.Option(
+            "--own", help="Judge by the client's own tickets: references, and resolutions that are the same."
+        ),
+    ] = False,
+    latest_share: Annotated[
+        float, typer.Option("--latest", min=0.01, max=1, help="With --own: which part of the tickets asks.")
+    ] = 0.2,
+    most: Annotated[
+        int, typer.Option(min=1, max=100_000, help="With --own: the most queries, drawn by the seed.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(help="With --own: draws the queries.")] = 0,
     kind: Annotated[Kind, typer.Option(help="What is searched.")] = Kind.TICKETS,
+    meaning_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="How much meaning counts; else as the client's settings say."),
+    ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="From which score on it counts; else as the client's settings say."),
+    ] = None,
+    compare: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Another share of meaning to compare with; 0 is words alone."),
+    ] = None,
+    no_record: Annotated[bool, typer.Option("--no-record", help="Keep no record of it.")] = False,
     tenant: TenantOption = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the running service every judged query, and measure the order of what it finds.
+    """Ask the running service every query, and measure the order of what it finds.
 
-    The documents are the client's own: import them first. Example:
+    The documents are the client's own: import them first. Examples:
 
-    dossier import tickets corpus.jsonl -t trial
+    dossier evaluate retrieval -t acme --own --compare 0
     dossier evaluate retrieval -t trial --queries queries.jsonl --qrels qrels.tsv
     """
     output = Output(as_json=as_json)
-    relevant = read_qrels(qrels)
-    asked = judged(read_queries(queries), relevant)
+    if own == bool(queries or qrels) or bool(queries) != bool(qrels) or (own and kind is Kind.ARTICLES):
+        raise DossierError(
+            "Judged by what?",
+            hint="Give --own, which judges tickets by themselves, or both --queries and --qrels.",
+        )
+    given = (read_queries(queries), read_qrels(qrels)) if queries and qrels else None
+    asked, relevant = (judged(*given), given[1]) if given else ([], {})
     instance = Instance.resolve(data_dir)
     client = asyncio.run(tenant_or_only(instance, tenant))
-    with progress_of(f"asking {kind.value}", total=len(asked), output=output) as advance:
-        rankings = asyncio.run(ranked(instance, kind, asked, tenant=client, advance=advance))
-    measured = summed_up(per_query(rankings, relevant))
+    labels = None
+    if own:
+        labels = _labels(instance, client, output, latest_share=latest_share, most=most, seed=seed)
+        asked, relevant = labels.queries, labels.qrels
+    ranking = asyncio.run(ranking_of(instance, client, kind))
+    ranking = replace(
+        ranking,
+        meaning_share=ranking.meaning_share if meaning_share is None else meaning_share,
+        floor=ranking.floor if floor is None else floor,
+    )
+
+    def ask(what: str, those: Sequence[Query], share: float) -> Answers:
+        with progress_of(what, total=len(those), output=output) as advance:
+            return asyncio.run(
+                answers(instance, kind, those, tenant=client, meaning_share=share, advance=advance)
+            )
+
+    found = ask(f"asking {kind.value}", asked, ranking.meaning_share)
+    foreign = ask("asking what nobody knows", foreign_questions(), ranking.meaning_share)
+    values = _measured(found, relevant)
+    measured = summed_up(values)
+    abstained = abstention(_silent(found, ranking.floor), _silent(foreign, ranking.floor))
+    compared = None
+    if compare is not None:
+        others = _measured(ask(f"asking with {compare:g}", asked, compare), relevant)
+        compared = summed_up(others), differences(values, others)
+    if not no_record:
+        all_measures = {**measured, **{f"abstention_{name}": each for name, each in abstained.items()}}
+        asyncio.run(
+            record(
+                *(instance, client, kind),
+                own=own,
+                queries=len(asked),
+                unanswerable=len(foreign),
+                ranking=ranking,
+                measures=all_measures,
+            )
+        )
     data: dict[str, Json] = {
         "tenant": client,
         "kind": kind.value,
         "queries": len(asked),
         "metrics": {name: round(each.mean, 4) for name, each in measured.items()},
-        "intervals": {name: [round(each.low, 4), round(each.high, 4)] for name, each in measured.items()},
-        "nothing_found": sum(not found for found in rankings.values()),
+        "intervals": _intervals(measured),
+        "nothing_found": sum(not each for each in found.values()),
+        "ranking": {"meaning_share": round(ranking.meaning_share, 4), "floor": ranking.floor},
+        "abstention": {
+            "queries": len(foreign),
+            **{name: round(each.mean, 4) for name, each in abstained.items()},
+            "intervals": _intervals(abstained),
+        },
+        "recorded": not no_record,
     }
-    output.result(data, shown=_table(measured, len(asked)))
+    if labels is not None:
+        data["labels"] = _labels_json(labels)
+    if compared is not None:
+        data["compared"] = {
+            "meaning_share": compare,
+            "metrics": {name: round(each.mean, 4) for name, each in compared[0].items()},
+            "differences": {name: round(each.mean, 4) for name, each in compared[1].items()},
+            "intervals": _intervals(compared[1]),
+        }
+    told = [_remark(labels)] if labels is not None else []
+    named = {f"abstention_{name}": each for name, each in abstained.items()}
+    table = _table(measured | named, len(asked), compared=compared[1] if compared else {})
+    output.result(data, shown=Group(table, *told))
 
 
-def _table(measured: Mapping[str, Measured], queries: int) -> Table:
-    table = Table("measure", "mean", "95 % interval", box=None, pad_edge=False, header_style="dim")
+@evaluate.command("history")
+def history(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="The most evaluations.")] = 20,
+    tenant: TenantOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how good a client's search was found to be, over time.
+
+    Example: dossier evaluate history -t acme
+    """
+    instance = Instance.resolve(data_dir)
+    client = asyncio.run(tenant_or_only(instance, tenant))
+    kept = asyncio.run(latest(instance, client, limit=limit))
+    data: dict[str, Json] = {"tenant": client, "evaluations": [_kept_json(each) for each in kept]}
+    shown = _over_time(kept) if kept else "None is kept yet: `dossier evaluate retrieval --own` makes one."
+    Output(as_json=as_json).result(data, shown=shown)
+
+
+def _labels(
+    instance: Instance, client: str, output: Output, *, latest_share: float, most: int, seed: int
+) -> Labels:
+    with progress_of("reading tickets", total=None, output=output) as advance:
+        tickets = asyncio.run(own_tickets(instance, tenant=client, advance=advance))
+    labels = labelled(tickets, latest=latest_share, most=most, seed=seed)
+    if not labels.queries:
+        raise DossierError(
+            f"The {len(tickets)} past tickets of {client} say nothing of each other: among the latest"
+            f" {latest_share:.0%}, none names an older one or was solved by the same words.",
+            hint="A larger --latest asks more of them; else give judgements with --queries and --qrels.",
+        )
+    return labels
+
+
+def _measured(found: Answers, relevant: Qrels) -> PerQuery:
+    rankings = {query: [each.document for each in results] for query, results in found.items()}
+    return per_query(rankings, relevant)
+
+
+def _silent(found: Answers, floor: float) -> Sequence[bool]:
+    """Whether nothing would have been said, by query."""
+    return [not any(each.score >= floor for each in results) for results in found.values()]
+
+
+def _intervals(measured: Mapping[str, Measured]) -> dict[str, Json]:
+    return {name: [round(each.low, 4), round(each.high, 4)] for name, each in measured.items()}
+
+
+def _labels_json(labels: Labels) -> dict[str, Json]:
+    return {
+        "tickets": labels.tickets,
+        "linked_pairs": labels.linked_pairs,
+        "same_resolution_pairs": labels.same_resolution_pairs,
+        "set_phrases": labels.set_phrases,
+        "too_few": len(labels.queries) < _FEW,
+    }
+
+
+def _remark(labels: Labels) -> str:
+    told = (
+        f"Judged by {labels.linked_pairs} references and {labels.same_resolution_pairs} same resolutions"
+        f" among {labels.tickets} tickets; {labels.set_phrases} set phrases left out."
+    )
+    if len(labels.queries) < _FEW:
+        told += (
+            f"\nFewer than {_FEW} queries say little: a larger --latest asks more tickets, and judgements"
+            " by people say most."
+        )
+    return told
+
+
+def _table(measured: Mapping[str, Measured], queries: int, *, compared: Mapping[str, Measured]) -> Table:
+    columns = ("measure", "mean", "95 % interval", *(("better by", "95 % interval") if compared else ()))
+    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
     for name, each in measured.items():
-        table.add_row(_WORDS[name], f"{each.mean:.3f}", f"{each.low:.3f} to {each.high:.3f}")
+        by = compared.get(name)
+        better = (f"{by.mean:+.3f}", f"{by.low:+.3f} to {by.high:+.3f}") if by else ()
+        table.add_row(_WORDS[name], f"{each.mean:.3f}", f"{each.low:.3f} to {each.high:.3f}", *better)
     table.caption = f"{queries} judged queries"
     return table
+
+
+def _kept_json(each: RetrievalEvaluation) -> dict[str, Json]:
+    return {
+        "id": each.id,
+        "created": iso(each.create_time),
+        "kind": word(EvaluatedKind.DESCRIPTOR, each.kind),
+        "basis": word(EvaluationBasis.DESCRIPTOR, each.basis),
+        "queries": each.query_count,
+        "unanswerable": each.unanswerable_count,
+        "ranking": {"meaning_share": round(each.meaning_share, 4), "floor": each.floor},
+        "metrics": {measure.name: round(measure.mean, 4) for measure in each.measures},
+        "intervals": {
+            measure.name: [round(measure.low, 4), round(measure.high, 4)] for measure in each.measures
+        },
+    }
+
+
+def _over_time(kept: Sequence[RetrievalEvaluation]) -> Table:
+    """A row each, the latest first; the trend of each measure of what is searched, in the caption."""
+    names = [_WORDS[name] for name in _SHOWN_OVER_TIME]
+    table = Table("when", "what", "by", "queries", *names, box=None, pad_edge=False, header_style="dim")
+    for each in kept:
+        means = {measure.name: f"{measure.mean:.3f}" for measure in each.measures}
+        table.add_row(
+            iso(each.create_time) or "",
+            word(EvaluatedKind.DESCRIPTOR, each.kind),
+            word(EvaluationBasis.DESCRIPTOR, each.basis),
+            str(each.query_count),
+            *(means.get(name, "-") for name in _SHOWN_OVER_TIME),
+        )
+    trends = (
+        f"{word(EvaluatedKind.DESCRIPTOR, kind)} {_trend(kept, kind)}"
+        for kind in sorted({each.kind for each in kept})
+    )
+    table.caption = "nDCG@10, the earliest first: " + " · ".join(trends)
+    return table
+
+
+def _trend(kept: Sequence[RetrievalEvaluation], kind: int) -> str:
+    means = [
+        measure.mean
+        for each in reversed(kept)
+        if each.kind == kind
+        for measure in each.measures
+        if measure.name == "ndcg_at_10"
+    ]
+    return "".join(_SHADES[min(len(_SHADES) - 1, int(mean * len(_SHADES)))] for mean in means)

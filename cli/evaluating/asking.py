@@ -1,24 +1,28 @@
 """Asks the running service every query, as the orchestrator asks it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
 import grpc
 
 from cli.evaluating.judgements import Query
-from cli.evaluating.measures import Rankings
+from cli.evaluating.own import OwnTicket, is_older, own_ticket
 from cli.instance import Instance
+from cli.paging import pages
 from cli.rpc import calling
 from dossier.history.v1 import history_service_pb2 as history
 from dossier.history.v1.history_service_pb2_grpc import HistoryServiceStub
+from dossier.history.v1.past_ticket_pb2 import PastTicket
 from dossier.knowledge.v1 import knowledge_service_pb2 as knowledge
 from dossier.knowledge.v1.knowledge_service_pb2_grpc import KnowledgeServiceStub
 
 DEEP: Final = 100
 """As far as recall is measured."""
 _AT_ONCE: Final = 4
+_PAGE: Final = 200
 _SUBJECT: Final = 4096
 
 
@@ -27,23 +31,39 @@ class Kind(StrEnum):
     ARTICLES = "articles"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    document: str
+    score: float
+
+
 class _Searched(Protocol):
-    async def search(self, query: Query) -> Sequence[str]: ...
+    async def search(self, query: Query) -> Sequence[Found]: ...
 
 
-async def ranked(
-    instance: Instance, kind: Kind, queries: Sequence[Query], *, tenant: str, advance: Callable[[int], None]
-) -> Rankings:
-    """Every query's documents without a floor, so that order alone is measured."""
+Answers = Mapping[str, Sequence[Found]]
+"""Query → what was found, the best first."""
+
+
+async def answers(
+    instance: Instance,
+    kind: Kind,
+    queries: Sequence[Query],
+    *,
+    tenant: str,
+    meaning_share: float,
+    advance: Callable[[int], None],
+) -> Answers:
+    """Ask every query without a floor, so that order alone is measured."""
     service, descriptor = {
         Kind.TICKETS: ("history", history.DESCRIPTOR.services_by_name["HistoryService"]),
         Kind.ARTICLES: ("knowledge", knowledge.DESCRIPTOR.services_by_name["KnowledgeService"]),
     }[kind]
     places = asyncio.Semaphore(_AT_ONCE)
     async with calling(instance, service, descriptors=[descriptor], tenant=tenant) as channel:
-        searched: _Searched = _Tickets(channel) if kind is Kind.TICKETS else _Articles(channel)
+        searched: _Searched = (_Tickets if kind is Kind.TICKETS else _Articles)(channel, meaning_share)
 
-        async def ask(query: Query) -> tuple[str, Sequence[str]]:
+        async def ask(query: Query) -> tuple[str, Sequence[Found]]:
             async with places:
                 found = await searched.search(query)
             advance(1)
@@ -52,39 +72,71 @@ async def ranked(
         return dict(await asyncio.gather(*map(ask, queries)))
 
 
-class _Tickets:
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._history = HistoryServiceStub(channel)
+async def own_tickets(
+    instance: Instance, *, tenant: str, advance: Callable[[int], None]
+) -> Sequence[OwnTicket]:
+    """Read all the client's past tickets, of which little is kept."""
+    read: list[OwnTicket] = []
+    service = history.DESCRIPTOR.services_by_name["HistoryService"]
+    async with calling(instance, "history", descriptors=[service], tenant=tenant) as channel:
+        request = history.ListTicketsRequest(page_size=_PAGE)
+        async for page in pages(HistoryServiceStub(channel).ListTickets, request):
+            read.extend(map(own_ticket, page.tickets))
+            advance(len(page.tickets))
+    return read
 
-    async def search(self, query: Query) -> Sequence[str]:
-        subject, description = query.subject, query.description
+
+class _Tickets:
+    def __init__(self, channel: grpc.aio.Channel, meaning_share: float) -> None:
+        self._history = HistoryServiceStub(channel)
+        self._meaning_share = meaning_share
+
+    async def search(self, query: Query) -> Sequence[Found]:
+        asked = PastTicket(title=query.subject, description=query.description)
+        exclude = []
         if query.is_document:
-            ticket = (await self._history.GetTicket(history.GetTicketRequest(ticket_id=query.id))).ticket
-            subject, description = ticket.title, ticket.description
-        request = history.SearchSimilarTicketsRequest(
-            subject=subject[:_SUBJECT],
-            description=description,
-            exclude=[history.TicketReference(id=query.id)] if query.is_document else [],
-            limit=DEEP,
-            min_score=0,
+            source, ticket_id = query.ticket or ("", query.id)
+            request = history.GetTicketRequest(ticket_id=ticket_id, source=source)
+            asked = (await self._history.GetTicket(request)).ticket
+            exclude = [history.TicketReference(id=ticket_id, source=source)]
+        answer = await self._history.SearchSimilarTickets(
+            history.SearchSimilarTicketsRequest(
+                subject=asked.title[:_SUBJECT],
+                description=asked.description,
+                exclude=exclude,
+                limit=DEEP,
+                min_score=0,
+                meaning_share=self._meaning_share,
+            )
         )
-        answer = await self._history.SearchSimilarTickets(request)
-        return [each.ticket.id for each in answer.results]
+        if query.ticket is None:
+            return [Found(each.ticket.id, each.score) for each in answer.results]
+        return [
+            Found(own_ticket(each.ticket).name, each.score)
+            for each in answer.results
+            if is_older(own_ticket(each.ticket), own_ticket(asked))
+        ]
 
 
 class _Articles:
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, meaning_share: float) -> None:
         self._knowledge = KnowledgeServiceStub(channel)
+        self._meaning_share = meaning_share
 
-    async def search(self, query: Query) -> Sequence[str]:
+    async def search(self, query: Query) -> Sequence[Found]:
         subject, description = query.subject, query.description
         if query.is_document:
             asked = knowledge.GetArticleRequest(article_id=query.id)
             article = (await self._knowledge.GetArticle(asked)).article
             subject, description = article.title, article.body
-        request = knowledge.SearchArticlesRequest(
-            subject=subject[:_SUBJECT], description=description, limit=DEEP, min_score=0
+        answer = await self._knowledge.SearchArticles(
+            knowledge.SearchArticlesRequest(
+                subject=subject[:_SUBJECT],
+                description=description,
+                limit=DEEP,
+                min_score=0,
+                meaning_share=self._meaning_share,
+            )
         )
-        answer = await self._knowledge.SearchArticles(request)
-        found = [each.article.id for each in answer.results]
-        return [each for each in found if not (query.is_document and each == query.id)]
+        found = [Found(each.article.id, each.score) for each in answer.results]
+        return [each for each in found if not (query.is_document and each.document == query.id)]

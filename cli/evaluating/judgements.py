@@ -25,6 +25,8 @@ class Query:
     id: str
     subject: str
     description: str
+    ticket: tuple[str, str] | None = None
+    """One of the client's own, by source and id, for which only what is older counts as found."""
 
     @property
     def is_document(self) -> bool:

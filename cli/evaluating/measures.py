@@ -58,6 +58,24 @@ def summed_up(values: PerQuery) -> Mapping[str, Measured]:
     return {name: _bootstrapped(list(of_queries.values())) for name, of_queries in values.items()}
 
 
+def differences(values: PerQuery, others: PerQuery) -> Mapping[str, Measured]:
+    """How much better the first are than the others, query by query."""
+    return {
+        name: _bootstrapped([value - others[name][query] for query, value in of_queries.items()])
+        for name, of_queries in values.items()
+    }
+
+
+def abstention(answerable: Sequence[bool], unanswerable: Sequence[bool]) -> Mapping[str, Measured]:
+    """How often saying nothing was right, of all the times (precision) and all the occasions (recall).
+
+    Each sequence says of its queries whether nothing was said. Without any there is no precision.
+    """
+    silent = [False] * sum(answerable) + [True] * sum(unanswerable)
+    measured = {"recall": _bootstrapped(list(map(float, unanswerable)))} if unanswerable else {}
+    return measured | ({"precision": _bootstrapped(list(map(float, silent)))} if silent else {})
+
+
 def _bootstrapped(values: Sequence[float]) -> Measured:
     """The percentile bootstrap (Efron 1979), from a fixed seed: the same data give the same interval."""
     dice = random.Random(0)  # noqa: S311 - statistics

@@ -7,15 +7,12 @@ from datetime import datetime
 from typing import Final, NewType
 
 from retrieval.documents import TITLE_WEIGHT, Field
-from retrieval.relevance import comparable_by_meaning, relevance
+from retrieval.relevance import Weights, comparable_by_meaning, relevance
 
 TicketId = NewType("TicketId", str)
 Source = NewType("Source", str)
 
 DEFAULT_SOURCE: Final = Source("import")
-RELEVANCE_FLOOR: Final = 0.18
-"""Below this, shared words are more often chance than the same problem: measured on judged duplicates against
-questions about something else."""
 
 _OUR_SOURCE: Final = "dossier"
 # The last line of every note we write.
@@ -130,10 +127,10 @@ def comparable(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     return [replace(each, cosine=None) for each in by_words]
 
 
-def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str]) -> Ranked:
+def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str], weights: Weights) -> Ranked:
     """Raise what its words and meaning earn for what they do not say. `assets` are folded names."""
     boosts = []
-    place = relevance(lexical, candidate.cosine)
+    place = relevance(lexical, candidate.cosine, weights)
     score = max(0.0, place)
     if any(asset.casefold() in assets for asset in candidate.assets):
         boosts.append("same_asset")

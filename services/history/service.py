@@ -11,6 +11,7 @@ from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import history_service_pb2_grpc as pb_grpc
 from embedding.backfill import Backfill
 from embedding.questions import Questions
+from retrieval.relevance import OF_TICKETS
 from services.history import telemetry, wire
 from services.history.errors import TicketNotFound
 from services.history.ingest import keep, record
@@ -26,19 +27,22 @@ from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
 from tenantdata.servicer import serving_rows
+from tuning.rankings import Rankings
 
 
 class HistoryServicer(pb_grpc.HistoryServiceServicer):
-    def __init__(self, database: Database, questions: Questions) -> None:
+    def __init__(self, database: Database, questions: Questions, rankings: Rankings) -> None:
         self._database = database
         self._questions = questions
+        self._rankings = rankings
 
     async def SearchSimilarTickets(
         self,
         request: pb.SearchSimilarTicketsRequest,
         context: grpc.aio.ServicerContext[pb.SearchSimilarTicketsRequest, pb.SearchSimilarTicketsResponse],
     ) -> pb.SearchSimilarTicketsResponse:
-        found = await find_similar(self._tickets(), self._questions, wire.search_from(request))
+        search = wire.search_from(request, self._rankings.of(current_tenant()))
+        found = await find_similar(self._tickets(), self._questions, search)
         telemetry.count_search(len(found))
         return pb.SearchSimilarTicketsResponse(results=map(wire.write_similar, found))
 
@@ -114,18 +118,22 @@ async def build(settings: HistorySettings, closers: AsyncExitStack) -> Service:
     closers.push_async_callback(database.close)
     embedder = settings.embedder()
     closers.push_async_callback(embedder.close)
+    rankings = Rankings.open(
+        "history", settings, closers, usual=OF_TICKETS, part=lambda settings: settings.tickets
+    )
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["HistoryService"],
                 lambda server: pb_grpc.add_HistoryServiceServicer_to_server(
-                    HistoryServicer(database, Questions(embedder)), server
+                    HistoryServicer(database, Questions(embedder), rankings), server
                 ),
             ),
             serving_rows(tenant_rows(database, retention_days=settings.retention_days)),
         ],
         checks={"postgresql": database.check},
         background=[
+            rankings.follow,
             Relay.open("history", database, settings, closers).run,
             *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
             partial(tend_indexes, database),

@@ -6,9 +6,9 @@ from typing import Final
 
 from embedding.questions import Meaning, Questions
 from retrieval.questions import Plan, plan, read
+from retrieval.relevance import Ranking
 from services.history import telemetry
 from services.history.model import (
-    RELEVANCE_FLOOR,
     Candidate,
     Ranked,
     Similar,
@@ -32,14 +32,15 @@ class Search:
     assets: Collection[str]
     exclude: Sequence[TicketReference]
     limit: int
-    min_score: float = RELEVANCE_FLOOR
+    ranking: Ranking
 
 
 async def find_similar(tickets: TenantTickets, questions: Questions, search: Search) -> list[Similar]:
     """Best first; empty when nothing reaches the floor."""
     question = read(search.subject, search.description)
     # Before the transaction, which would wait along.
-    meaning = await questions.meaning(text_of(search.subject, search.description))
+    by_meaning = search.ranking.meaning_share > 0
+    meaning = await questions.meaning(text_of(search.subject, search.description)) if by_meaning else None
     telemetry.count_question(by_meaning=meaning is not None)
     async with tickets.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
@@ -64,17 +65,17 @@ async def _candidates(
         return comparable(await index.candidates_by_meaning(planned, meaning, limit=limit))
     if not planned.seeds:
         return []
-    least = planned.sum_of(least_lexical(search.min_score))
+    least = planned.sum_of(least_lexical(search.ranking.floor))
     return await index.candidates(planned, least=least, limit=limit)
 
 
 def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[Ranked]:
-    assets = {asset.casefold() for asset in search.assets}
+    assets, weights = {asset.casefold() for asset in search.assets}, search.ranking.weights
     results = [
-        ranked(candidate, lexical=planned.score(candidate.summed), assets=assets)
+        ranked(candidate, lexical=planned.score(candidate.summed), assets=assets, weights=weights)
         for candidate in candidates
         if not any(reference.names(candidate.key) for reference in search.exclude)
     ]
-    results = [result for result in results if result.score >= search.min_score]
+    results = [result for result in results if result.score >= search.ranking.floor]
     results.sort(key=lambda result: -result.place)
     return results[: search.limit]

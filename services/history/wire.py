@@ -8,9 +8,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import past_ticket_pb2
+from retrieval.relevance import Ranking
 from services.history.model import (
     DEFAULT_SOURCE,
-    RELEVANCE_FLOOR,
     Similar,
     Source,
     Ticket,
@@ -33,14 +33,18 @@ _DEFAULT_PAGE: Final = 50
 _NUL: Final = "\0"
 
 
-def search_from(request: pb.SearchSimilarTicketsRequest) -> Search:
+def search_from(request: pb.SearchSimilarTicketsRequest, usual: Ranking) -> Search:
+    """Read what is asked; `usual` is how the client is searched where the request does not say."""
     return Search(
         subject=request.subject,
         description=request.description,
         assets=request.assets,
         exclude=[reference_to(each.id, each.source) for each in request.exclude],
         limit=request.limit or _DEFAULT_RESULTS,
-        min_score=request.min_score if request.HasField("min_score") else RELEVANCE_FLOOR,
+        ranking=Ranking(
+            request.meaning_share if request.HasField("meaning_share") else usual.meaning_share,
+            request.min_score if request.HasField("min_score") else usual.floor,
+        ),
     )
 
 

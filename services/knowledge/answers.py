@@ -7,9 +7,9 @@ from typing import Final
 from embedding.questions import Meaning, Questions
 from retrieval.documents import lexemes
 from retrieval.questions import Plan, plan, read
-from retrieval.relevance import relevance
+from retrieval.relevance import Ranking, relevance
 from services.knowledge import telemetry
-from services.knowledge.model import RELEVANCE_FLOOR, Answer, Candidate, comparable, fields
+from services.knowledge.model import Answer, Candidate, comparable, fields
 from services.knowledge.searching import Searching
 from services.knowledge.store import TenantArticles
 from services.runtime.telemetry import span
@@ -23,7 +23,7 @@ class Search:
     subject: str
     description: str
     limit: int
-    min_score: float = RELEVANCE_FLOOR
+    ranking: Ranking
     with_surroundings: bool = False
 
 
@@ -43,12 +43,13 @@ async def find_answers(articles: TenantArticles, questions: Questions, search: S
     """Best first, at most one passage an article; empty when nothing reaches the floor."""
     question = read(search.subject, search.description)
     # Before the transaction, which would wait along.
-    meaning = await questions.meaning(f"{search.subject}\n{search.description}")
+    by_meaning = search.ranking.meaning_share > 0
+    meaning = await questions.meaning(f"{search.subject}\n{search.description}") if by_meaning else None
     telemetry.count_question(by_meaning=meaning is not None)
     async with articles.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
         with span(telemetry.CANDIDATES_SPAN):
-            candidates = await _candidates(index, planned, meaning, limit=search.limit)
+            candidates = await _candidates(index, planned, meaning, search)
         best = _best(candidates, planned, search)
         keys = [each.candidate.key for each in best]
         found = await index.read(keys, with_surroundings=search.with_surroundings) if keys else {}
@@ -71,21 +72,22 @@ async def find_answers(articles: TenantArticles, questions: Questions, search: S
 
 
 async def _candidates(
-    index: Searching, planned: Plan, meaning: Meaning | None, *, limit: int
+    index: Searching, planned: Plan, meaning: Meaning | None, search: Search
 ) -> Sequence[Candidate]:
     if meaning is not None:
-        enough = max(limit, _CANDIDATES_LEAST)
-        candidates = await index.candidates_by_meaning(planned, meaning, limit=enough)
+        enough = max(search.limit, _CANDIDATES_LEAST)
+        weights = search.ranking.weights
+        candidates = await index.candidates_by_meaning(planned, meaning, weights=weights, limit=enough)
         if comparable(candidates):
             return candidates
-    return await index.candidates(planned, limit=limit) if planned.seeds else []
+    return await index.candidates(planned, limit=search.limit) if planned.seeds else []
 
 
 def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[_Scored]:
-    scored = []
+    scored, weights = [], search.ranking.weights
     for candidate in candidates:
         lexical = planned.score(candidate.summed)
-        scored.append(_Scored(candidate, lexical, place=relevance(lexical, candidate.cosine)))
-    relevant = [each for each in scored if each.score >= search.min_score]
+        scored.append(_Scored(candidate, lexical, place=relevance(lexical, candidate.cosine, weights)))
+    relevant = [each for each in scored if each.score >= search.ranking.floor]
     relevant.sort(key=lambda each: -each.place)
     return relevant[: search.limit]

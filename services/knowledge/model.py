@@ -12,10 +12,6 @@ ArticleId = NewType("ArticleId", str)
 Source = NewType("Source", str)
 
 DEFAULT_SOURCE: Final = Source("import")
-RELEVANCE_FLOOR: Final = 0.16
-"""Below this, shared words are more often chance than an answer: measured on judged questions against
-questions about something else."""
-
 ARTICLE_SHARE: Final = 0.5
 """What an article counts beside its best passage: symptoms stand in one passage, the remedy in another."""
 

@@ -7,7 +7,7 @@ from embedding.half import half_vector
 from embedding.questions import Meaning
 from retrieval.documents import VERSION
 from retrieval.questions import Frequencies, Plan
-from retrieval.relevance import MEANING, WORDS
+from retrieval.relevance import Weights
 from retrieval.sparse import sparse_vector
 from services.knowledge.model import ARTICLE_SHARE, TITLE_POSITION, Article, Candidate, Passage, PassageKey
 from services.knowledge.rows import article_of, passage, passage_key
@@ -82,7 +82,9 @@ class Searching:
         )
         return [Candidate(passage_key(row), row["summed"], cosine=None) for row in rows]
 
-    async def candidates_by_meaning(self, plan: Plan, meaning: Meaning, *, limit: int) -> list[Candidate]:
+    async def candidates_by_meaning(
+        self, plan: Plan, meaning: Meaning, *, weights: Weights, limit: int
+    ) -> list[Candidate]:
         """Find the articles whose words add up to most, and as many that mean most nearly the same."""
         rows = await self._connection.fetch(
             _BY_MEANING,
@@ -94,8 +96,8 @@ class Searching:
             half_vector(meaning.vector),
             meaning.model,
             _FEW,
-            WORDS / plan.sure,
-            MEANING,
+            weights.words / plan.sure,
+            weights.meaning,
             TITLE_POSITION,
             plan.together,
         )

@@ -11,6 +11,7 @@ from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
 from embedding.backfill import Backfill
 from embedding.questions import Questions
+from retrieval.relevance import OF_ARTICLES
 from services.knowledge import telemetry, wire
 from services.knowledge.answers import find_answers
 from services.knowledge.errors import ArticleNotFound
@@ -25,19 +26,22 @@ from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
 from tenantdata.servicer import serving_rows
+from tuning.rankings import Rankings
 
 
 class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
-    def __init__(self, database: Database, questions: Questions) -> None:
+    def __init__(self, database: Database, questions: Questions, rankings: Rankings) -> None:
         self._database = database
         self._questions = questions
+        self._rankings = rankings
 
     async def SearchArticles(
         self,
         request: pb.SearchArticlesRequest,
         context: grpc.aio.ServicerContext[pb.SearchArticlesRequest, pb.SearchArticlesResponse],
     ) -> pb.SearchArticlesResponse:
-        found = await find_answers(self._articles(), self._questions, wire.search_from(request))
+        search = wire.search_from(request, self._rankings.of(current_tenant()))
+        found = await find_answers(self._articles(), self._questions, search)
         telemetry.count_search(len(found))
         return pb.SearchArticlesResponse(results=map(wire.write_answer, found))
 
@@ -111,18 +115,22 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
     closers.push_async_callback(database.close)
     embedder = settings.embedder()
     closers.push_async_callback(embedder.close)
+    rankings = Rankings.open(
+        "knowledge", settings, closers, usual=OF_ARTICLES, part=lambda settings: settings.articles
+    )
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["KnowledgeService"],
                 lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(
-                    KnowledgeServicer(database, Questions(embedder)), server
+                    KnowledgeServicer(database, Questions(embedder), rankings), server
                 ),
             ),
             serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
         background=[
+            rankings.follow,
             Relay.open("knowledge", database, settings, closers).run,
             *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
         ],

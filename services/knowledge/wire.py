@@ -6,10 +6,10 @@ from typing import Final
 
 from dossier.knowledge.v1 import article_pb2
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
+from retrieval.relevance import Ranking
 from services.knowledge.answers import Search
 from services.knowledge.model import (
     DEFAULT_SOURCE,
-    RELEVANCE_FLOOR,
     Answer,
     Article,
     ArticleId,
@@ -30,12 +30,16 @@ _DEFAULT_PAGE: Final = 50
 _NUL: Final = "\0"
 
 
-def search_from(request: pb.SearchArticlesRequest) -> Search:
+def search_from(request: pb.SearchArticlesRequest, usual: Ranking) -> Search:
+    """Read what is asked; `usual` is how the client is searched where the request does not say."""
     return Search(
         subject=request.subject,
         description=request.description,
         limit=request.limit or _DEFAULT_RESULTS,
-        min_score=request.min_score if request.HasField("min_score") else RELEVANCE_FLOOR,
+        ranking=Ranking(
+            request.meaning_share if request.HasField("meaning_share") else usual.meaning_share,
+            request.min_score if request.HasField("min_score") else usual.floor,
+        ),
         with_surroundings=request.with_surroundings,
     )
 

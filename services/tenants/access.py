@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from services.runtime.caller import Caller
-from services.tenants.errors import RoleRequired, TenantConfined
+from services.tenants.errors import RoleRequired, TenantConfined, TenantNotFound
+from services.tenants.model import TenantId, tenant_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
 _GATEWAY: Final = Grant(frozenset({"service"}), subjects=frozenset({"gateway"}))
 _ORCHESTRATOR: Final = Grant(frozenset({"service"}), subjects=frozenset({"orchestrator"}))
+_SEARCHERS: Final = Grant(frozenset({"service"}), subjects=frozenset({"history", "knowledge"}))
 _RECORDERS: Final = Grant(
     frozenset({"service"}), subjects=frozenset({"orchestrator", "history", "knowledge", "network"})
 )
@@ -49,6 +51,9 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "ListWebhookSecrets": _GATEWAY,
         "GetTicketingAccess": _ORCHESTRATOR,
         "ListQueueShares": _ORCHESTRATOR,
+        "ListRetrievalSettings": _SEARCHERS,
+        "RecordRetrievalEvaluation": _ADMIN,
+        "ListRetrievalEvaluations": _ANYBODY,
         "AuthenticateApiKey": _GATEWAY,
         "UpdateTenant": _ADMIN,
         "SuspendTenant": _OPERATOR,
@@ -103,6 +108,14 @@ def may_know(caller: Caller, tenant: str) -> bool:
     if caller.role in {"operator", "service"} and caller.tenant is None:
         return True
     return caller.tenant == tenant
+
+
+def named(rpc: str, caller: Caller, tenant: str) -> TenantId:
+    """Whom a request is about, once it is clear that the caller may call, and may know of it."""
+    require_grant(rpc, caller)
+    if not may_know(caller, tenant):
+        raise TenantNotFound(tenant)
+    return tenant_id(tenant)
 
 
 def require_may_set(caller: Caller, paths: Collection[str]) -> None:

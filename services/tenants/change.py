@@ -160,6 +160,7 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         note_visibility=settings.note_visibility,
         queue=settings.queue,
         budget=settings.budget,
+        retrieval=settings.retrieval,
     )
 
 

@@ -50,4 +50,10 @@ def _fields(settings: NewTenant) -> dict[str, object]:
     # A limit of 0 says something: there is none. So does one of a budget: there is nothing to spend.
     limits = {f"limits.{name}": value for name, value in settings.limits.own.items()}
     budget = {f"budget.{name}": value for name, value in settings.budget.own.items()}
-    return {name: value for name, value in said.items() if value} | limits | budget
+    # And so do weights and floors.
+    retrieval = {
+        f"retrieval.{kind}.{name}": value
+        for kind, ranking in settings.retrieval.own.items()
+        for name, value in ranking.items()
+    }
+    return {name: value for name, value in said.items() if value} | limits | budget | retrieval

@@ -158,6 +158,33 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """None is as calibrated."""
+
+    meaning_share: float | None = None
+    floor: float | None = None
+
+    @property
+    def own(self) -> Mapping[str, float]:
+        """What is set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """How a client's past tickets and articles are searched."""
+
+    tickets: Ranking = Ranking()
+    articles: Ranking = Ranking()
+
+    @property
+    def own(self) -> Mapping[str, Mapping[str, float]]:
+        """What is set."""
+        kinds = {"tickets": self.tickets.own, "articles": self.articles.own}
+        return {kind: ranking for kind, ranking in kinds.items() if ranking}
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
     id: TenantId
     display_name: str
@@ -169,6 +196,7 @@ class NewTenant:
     note_visibility: NoteVisibility = NoteVisibility.PRIVATE
     queue: QueueSettings = QueueSettings()
     budget: Budget = Budget()
+    retrieval: RetrievalSettings = RetrievalSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,3 +267,42 @@ class KeyHolder:
     key_id: str
     tenant: TenantId | None
     role: Role
+
+
+class EvaluatedKind(Enum):
+    TICKETS = "tickets"
+    ARTICLES = "articles"
+
+
+class EvaluationBasis(Enum):
+    JUDGEMENTS = "judgements"
+    OWN_TICKETS = "own_tickets"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A mean, and the interval it lies in."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good the search of a client was found to be, and with what it was searched."""
+
+    kind: EvaluatedKind
+    basis: EvaluationBasis
+    query_count: int
+    unanswerable_count: int
+    meaning_share: float
+    floor: float
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvaluation:
+    id: str
+    create_time: datetime
+    evaluation: Evaluation

@@ -16,7 +16,7 @@ from services.tenants.store import Directory
 
 
 class OperatorServicer(TenantServiceServicer):
-    """What remains of the contract is `TenantServicer`'s."""
+    """What remains of the contract is `RetrievalServicer`'s and `TenantServicer`'s."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory

@@ -20,7 +20,9 @@ from services.tenants.model import (
     NoteVisibility,
     QueueSettings,
     QueueWeight,
+    Ranking,
     Retention,
+    RetrievalSettings,
     Role,
     SecretKind,
     Section,
@@ -51,6 +53,7 @@ SETTINGS: Final = (
     "queue_weight",
     "max_in_progress",
     "budget",
+    "retrieval",
 )
 """The columns that hold what a client may change."""
 
@@ -80,6 +83,7 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.queue.weight.value,
         tenant.queue.max_in_progress,
         orjson.dumps(tenant.budget.own).decode(),
+        orjson.dumps(tenant.retrieval.own).decode(),
     )
 
 
@@ -101,6 +105,7 @@ def tenant_of(row: Row) -> Tenant:
         note_visibility=NoteVisibility(row["note_visibility"]),
         queue=queue_of(row),
         budget=Budget(**orjson.loads(row["budget"])),
+        retrieval=retrieval_of(row),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],
@@ -115,6 +120,12 @@ def limits_of(row: Row) -> Limits:
 
 def queue_of(row: Row) -> QueueSettings:
     return QueueSettings(QueueWeight(row["queue_weight"]), row["max_in_progress"])
+
+
+def retrieval_of(row: Row) -> RetrievalSettings:
+    return RetrievalSettings(
+        **{kind: Ranking(**ranking) for kind, ranking in orjson.loads(row["retrieval"]).items()}
+    )
 
 
 def secret_of(row: Row, tenant: TenantId, kind: SecretKind) -> KeptSecret:

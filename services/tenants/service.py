@@ -17,7 +17,7 @@ from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire, wire_connection, wire_settings
-from services.tenants.access import may_know, require_grant, require_may_set
+from services.tenants.access import may_know, named, require_grant, require_may_set
 from services.tenants.audit import verified
 from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
@@ -29,13 +29,13 @@ from services.tenants.errors import DeletionNotFound, TenantNotFound
 from services.tenants.export import Source, archived
 from services.tenants.keys import open_sealer
 from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
-from services.tenants.operator_service import OperatorServicer
 from services.tenants.pages import DEFAULT_SIZE, page_of_events, page_of_keys
 from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
 from services.tenants.retention import KEPT_DAYS, keep_retention
+from services.tenants.retrieval_service import RetrievalServicer
 from services.tenants.sealing import Sealer
 from services.tenants.secret_uses import record_uses
 from services.tenants.settings import TenantsSettings
@@ -91,7 +91,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
 
 
-class TenantServicer(OperatorServicer):
+class TenantServicer(RetrievalServicer):
     def __init__(
         self,
         directory: Directory,
@@ -451,8 +451,4 @@ class TenantServicer(OperatorServicer):
 
 
 def _named(rpc: str, tenant: str) -> TenantId:
-    """Whom a request is about, once it is clear that the caller may call, and may know of it."""
-    require_grant(rpc, current_caller())
-    if not may_know(current_caller(), tenant):
-        raise TenantNotFound(tenant)
-    return tenant_id(tenant)
+    return named(rpc, current_caller(), tenant)

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from audit.event import Action, Actor
 from services.runtime.database import Connection, Database, Row
 from services.runtime.notices import Notices
+from services.tenants import store_evaluations
 from services.tenants.audit import NOTHING_REMOVED, Anchor, AuditEvent, ReportedEvent
 from services.tenants.differences import differences
 from services.tenants.errors import TenantDeleting, TenantNotFound
@@ -22,9 +23,11 @@ from services.tenants.model import (
     OPERATOR,
     ApiKey,
     KeptApiKey,
+    KeptEvaluation,
     KeyHolder,
     NewTenant,
     QueueSettings,
+    RetrievalSettings,
     Role,
     SecretKind,
     Tenant,
@@ -38,6 +41,7 @@ from services.tenants.rows import (
     event_of,
     key_of,
     queue_of,
+    retrieval_of,
     secret_of,
     settings_of,
     tenant_of,
@@ -183,6 +187,22 @@ class Directory:
                 "select * from tenants.queue_shares_after($1, $2)", tenant or "", count
             )
         return [(TenantId(row["tenant_id"]), queue_of(row)) for row in rows]
+
+    async def retrieval_settings_after(
+        self, tenant: TenantId | None, count: int
+    ) -> Sequence[tuple[TenantId, RetrievalSettings]]:
+        """Those that are not as calibrated, by tenant, from the beginning if none is given."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                "select * from tenants.retrieval_settings_after($1, $2)", tenant or "", count
+            )
+        return [(TenantId(row["tenant_id"]), retrieval_of(row)) for row in rows]
+
+    async def evaluations_before(
+        self, tenant: TenantId, before: tuple[datetime, str] | None, count: int
+    ) -> Sequence[KeptEvaluation]:
+        async with self._database.tenant(tenant) as connection:
+            return await store_evaluations.page_before(connection, tenant, before, count)
 
     async def live_secrets(
         self, tenant: TenantId, kind: SecretKind

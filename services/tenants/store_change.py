@@ -5,7 +5,17 @@ from datetime import datetime, timedelta
 
 from audit.event import Action, Actor
 from services.runtime.database import Connection, Row
-from services.tenants.model import ApiKey, KeptApiKey, NewTenant, SecretKind, Tenant, TenantId
+from services.tenants import store_evaluations
+from services.tenants.model import (
+    ApiKey,
+    Evaluation,
+    KeptApiKey,
+    KeptEvaluation,
+    NewTenant,
+    SecretKind,
+    Tenant,
+    TenantId,
+)
 from services.tenants.rows import SETTINGS, key_of, secret_of, settings_of, tenant_of
 from services.tenants.sealing import KeptSecret, Sealed
 from services.tenants.store_audit import append
@@ -157,6 +167,19 @@ class Change(KeyChange):
     async def add_secret(self, secret: KeptSecret, action: Action) -> None:
         await add_secrets(self._connection, [secret])
         await self.record(action)
+
+    async def add_evaluation(
+        self, evaluation_id: str, evaluation: Evaluation, action: Action
+    ) -> KeptEvaluation:
+        """Give the one of that id, which may be there already."""
+        added = await store_evaluations.insert(self._connection, self.tenant.id, evaluation_id, evaluation)
+        if added is not None:
+            await self.record(action)
+            return added
+        known = await store_evaluations.read(self._connection, self.tenant.id, evaluation_id)
+        if known is None:
+            raise LookupError("the evaluation is gone")
+        return known
 
     async def secrets_sealed_without(self, key_id: str) -> Sequence[KeptSecret]:
         """Those that are not sealed with that key, whether they still count or not."""

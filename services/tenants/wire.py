@@ -46,7 +46,18 @@ _STATES: Final[Mapping[TenantState, "tenant_pb2.TenantState.ValueType"]] = {
     TenantState.DELETING: tenant_pb2.TENANT_STATE_DELETING,
 }
 _CHANGEABLE: Final = frozenset(
-    {"display_name", "ticketing", "brief", "sources", "retention", "limits", "note", "queue", "budget"}
+    {
+        "display_name",
+        "ticketing",
+        "brief",
+        "sources",
+        "retention",
+        "limits",
+        "note",
+        "queue",
+        "budget",
+        "retrieval",
+    }
 )
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
     Role.ADMIN: api_key_pb2.ROLE_ADMIN,
@@ -82,6 +93,7 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
         note_visibility=wire_settings.read_visibility(tenant.note),
         queue=wire_settings.read_queue(tenant.queue),
         budget=Budget(**{field.name: value for field, value in tenant.budget.ListFields()}),
+        retrieval=wire_settings.read_retrieval(tenant.retrieval),
     )
 
 
@@ -114,6 +126,7 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         queue=wire_settings.write_queue(tenant.queue),
         revision=tenant.revision,
         budget=tenant_pb2.Budget(**tenant.budget.own) if tenant.budget.own else None,
+        retrieval=wire_settings.write_retrieval(tenant.retrieval),
     )
 
 
@@ -173,6 +186,8 @@ def read_update(request: pb.UpdateTenantRequest) -> Callable[[Tenant], NewTenant
     given.note.SetInParent()
     given.queue.SetInParent()
     given.budget.SetInParent()
+    given.retrieval.tickets.SetInParent()
+    given.retrieval.articles.SetInParent()
 
     def settings(before: Tenant) -> NewTenant:
         after = write_tenant(before)

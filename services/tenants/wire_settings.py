@@ -5,13 +5,15 @@ from typing import Final
 
 from dossier.orchestrator.v1 import queue_pb2
 from dossier.synthesis.v1 import brief_pb2
-from dossier.tenants.v1 import tenant_pb2
+from dossier.tenants.v1 import retrieval_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.tenants.model import (
     BriefSettings,
     NoteVisibility,
     QueueSettings,
     QueueWeight,
+    Ranking,
+    RetrievalSettings,
     Section,
     TenantId,
 )
@@ -75,3 +77,17 @@ def write_queue(queue: QueueSettings) -> tenant_pb2.QueueSettings:
 
 def write_share(tenant: TenantId, queue: QueueSettings) -> pb.QueueShare:
     return pb.QueueShare(tenant_id=tenant, queue=write_queue(queue))
+
+
+def read_retrieval(retrieval: retrieval_pb2.RetrievalSettings) -> RetrievalSettings:
+    return RetrievalSettings(_read_ranking(retrieval.tickets), _read_ranking(retrieval.articles))
+
+
+def _read_ranking(ranking: retrieval_pb2.RankingSettings) -> Ranking:
+    return Ranking(**{field.name: value for field, value in ranking.ListFields()})
+
+
+def write_retrieval(retrieval: RetrievalSettings) -> retrieval_pb2.RetrievalSettings | None:
+    """Nothing where nothing is set."""
+    kinds = {kind: retrieval_pb2.RankingSettings(**ranking) for kind, ranking in retrieval.own.items()}
+    return retrieval_pb2.RetrievalSettings(**kinds) if kinds else None

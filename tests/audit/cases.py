@@ -25,6 +25,7 @@ from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from dossier.tenants.v1.api_key_pb2 import ROLE_VIEWER
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
 from tests.isolation.belongings import Belongings
+from tests.tenants.client import measured
 
 PASSWORD: Final = "hunter2-of-the-audit-tests"
 """What nobody may read in the log again."""
@@ -258,6 +259,14 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
     "TenantService.RevokeApiKey": lambda of, _: Case(
         tenants.RevokeApiKeyRequest(tenant_id=of.tenant, key_id=of.api_key_id),
         tenants.RevokeApiKeyRequest(tenant_id=of.tenant, key_id=str(uuid4())),
+    ),
+    "TenantService.RecordRetrievalEvaluation": lambda of, _: Case(
+        tenants.RecordRetrievalEvaluationRequest(
+            tenant_id=of.tenant, evaluation=measured(), request_id=str(uuid4())
+        ),
+        tenants.RecordRetrievalEvaluationRequest(
+            tenant_id=of.tenant, evaluation=measured(), request_id="x" * 129
+        ),
     ),
     "TenantService.TestConnection": lambda of, _: Case(
         tenants.TestConnectionRequest(tenant_id=of.tenant),

@@ -26,6 +26,7 @@ UNARY_WITHOUT_REST = {
     "dossier.tenants.v1.TenantService.ListWebhookSecrets",
     "dossier.tenants.v1.TenantService.GetTicketingAccess",
     "dossier.tenants.v1.TenantService.ListQueueShares",
+    "dossier.tenants.v1.TenantService.ListRetrievalSettings",
     "dossier.tenants.v1.TenantService.AuthenticateApiKey",
     "dossier.tenants.v1.TenantService.RecordWebhookSecretUses",
     "dossier.tenants.v1.TenantService.RecordAuditEvents",

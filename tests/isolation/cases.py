@@ -41,6 +41,7 @@ from dossier.tenants.v1.api_key_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 from dossier.tenants.v1.audit_pb2 import ReportedEvent
 from dossier.tenants.v1.tenant_pb2 import Tenant, TicketingConnection
 from tests.isolation.belongings import Belongings
+from tests.tenants.client import measured
 
 Case = Callable[[Belongings], Sequence[Message]]
 
@@ -210,6 +211,15 @@ CASES: Final[Mapping[str, Case]] = {
     ],
     "TenantService.GetTicketingAccess": lambda _: [tenants.GetTicketingAccessRequest()],
     "TenantService.ListQueueShares": lambda _: [tenants.ListQueueSharesRequest()],
+    "TenantService.ListRetrievalSettings": lambda _: [tenants.ListRetrievalSettingsRequest()],
+    "TenantService.RecordRetrievalEvaluation": lambda of: [
+        tenants.RecordRetrievalEvaluationRequest(
+            tenant_id=of.tenant, evaluation=measured(), request_id=of.request_id
+        )
+    ],
+    "TenantService.ListRetrievalEvaluations": lambda of: [
+        tenants.ListRetrievalEvaluationsRequest(tenant_id=of.tenant)
+    ],
     "TenantService.UpdateTenant": lambda of: [
         tenants.UpdateTenantRequest(
             tenant_id=of.tenant,
@@ -299,6 +309,11 @@ ACROSS_CLIENTS: Final[Mapping[tuple[str, str], str]] = {
     ("TenantService.GetTenant", "operator"): "operators, the provider's own staff, know every client",
     ("TenantService.ListTenants", "operator"): "operators, the provider's own staff, know every client",
     ("TenantService.ListQueueShares", "service orchestrator"): "runs are taken up by all clients' shares",
+    ("TenantService.ListRetrievalSettings", "service history"): "each client is searched by its own weights",
+    (
+        "TenantService.ListRetrievalSettings",
+        "service knowledge",
+    ): "each client is searched by its own weights",
     ("TenantService.ReencryptSecrets", "operator"): "one key-encryption key is for all clients",
     ("TenantService.AuthenticateApiKey", "service gateway"): "who has a key is told whose it is",
 }

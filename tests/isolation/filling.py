@@ -51,6 +51,10 @@ insert into synthesis.surplus_calls (
 ) values (%(tenant)s, gen_random_uuid(), %(word)s, 'instant', 10, 10, 1, false);
 insert into synthesis.reservations (tenant_id, purchase_id, request_id, amount, reserve_time)
 values (%(tenant)s, gen_random_uuid(), %(word)s, 1, now());
+insert into tenants.retrieval_evaluations (
+    tenant_id, evaluation_id, kind, basis, query_count, unanswerable_count, meaning_share, floor, measures
+) values (%(tenant)s, gen_random_uuid(), 'tickets', 'own_tickets', 9, 9, 0.5, 0.2,
+    '{"map": {"mean": 0.5, "low": 0.4, "high": 0.6}}');
 insert into tenants.audit_anchors (tenant_id, sequence, hash)
 values (%(tenant)s, 0, decode(repeat('00', 32), 'hex'));
 """

@@ -51,6 +51,7 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "tenants.expire_audit_events": "the service itself may not; only old ones of the tenant set",
     "tenants.holder_of_key": "whose a key is must be found before the tenant is known",
     "tenants.queue_shares_after": "runs are taken up by all clients' shares",
+    "tenants.retrieval_settings_after": "each client is searched by its own weights",
     "tenants.tenants_after": "operators list every client",
 }
 """Functions that run as their owner and so past the tenant's policy; nothing else does."""

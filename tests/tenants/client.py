@@ -12,6 +12,12 @@ from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange, ReportedEvent
 from dossier.tenants.v1.connection_test_pb2 import ConnectionTest
+from dossier.tenants.v1.retrieval_pb2 import (
+    EVALUATED_KIND_TICKETS,
+    EVALUATION_BASIS_OWN_TICKETS,
+    RetrievalEvaluation,
+    RetrievalMeasure,
+)
 from dossier.tenants.v1.tenant_deletion_pb2 import TenantDeletion
 from dossier.tenants.v1.tenant_pb2 import BriefSettings, ContextSource, Retention, Tenant, TicketingConnection
 from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
@@ -52,6 +58,21 @@ def reported(**told: object) -> ReportedEvent:
     event.create_time.FromDatetime(datetime.now(UTC) - timedelta(days=1))
     event.MergeFrom(ReportedEvent(**told))  # type: ignore[arg-type]
     return event
+
+
+def measured(**told: object) -> RetrievalEvaluation:
+    """As the command measures it on a client's own tickets."""
+    evaluation = RetrievalEvaluation(
+        kind=EVALUATED_KIND_TICKETS,
+        basis=EVALUATION_BASIS_OWN_TICKETS,
+        query_count=120,
+        unanswerable_count=40,
+        meaning_share=0.5,
+        floor=0.2,
+        measures=[RetrievalMeasure(name="ndcg_at_10", mean=0.7, low=0.6, high=0.8)],
+    )
+    evaluation.MergeFrom(RetrievalEvaluation(**told))  # type: ignore[arg-type]
+    return evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,28 @@ class Client:
     async def queue_shares(self, *, page_size: int = 0, page_token: str = "") -> pb.ListQueueSharesResponse:
         request = pb.ListQueueSharesRequest(page_size=page_size, page_token=page_token)
         return await self.stub.ListQueueShares(request, metadata=self.metadata)
+
+    async def retrieval_settings(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListRetrievalSettingsResponse:
+        request = pb.ListRetrievalSettingsRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListRetrievalSettings(request, metadata=self.metadata)
+
+    async def record_evaluation(
+        self, tenant_id: str, evaluation: RetrievalEvaluation | None = None, *, request_id: str = ""
+    ) -> RetrievalEvaluation:
+        request = pb.RecordRetrievalEvaluationRequest(
+            tenant_id=tenant_id, evaluation=evaluation or measured(), request_id=request_id
+        )
+        return (await self.stub.RecordRetrievalEvaluation(request, metadata=self.metadata)).evaluation
+
+    async def evaluations(
+        self, tenant_id: str, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListRetrievalEvaluationsResponse:
+        request = pb.ListRetrievalEvaluationsRequest(
+            tenant_id=tenant_id, page_size=page_size, page_token=page_token
+        )
+        return await self.stub.ListRetrievalEvaluations(request, metadata=self.metadata)
 
     async def update(
         self,

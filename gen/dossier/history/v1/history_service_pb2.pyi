@@ -31,6 +31,7 @@ class SearchSimilarTicketsRequest(_message.Message):
     EXCLUDE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
+    MEANING_SHARE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The new ticket's subject, or a search in free words. At most 4,096 characters."""
     description: _builtins.str
@@ -38,7 +39,13 @@ class SearchSimilarTicketsRequest(_message.Message):
     limit: _builtins.int
     """The most results wanted. 1 to 100; 0 means 5."""
     min_score: _builtins.float
-    """Results below this score are left out. 0 to 1; absent means the service's calibrated floor."""
+    """Results below this score are left out. 0 to 1; absent means the client's floor, as calibrated
+    unless its settings say otherwise.
+    """
+    meaning_share: _builtins.float
+    """How much meaning counts beside words, to try what a client's settings do not say (yet). 0 (words alone) to 1
+    (meaning alone, where there is a vector); absent means as the client's settings say.
+    """
     @_builtins.property
     def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of assets that the ticket concerns; tickets about the same ones are preferred. At most 64."""
@@ -56,13 +63,19 @@ class SearchSimilarTicketsRequest(_message.Message):
         exclude: _abc.Iterable[Global___TicketReference] | None = ...,
         limit: _builtins.int = ...,
         min_score: _builtins.float | None = ...,
+        meaning_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "min_score", b"min_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "meaning_share", b"meaning_share", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "assets", b"assets", "description", b"description", "exclude", b"exclude", "limit", b"limit", "min_score", b"min_score", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "assets", b"assets", "description", b"description", "exclude", b"exclude", "limit", b"limit", "meaning_share", b"meaning_share", "min_score", b"min_score", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__meaning_share: _TypeAlias = _typing.Literal["meaning_share"]  # noqa: Y015
+    _WhichOneofArgType__meaning_share: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share"]  # noqa: Y015
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__meaning_share) -> _WhichOneofReturnType__meaning_share | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
 
 Global___SearchSimilarTicketsRequest: _TypeAlias = SearchSimilarTicketsRequest  # noqa: Y015

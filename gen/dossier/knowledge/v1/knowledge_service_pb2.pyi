@@ -30,6 +30,7 @@ class SearchArticlesRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     WITH_SURROUNDINGS_FIELD_NUMBER: _builtins.int
+    MEANING_SHARE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The ticket's subject, or a question in free words. At most 4,096 characters."""
     description: _builtins.str
@@ -37,9 +38,15 @@ class SearchArticlesRequest(_message.Message):
     limit: _builtins.int
     """The most results wanted. 1 to 100; 0 means 5."""
     min_score: _builtins.float
-    """Results below this score are left out. 0 to 1; absent means the service's calibrated floor."""
+    """Results below this score are left out. 0 to 1; absent means the client's floor, as calibrated
+    unless its settings say otherwise.
+    """
     with_surroundings: _builtins.bool
     """True to get the article's passages around each result too: who reads of symptoms wants cause and cure."""
+    meaning_share: _builtins.float
+    """How much meaning counts beside words, to try what a client's settings do not say (yet). 0 (words alone) to 1
+    (meaning alone, where there is a vector); absent means as the client's settings say.
+    """
     def __init__(
         self,
         *,
@@ -48,13 +55,19 @@ class SearchArticlesRequest(_message.Message):
         limit: _builtins.int = ...,
         min_score: _builtins.float | None = ...,
         with_surroundings: _builtins.bool = ...,
+        meaning_share: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "min_score", b"min_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "meaning_share", b"meaning_share", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "description", b"description", "limit", b"limit", "min_score", b"min_score", "subject", b"subject", "with_surroundings", b"with_surroundings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "description", b"description", "limit", b"limit", "meaning_share", b"meaning_share", "min_score", b"min_score", "subject", b"subject", "with_surroundings", b"with_surroundings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__meaning_share: _TypeAlias = _typing.Literal["meaning_share"]  # noqa: Y015
+    _WhichOneofArgType__meaning_share: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share"]  # noqa: Y015
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__meaning_share) -> _WhichOneofReturnType__meaning_share | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_score) -> _WhichOneofReturnType__min_score | None: ...
 
 Global___SearchArticlesRequest: _TypeAlias = SearchArticlesRequest  # noqa: Y015

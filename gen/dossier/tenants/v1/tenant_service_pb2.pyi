@@ -7,6 +7,7 @@ from collections import abc as _abc
 from dossier.tenants.v1 import api_key_pb2 as _api_key_pb2
 from dossier.tenants.v1 import audit_pb2 as _audit_pb2
 from dossier.tenants.v1 import connection_test_pb2 as _connection_test_pb2
+from dossier.tenants.v1 import retrieval_pb2 as _retrieval_pb2
 from dossier.tenants.v1 import tenant_deletion_pb2 as _tenant_deletion_pb2
 from dossier.tenants.v1 import tenant_pb2 as _tenant_pb2
 from dossier.tenants.v1 import webhook_secret_version_pb2 as _webhook_secret_version_pb2
@@ -467,6 +468,202 @@ class QueueShare(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueShare: _TypeAlias = QueueShare  # noqa: Y015
+
+@_typing.final
+class ListRetrievalSettingsRequest(_message.Message):
+    """Asks for a page of clients' settings of searches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The most in the answer. 1 to 1,000; 0 means 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalSettingsRequest: _TypeAlias = ListRetrievalSettingsRequest  # noqa: Y015
+
+@_typing.final
+class ListRetrievalSettingsResponse(_message.Message):
+    """A page of clients' settings of searches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Gives the next page; empty on the last."""
+    @_builtins.property
+    def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantRetrieval]:
+        """By the client's id; who is not among them is searched as calibrated."""
+
+    def __init__(
+        self,
+        *,
+        tenants: _abc.Iterable[Global___TenantRetrieval] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tenants", b"tenants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalSettingsResponse: _TypeAlias = ListRetrievalSettingsResponse  # noqa: Y015
+
+@_typing.final
+class TenantRetrieval(_message.Message):
+    """How one client is searched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    RETRIEVAL_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client's id."""
+    @_builtins.property
+    def retrieval(self) -> _retrieval_pb2.RetrievalSettings:
+        """Its settings."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        retrieval: _retrieval_pb2.RetrievalSettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retrieval", b"retrieval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retrieval", b"retrieval", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TenantRetrieval: _TypeAlias = TenantRetrieval  # noqa: Y015
+
+@_typing.final
+class RecordRetrievalEvaluationRequest(_message.Message):
+    """Gives what was measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    request_id: _builtins.str
+    """Chosen by the caller, so that the call can be repeated. At most 128 characters; empty: it cannot."""
+    @_builtins.property
+    def evaluation(self) -> _retrieval_pb2.RetrievalEvaluation:
+        """What was measured, without what is output only."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        evaluation: _retrieval_pb2.RetrievalEvaluation | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "request_id", b"request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRetrievalEvaluationRequest: _TypeAlias = RecordRetrievalEvaluationRequest  # noqa: Y015
+
+@_typing.final
+class RecordRetrievalEvaluationResponse(_message.Message):
+    """What is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def evaluation(self) -> _retrieval_pb2.RetrievalEvaluation:
+        """With its id and time."""
+
+    def __init__(
+        self,
+        *,
+        evaluation: _retrieval_pb2.RetrievalEvaluation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRetrievalEvaluationResponse: _TypeAlias = RecordRetrievalEvaluationResponse  # noqa: Y015
+
+@_typing.final
+class ListRetrievalEvaluationsRequest(_message.Message):
+    """Asks for a page of a client's evaluations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The client."""
+    page_size: _builtins.int
+    """The most in the answer. 1 to 200; 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalEvaluationsRequest: _TypeAlias = ListRetrievalEvaluationsRequest  # noqa: Y015
+
+@_typing.final
+class ListRetrievalEvaluationsResponse(_message.Message):
+    """A page of a client's evaluations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Gives the next page; empty on the last."""
+    @_builtins.property
+    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[_retrieval_pb2.RetrievalEvaluation]:
+        """The latest first."""
+
+    def __init__(
+        self,
+        *,
+        evaluations: _abc.Iterable[_retrieval_pb2.RetrievalEvaluation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations", b"evaluations", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalEvaluationsResponse: _TypeAlias = ListRetrievalEvaluationsResponse  # noqa: Y015
 
 @_typing.final
 class AuthenticateApiKeyRequest(_message.Message):

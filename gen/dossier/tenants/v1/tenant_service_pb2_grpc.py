@@ -147,6 +147,21 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.FromString,
                 _registered_method=True)
+        self.ListRetrievalSettings = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListRetrievalSettings',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsResponse.FromString,
+                _registered_method=True)
+        self.RecordRetrievalEvaluation = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/RecordRetrievalEvaluation',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationResponse.FromString,
+                _registered_method=True)
+        self.ListRetrievalEvaluations = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListRetrievalEvaluations',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsResponse.FromString,
+                _registered_method=True)
         self.AuthenticateApiKey = channel.unary_unary(
                 '/dossier.tenants.v1.TenantService/AuthenticateApiKey',
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.AuthenticateApiKeyRequest.SerializeToString,
@@ -394,6 +409,31 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRetrievalSettings(self, request, context):
+        """Lists how all clients that have it otherwise than calibrated are searched, by id.
+        Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordRetrievalEvaluation(self, request, context):
+        """Keeps how good the search of a client was found to be.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
+        the same `request_id`: it is then kept once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRetrievalEvaluations(self, request, context):
+        """Lists how good the search of a client was found to be, the latest first.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AuthenticateApiKey(self, request, context):
         """Says who an API key belongs to.
         Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
@@ -588,6 +628,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ListQueueShares,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.SerializeToString,
+            ),
+            'ListRetrievalSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetrievalSettings,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsResponse.SerializeToString,
+            ),
+            'RecordRetrievalEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordRetrievalEvaluation,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationResponse.SerializeToString,
+            ),
+            'ListRetrievalEvaluations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetrievalEvaluations,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsResponse.SerializeToString,
             ),
             'AuthenticateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.AuthenticateApiKey,
@@ -1232,6 +1287,87 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/ListQueueShares',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListQueueSharesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetrievalSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListRetrievalSettings',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordRetrievalEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/RecordRetrievalEvaluation',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordRetrievalEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetrievalEvaluations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListRetrievalEvaluations',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListRetrievalEvaluationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

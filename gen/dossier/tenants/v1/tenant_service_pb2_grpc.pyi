@@ -142,6 +142,19 @@ class TenantServiceStub:
     """Lists the shares of the queue of all clients that have another than the usual one, by id.
     Own error reasons: none. Role: service (orchestrator only). Safe to retry.
     """
+    ListRetrievalSettings: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalSettingsRequest, _tenant_service_pb2.ListRetrievalSettingsResponse]
+    """Lists how all clients that have it otherwise than calibrated are searched, by id.
+    Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
+    """
+    RecordRetrievalEvaluation: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordRetrievalEvaluationRequest, _tenant_service_pb2.RecordRetrievalEvaluationResponse]
+    """Keeps how good the search of a client was found to be.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
+    the same `request_id`: it is then kept once.
+    """
+    ListRetrievalEvaluations: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalEvaluationsRequest, _tenant_service_pb2.ListRetrievalEvaluationsResponse]
+    """Lists how good the search of a client was found to be, the latest first.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
+    """
     AuthenticateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]
     """Says who an API key belongs to.
     Own error reasons: API_KEY_INVALID. Role: service (gateway only). Safe to retry.
@@ -302,6 +315,19 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ListQueueShares: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListQueueSharesRequest, _tenant_service_pb2.ListQueueSharesResponse]  # type: ignore[assignment]
     """Lists the shares of the queue of all clients that have another than the usual one, by id.
     Own error reasons: none. Role: service (orchestrator only). Safe to retry.
+    """
+    ListRetrievalSettings: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalSettingsRequest, _tenant_service_pb2.ListRetrievalSettingsResponse]  # type: ignore[assignment]
+    """Lists how all clients that have it otherwise than calibrated are searched, by id.
+    Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
+    """
+    RecordRetrievalEvaluation: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordRetrievalEvaluationRequest, _tenant_service_pb2.RecordRetrievalEvaluationResponse]  # type: ignore[assignment]
+    """Keeps how good the search of a client was found to be.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
+    the same `request_id`: it is then kept once.
+    """
+    ListRetrievalEvaluations: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalEvaluationsRequest, _tenant_service_pb2.ListRetrievalEvaluationsResponse]  # type: ignore[assignment]
+    """Lists how good the search of a client was found to be, the latest first.
+    Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
     """
     AuthenticateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]  # type: ignore[assignment]
     """Says who an API key belongs to.
@@ -592,6 +618,37 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.ListQueueSharesResponse, _abc.Awaitable[_tenant_service_pb2.ListQueueSharesResponse]]:
         """Lists the shares of the queue of all clients that have another than the usual one, by id.
         Own error reasons: none. Role: service (orchestrator only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRetrievalSettings(
+        self,
+        request: _tenant_service_pb2.ListRetrievalSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListRetrievalSettingsResponse, _abc.Awaitable[_tenant_service_pb2.ListRetrievalSettingsResponse]]:
+        """Lists how all clients that have it otherwise than calibrated are searched, by id.
+        Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordRetrievalEvaluation(
+        self,
+        request: _tenant_service_pb2.RecordRetrievalEvaluationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.RecordRetrievalEvaluationResponse, _abc.Awaitable[_tenant_service_pb2.RecordRetrievalEvaluationResponse]]:
+        """Keeps how good the search of a client was found to be.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
+        the same `request_id`: it is then kept once.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRetrievalEvaluations(
+        self,
+        request: _tenant_service_pb2.ListRetrievalEvaluationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListRetrievalEvaluationsResponse, _abc.Awaitable[_tenant_service_pb2.ListRetrievalEvaluationsResponse]]:
+        """Lists how good the search of a client was found to be, the latest first.
+        Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
         """
 
     @_abc_1.abstractmethod
