@@ -131,12 +131,12 @@ def retrieval(
     values = _measured(found, relevant)
     measured = summed_up(values)
     abstained = abstention(_silent(found, ranking.floor), _silent(foreign, ranking.floor))
+    everything = {**measured, **{f"abstention_{name}": each for name, each in abstained.items()}}
     compared = None
     if compare is not None:
         others = _measured(ask(f"asking with {compare:g}", asked, compare), relevant)
         compared = summed_up(others), differences(values, others)
     if not no_record:
-        all_measures = {**measured, **{f"abstention_{name}": each for name, each in abstained.items()}}
         asyncio.run(
             record(
                 *(instance, client, kind),
@@ -144,7 +144,7 @@ def retrieval(
                 queries=len(asked),
                 unanswerable=len(foreign),
                 ranking=ranking,
-                measures=all_measures,
+                measures=everything,
             )
         )
     data: dict[str, Json] = {
@@ -172,8 +172,7 @@ def retrieval(
             "intervals": _intervals(compared[1]),
         }
     told = [_remark(labels)] if labels is not None else []
-    named = {f"abstention_{name}": each for name, each in abstained.items()}
-    table = _table(measured | named, len(asked), compared=compared[1] if compared else {})
+    table = _table(everything, len(asked), compared=compared[1] if compared else {})
     output.result(data, shown=Group(table, *told))
 
 

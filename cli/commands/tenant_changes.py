@@ -19,6 +19,8 @@ from cli.options import DataDirOption, pairs, text_of
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.progress import progress_of
+from cli.ranking import METAVAR as RANKING_METAVAR
+from cli.ranking import retrieval_of
 from cli.settings import Section, Visibility, Weight, sections_of, set_words
 from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
@@ -119,6 +121,20 @@ def update(
     budget_brief: Annotated[
         str | None, typer.Option(metavar=BUDGET_METAVAR, help="The most for the language model of one brief.")
     ] = None,
+    tickets_meaning: Annotated[
+        str | None,
+        typer.Option(metavar=RANKING_METAVAR, help="How much meaning counts beside words among tickets."),
+    ] = None,
+    tickets_floor: Annotated[
+        str | None, typer.Option(metavar=RANKING_METAVAR, help="The least score of a similar ticket.")
+    ] = None,
+    articles_meaning: Annotated[
+        str | None,
+        typer.Option(metavar=RANKING_METAVAR, help="How much meaning counts beside words among articles."),
+    ] = None,
+    articles_floor: Annotated[
+        str | None, typer.Option(metavar=RANKING_METAVAR, help="The least score of a passage.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     test: TestOption = True,
     data_dir: DataDirOption = None,
@@ -159,12 +175,20 @@ def update(
         "brief_micro_dollars": budget_brief,
     }
     own_budget = budget_of(budgets)
+    rankings = {
+        "tickets.meaning_share": tickets_meaning,
+        "tickets.floor": tickets_floor,
+        "articles.meaning_share": articles_meaning,
+        "articles.floor": articles_floor,
+    }
+    own_retrieval = retrieval_of(rankings)
     paths = [path for path, value in given.items() if value is not None]
     paths += set_words(
         words, sections=sections_of(section, everything=all_sections), notes=notes, weight=weight
     )
     paths += [f"limits.{name}" for name, value in limits.items() if value is not None]
     paths += [f"budget.{name}" for name, value in budgets.items() if value is not None]
+    paths += [f"retrieval.{path}" for path, value in rankings.items() if value is not None]
     if option or no_option:
         paths.append("ticketing.options")
     if source or no_source:
@@ -181,6 +205,7 @@ def update(
                 setattr(getattr(new, head) if tail else new, tail or head, value)
         new.limits.CopyFrom(own_limits)
         new.budget.CopyFrom(own_budget)
+        new.retrieval.CopyFrom(own_retrieval)
         new.ticketing.options.update({**now.ticketing.options, **pairs("--option", option)})
         for gone in no_option or ():
             _require(gone in new.ticketing.options, "option", gone)

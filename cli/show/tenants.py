@@ -39,6 +39,10 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
         },
         "limits": {field.name: value for field, value in each.limits.ListFields()},
         "budget": {field.name: value for field, value in each.budget.ListFields()},
+        "retrieval": {
+            kind.name: {field.name: value for field, value in ranking.ListFields()}
+            for kind, ranking in each.retrieval.ListFields()
+        },
         "created": iso(each.create_time),
         "updated": iso(each.update_time),
         "etag": each.etag,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.evaluating.foreign import foreign_questions
-from cli.evaluating.measures import Measured, abstention, differences
+from cli.evaluating.measures import abstention, differences
 from cli.evaluating.own import labelled, own_ticket
 from dossier.history.v1.past_ticket_pb2 import PastTicket
 from tests.support.command import Command
@@ -92,9 +92,10 @@ def test_a_difference_is_paired_by_query() -> None:
     others = {"map": {str(number): number / 100 for number in range(100)}}
     better = {"map": {query: value + 0.01 for query, value in others["map"].items()}}
 
-    assert differences(better, others) == {
-        "map": Measured(pytest.approx(0.01), pytest.approx(0.01), pytest.approx(0.01))
-    }
+    measured = differences(better, others)["map"]
+
+    assert [measured.low, measured.mean, measured.high] == pytest.approx([0.01] * 3)
+    assert differences(others, better)["map"].high < 0
 
 
 INCIDENTS = {

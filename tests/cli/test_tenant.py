@@ -95,6 +95,25 @@ def test_a_client_has_limits_of_its_own_as_long_as_it_is_wanted(
     eventually(lambda: _status(mesh, client, key) == 200, what="the limit to be gone")
 
 
+def test_a_client_has_weights_and_floors_of_its_own_as_long_as_it_is_wanted(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    done = on_mesh("tenant", "update", name, "--tickets-meaning", "0", "--articles-floor", "0.3", "--json")
+
+    own = {"tickets": {"meaning_share": 0.0}, "articles": {"floor": 0.3}}
+    assert done.object["retrieval"] == own
+    assert on_mesh("tenant", "show", name, "--json").object["retrieval"] == own
+
+    back = on_mesh("tenant", "update", name, "--tickets-meaning", "default", "--json")
+    assert back.object["retrieval"] == {"articles": {"floor": 0.3}}
+
+    wrong = on_mesh("tenant", "update", name, "--tickets-floor", "1.5", "--json")
+    assert wrong.code != 0
+    assert wrong.error["message"] == "--tickets-floor is 1.5."
+
+
 def test_a_client_has_a_budget_and_usage_shows_what_is_left_of_it(
     on_mesh: Command, client: Mapping[str, Any]
 ) -> None:
