@@ -10,29 +10,28 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
-from cli.errors import DossierError
-from cli.evaluating.asking import Answers, Kind, answers, own_tickets
+from cli.commands.evaluate_tune import tune
+from cli.evaluating.asking import Kind
+from cli.evaluating.basis import Asker, given_judgements, own_labels, rankings_of, silent
 from cli.evaluating.foreign import foreign_questions
-from cli.evaluating.judgements import Qrels, Query, judged, read_qrels, read_queries
 from cli.evaluating.measures import (
     Measured,
-    PerQuery,
     abstention,
     differences,
     per_query,
     summed_up,
 )
-from cli.evaluating.own import Labels, labelled
+from cli.evaluating.own import Labels
 from cli.evaluating.recorded import latest, ranking_of, record
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
-from cli.progress import progress_of
 from cli.tenancy import TenantOption, tenant_or_only
 from cli.words import iso, word
 from dossier.tenants.v1.retrieval_pb2 import EvaluatedKind, EvaluationBasis, RetrievalEvaluation
 
 evaluate = typer.Typer(help="Measure how good retrieval is.", no_args_is_help=True)
+evaluate.command("tune")(tune)
 
 _WORDS = {
     "map": "MAP",
@@ -100,19 +99,14 @@ def retrieval(
     dossier evaluate retrieval -t trial --queries queries.jsonl --qrels qrels.tsv
     """
     output = Output(as_json=as_json)
-    if own == bool(queries or qrels) or bool(queries) != bool(qrels) or (own and kind is Kind.ARTICLES):
-        raise DossierError(
-            "Judged by what?",
-            hint="Give --own, which judges tickets by themselves, or both --queries and --qrels.",
-        )
-    given = (read_queries(queries), read_qrels(qrels)) if queries and qrels else None
-    asked, relevant = (judged(*given), given[1]) if given else ([], {})
+    given = given_judgements(queries, qrels, own=own, kind=kind)
     instance = Instance.resolve(data_dir)
     client = asyncio.run(tenant_or_only(instance, tenant))
     labels = None
-    if own:
-        labels = _labels(instance, client, output, latest_share=latest_share, most=most, seed=seed)
-        asked, relevant = labels.queries, labels.qrels
+    if given is None:
+        labels = own_labels(instance, client, output, latest_share=latest_share, most=most, seed=seed)
+        given = labels.queries, labels.qrels
+    asked, relevant = given
     ranking = asyncio.run(ranking_of(instance, client, kind))
     ranking = replace(
         ranking,
@@ -120,21 +114,18 @@ def retrieval(
         floor=ranking.floor if floor is None else floor,
     )
 
-    def ask(what: str, those: Sequence[Query], share: float) -> Answers:
-        with progress_of(what, total=len(those), output=output) as advance:
-            return asyncio.run(
-                answers(instance, kind, those, tenant=client, meaning_share=share, advance=advance)
-            )
-
-    found = ask(f"asking {kind.value}", asked, ranking.meaning_share)
-    foreign = ask("asking what nobody knows", foreign_questions(), ranking.meaning_share)
-    values = _measured(found, relevant)
+    asker = Asker(instance, client, kind, output)
+    share = ranking.meaning_share
+    found = asker.ask(f"asking {kind.value}", asked, meaning_share=share)
+    foreign = asker.ask("asking what nobody knows", foreign_questions(), meaning_share=share)
+    values = per_query(rankings_of(found), relevant)
     measured = summed_up(values)
-    abstained = abstention(_silent(found, ranking.floor), _silent(foreign, ranking.floor))
+    abstained = abstention(silent(found, ranking.floor), silent(foreign, ranking.floor))
     everything = {**measured, **{f"abstention_{name}": each for name, each in abstained.items()}}
     compared = None
     if compare is not None:
-        others = _measured(ask(f"asking with {compare:g}", asked, compare), relevant)
+        other = asker.ask(f"asking with {compare:g}", asked, meaning_share=compare)
+        others = per_query(rankings_of(other), relevant)
         compared = summed_up(others), differences(values, others)
     if not no_record:
         asyncio.run(
@@ -194,31 +185,6 @@ def history(
     data: dict[str, Json] = {"tenant": client, "evaluations": [_kept_json(each) for each in kept]}
     shown = _over_time(kept) if kept else "None is kept yet: `dossier evaluate retrieval --own` makes one."
     Output(as_json=as_json).result(data, shown=shown)
-
-
-def _labels(
-    instance: Instance, client: str, output: Output, *, latest_share: float, most: int, seed: int
-) -> Labels:
-    with progress_of("reading tickets", total=None, output=output) as advance:
-        tickets = asyncio.run(own_tickets(instance, tenant=client, advance=advance))
-    labels = labelled(tickets, latest=latest_share, most=most, seed=seed)
-    if not labels.queries:
-        raise DossierError(
-            f"The {len(tickets)} past tickets of {client} say nothing of each other: among the latest"
-            f" {latest_share:.0%}, none names an older one or was solved by the same words.",
-            hint="A larger --latest asks more of them; else give judgements with --queries and --qrels.",
-        )
-    return labels
-
-
-def _measured(found: Answers, relevant: Qrels) -> PerQuery:
-    rankings = {query: [each.document for each in results] for query, results in found.items()}
-    return per_query(rankings, relevant)
-
-
-def _silent(found: Answers, floor: float) -> Sequence[bool]:
-    """Whether nothing would have been said, by query."""
-    return [not any(each.score >= floor for each in results) for results in found.values()]
 
 
 def _intervals(measured: Mapping[str, Measured]) -> dict[str, Json]:

@@ -13,6 +13,7 @@ from dossier.tenants.v1.retrieval_pb2 import (
     EVALUATED_KIND_TICKETS,
     EVALUATION_BASIS_JUDGEMENTS,
     EVALUATION_BASIS_OWN_TICKETS,
+    RankingSettings,
     RetrievalEvaluation,
     RetrievalMeasure,
 )
@@ -31,6 +32,16 @@ async def ranking_of(instance: Instance, tenant: str, kind: Kind) -> Ranking:
         own.meaning_share if own.HasField("meaning_share") else usual.meaning_share,
         own.floor if own.HasField("floor") else usual.floor,
     )
+
+
+async def set_ranking(instance: Instance, tenant: str, kind: Kind, ranking: Ranking) -> None:
+    """Make it the client's setting."""
+    own = RankingSettings(meaning_share=ranking.meaning_share, floor=ranking.floor)
+    request = pb.UpdateTenantRequest(tenant_id=tenant)
+    getattr(request.tenant.retrieval, kind.value).CopyFrom(own)
+    request.update_mask.paths.append(f"retrieval.{kind.value}")
+    async with asking_tenants(instance) as tenants:
+        await tenants.UpdateTenant(request)
 
 
 async def record(

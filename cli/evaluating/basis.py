@@ -1,0 +1,75 @@
+"""What is asked and what is right: judgements that are given, or the client's own tickets."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.errors import DossierError
+from cli.evaluating.asking import Answers, Kind, answers, own_tickets
+from cli.evaluating.judgements import Qrels, Query, judged, read_qrels, read_queries
+from cli.evaluating.own import Labels, labelled
+from cli.instance import Instance
+from cli.output import Output
+from cli.progress import progress_of
+
+
+def given_judgements(
+    queries: Path | None, qrels: Path | None, *, own: bool, kind: Kind
+) -> tuple[Sequence[Query], Qrels] | None:
+    """Read them before anything is asked; None where the client's own tickets judge."""
+    if queries is not None and qrels is not None and not own:
+        relevant = read_qrels(qrels)
+        return judged(read_queries(queries), relevant), relevant
+    if own and queries is None and qrels is None and kind is Kind.TICKETS:
+        return None
+    raise DossierError(
+        "Judged by what?",
+        hint="Give --own, which judges tickets by themselves, or both --queries and --qrels.",
+    )
+
+
+def own_labels(
+    instance: Instance, client: str, output: Output, *, latest_share: float, most: int, seed: int
+) -> Labels:
+    with progress_of("reading tickets", total=None, output=output) as advance:
+        tickets = asyncio.run(own_tickets(instance, tenant=client, advance=advance))
+    labels = labelled(tickets, latest=latest_share, most=most, seed=seed)
+    if not labels.queries:
+        raise DossierError(
+            f"The {len(tickets)} past tickets of {client} say nothing of each other: among the latest"
+            f" {latest_share:.0%}, none names an older one or was solved by the same words.",
+            hint="A larger --latest asks more of them; else give judgements with --queries and --qrels.",
+        )
+    return labels
+
+
+class Asker:
+    """Asks queries of one client, with a bar."""
+
+    def __init__(self, instance: Instance, client: str, kind: Kind, output: Output) -> None:
+        self._instance = instance
+        self._client = client
+        self._kind = kind
+        self._output = output
+
+    def ask(self, what: str, queries: Sequence[Query], *, meaning_share: float) -> Answers:
+        with progress_of(what, total=len(queries), output=self._output) as advance:
+            return asyncio.run(
+                answers(
+                    self._instance,
+                    self._kind,
+                    queries,
+                    tenant=self._client,
+                    meaning_share=meaning_share,
+                    advance=advance,
+                )
+            )
+
+
+def rankings_of(found: Answers) -> dict[str, Sequence[str]]:
+    return {query: [each.document for each in results] for query, results in found.items()}
+
+
+def silent(found: Answers, floor: float) -> Sequence[bool]:
+    """Whether nothing would have been said, by query."""
+    return [not any(each.score >= floor for each in results) for results in found.values()]
