@@ -1,6 +1,7 @@
 """`evaluate tune`: a weight of meaning and a floor that serve one client better."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -25,7 +26,7 @@ from retrieval.relevance import Ranking
 
 _LEAST_QUERIES: Final = 20
 """Below which two halves tell nothing apart."""
-_JUDGED_BY: Final = ("ndcg_at_10", "p_at_1", "answered_rightly")
+_ORDER: Final = ("ndcg_at_10", "p_at_1")
 
 
 def tune(
@@ -52,6 +53,10 @@ def tune(
     Example: dossier evaluate tune -t acme --own --apply
     """
     output = Output(as_json=as_json)
+    if apply and not yes and (as_json or not sys.stdin.isatty()):
+        raise DossierError(
+            "Nobody is there to be asked before it is applied.", hint="Say --yes, or leave --apply out."
+        )
     given = given_judgements(queries, qrels, own=own, kind=kind)
     instance = Instance.resolve(data_dir)
     client = asyncio.run(tenant_or_only(instance, tenant))
@@ -84,7 +89,7 @@ def tune(
     before, after = held_out(present), held_out(found)
     better = differences(after, before)
     is_better = _is_better(better)
-    applied = apply and found != present and (is_better or force) and _confirmed(found, yes=yes or as_json)
+    applied = apply and found != present and (is_better or force) and (yes or _confirmed(found))
     if applied:
         asyncio.run(set_ranking(instance, client, kind, found))
     data: dict[str, Json] = {
@@ -102,6 +107,8 @@ def tune(
     }
     told = "It is the client's setting now." if applied else _why_not(found, present, is_better=is_better)
     output.result(data, shown=Group(_table(before, after, better, present, found), told))
+    if apply and not applied and found != present:
+        raise typer.Exit(1)
 
 
 def _goodness(answered: Answers, foreign: Answers, relevant: Qrels, *, floor: float) -> PerQuery:
@@ -112,7 +119,7 @@ def _goodness(answered: Answers, foreign: Answers, relevant: Qrels, *, floor: fl
         for query, found in answered.items()
     }
     nothing = dict(zip(foreign, map(float, silent(foreign, floor)), strict=True))
-    chosen = {name: values[name] for name in _JUDGED_BY if name in values}
+    chosen = {name: values[name] for name in _ORDER}
     return {**chosen, "answered_rightly": rightly | nothing}
 
 
@@ -121,10 +128,8 @@ def _is_better(better: Mapping[str, Measured]) -> bool:
     return any(each.low > 0 for each in better.values()) and all(each.high >= 0 for each in better.values())
 
 
-def _confirmed(found: Ranking, *, yes: bool) -> bool:
-    return yes or typer.confirm(
-        f"Set meaning to {found.meaning_share:.2f} and the floor to {found.floor:.2f}?"
-    )
+def _confirmed(found: Ranking) -> bool:
+    return typer.confirm(f"Set meaning to {found.meaning_share:.2f} and the floor to {found.floor:.2f}?")
 
 
 def _why_not(found: Ranking, present: Ranking, *, is_better: bool) -> str:

@@ -65,17 +65,19 @@ def test_a_floor_that_nothing_reaches_is_replaced_when_that_is_wanted(
     looked = on_mesh(*tune, DOSSIER_TENANT=tenant)
     assert looked.code == 0, looked.problems
     before = on_mesh("tenant", "show", tenant, "--json").object["retrieval"]
-    applied = on_mesh(*tune, "--apply", DOSSIER_TENANT=tenant)
+    unasked = on_mesh(*tune, "--apply", DOSSIER_TENANT=tenant)
+    applied = on_mesh(*tune, "--apply", "--yes", DOSSIER_TENANT=tenant)
     after = on_mesh("tenant", "show", tenant, "--json").object["retrieval"]
 
     assert (looked.object["better"], looked.object["applied"]) == (True, False)
     assert looked.object["queries"] == {"tuned_on": 12, "reported_on": 12}
     assert looked.object["differences"]["answered_rightly"] > 0.2
+    assert "Nobody is there to be asked" in unasked.error["message"]
     assert before == {"tickets": {"floor": 0.99}}
     assert applied.object["applied"] is True
     assert round(after["tickets"]["floor"], 4) == applied.object["found"]["floor"] < 0.99
 
-    again = on_mesh(*tune, "--apply", DOSSIER_TENANT=tenant)
+    again = on_mesh(*tune, "--apply", "--yes", DOSSIER_TENANT=tenant)
     assert again.object["applied"] is False
     assert on_mesh("tenant", "show", tenant, "--json").object["retrieval"] == after
 

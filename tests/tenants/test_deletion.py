@@ -34,6 +34,7 @@ def awaited(deletion: TenantDeletion) -> set[str]:
 
 async def test_whoever_cannot_be_reached_is_waited_for_and_named(operator: Client) -> None:
     await operator.create()
+    await operator.record_evaluation("acme")
 
     deletion = await waiting(operator, await operator.delete("acme"))
 
@@ -41,8 +42,14 @@ async def test_whoever_cannot_be_reached_is_waited_for_and_named(operator: Clien
     assert deletion.state == DELETION_STATE_ERASING
     (own,) = [store for store in deletion.stores if store.name == "tenants"]
     removed = {table.name: table.removed for table in own.tables}
-    assert removed == {"api_keys": 1, "audit_anchors": 0, "audit_events": 2, "secrets": 2}
-    assert (deletion.audit_events, len(deletion.audit_head_hash)) == (2, 64)
+    assert removed == {
+        "api_keys": 1,
+        "audit_anchors": 0,
+        "audit_events": 3,
+        "retrieval_evaluations": 1,
+        "secrets": 2,
+    }
+    assert (deletion.audit_events, len(deletion.audit_head_hash)) == (3, 64)
 
 
 async def test_from_the_first_moment_it_is_not_served(
