@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.commands.evaluate_tune import tune
 from cli.evaluating.asking import Kind
@@ -244,7 +244,9 @@ def _kept_json(each: RetrievalEvaluation) -> dict[str, Json]:
 def _over_time(kept: Sequence[RetrievalEvaluation]) -> Table:
     """A row each, the latest first; the trend of each measure of what is searched, in the caption."""
     names = [_WORDS[name] for name in _SHOWN_OVER_TIME]
-    table = Table("when", "what", "by", "queries", *names, box=None, pad_edge=False, header_style="dim")
+    # Where it is narrow, the measures' names are what goes over two lines.
+    whole = [Column(name, no_wrap=True) for name in ("when", "what", "by")]
+    table = Table(*whole, "queries", *names, box=None, pad_edge=False, header_style="dim")
     for each in kept:
         means = {measure.name: f"{measure.mean:.3f}" for measure in each.measures}
         table.add_row(
