@@ -48,6 +48,7 @@ def _ticket(ticket: model.Ticket, *, tool: str) -> Ticket:
         resolved=ticket.resolved,
         resolution=_clean(ticket.resolution or ""),
         tags=[_clean(tag) for tag in ticket.tags],
+        organisation=_clean(ticket.organisation),
     )
     _set_time(message, "create_time", ticket.created)
     _set_time(message, "update_time", ticket.updated)

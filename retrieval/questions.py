@@ -73,6 +73,11 @@ class Plan:
         """
         return min(1.0, max(0.0, summed / self.sure))
 
+    def share(self, summed: float) -> float:
+        """Read a sum as 0 to 1 without doubt: 1 is as much as a verbatim copy of the question gets."""
+        verbatim = self.sure - _DOUBT
+        return min(1.0, max(0.0, summed / verbatim)) if verbatim > 0 else 0.0
+
     def sum_of(self, score: float) -> float:
         """What a document's sum must be at least to be read as this score; a hair less than exactly that."""
         return score * self.sure * (1 - _ROUNDING)

@@ -32,6 +32,8 @@ class Ticket:
     created: datetime | None = None
     updated: datetime | None = None
     tags: tuple[str, ...] = ()
+    organisation: str = ""
+    """The requester's, by the tool's own word for it; empty where the tool knows none."""
 
 
 @dataclass(frozen=True, slots=True)

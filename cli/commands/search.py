@@ -41,6 +41,11 @@ def search_tickets(
     words: WordsArgument,
     limit: LimitOption = 5,
     min_score: FloorOption = None,
+    site: Annotated[str, typer.Option(help="Prefer tickets about this site.")] = "",
+    organisation: Annotated[str, typer.Option(help="Prefer tickets of this requester's organisation.")] = "",
+    ungrouped: Annotated[
+        bool, typer.Option("--ungrouped", help="Show every ticket, also those that report one incident.")
+    ] = False,
     tenant: TenantOption = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
@@ -48,7 +53,13 @@ def search_tickets(
     """Find the past tickets that are the same problem, and what solved them."""
     subject, description = _placed(text_or_stdin(words))
     request = history.SearchSimilarTicketsRequest(
-        subject=subject, description=description, limit=limit, min_score=min_score
+        subject=subject,
+        description=description,
+        limit=limit,
+        min_score=min_score,
+        site=site,
+        organisation=organisation,
+        ungrouped=ungrouped,
     )
     found = asyncio.run(_tickets(Instance.resolve(data_dir), request, tenant=tenant))
     data: dict[str, Json] = {"results": [_ticket_json(each) for each in found.results]}
@@ -132,11 +143,16 @@ def _ticket_json(found: history.SimilarTicket) -> dict[str, Json]:
         "status": ticket.status,
         "assets": list(ticket.assets),
         "url": ticket.url,
+        "site": ticket.site,
+        "organisation": ticket.organisation,
         "created": iso(ticket.create_time),
         "resolved": iso(ticket.resolve_time),
         "matched_terms": list(why.matched_terms),
         "lexical_score": why.lexical_score,
+        "semantic_score": why.semantic_score if why.HasField("semantic_score") else None,
         "boosts": list(why.boosts),
+        "duplicates": [{"id": each.id, "source": each.source} for each in found.duplicates],
+        "duplicate_count": found.duplicate_count,
     }
 
 
@@ -153,6 +169,7 @@ def _passage_json(found: knowledge.FoundPassage) -> dict[str, Json]:
         "url": article.url,
         "updated": iso(article.update_time),
         "matched_terms": list(found.matched_terms),
+        "boosts": list(found.boosts),
     }
 
 
@@ -194,9 +211,11 @@ def _tickets_table(found: history.SearchSimilarTicketsResponse) -> RenderableTyp
     table = Table("score", "ticket", "what solved it", "why", show_lines=True)
     for each in found.results:
         why = [", ".join(each.explanation.matched_terms), *each.explanation.boosts]
+        title = f"{each.ticket.id} {each.ticket.title}"
+        also = f"and {each.duplicate_count} more of the same incident" if each.duplicate_count else ""
         table.add_row(
             f"{each.score:.2f}",
-            Text(f"{each.ticket.id} {each.ticket.title}"),
+            Text(f"{title}\n{also}".strip()),
             Text(_short(each.ticket.resolution)),
             Text("\n".join(part.replace("_", " ") for part in why if part), style="dim"),
         )
@@ -209,11 +228,12 @@ def _articles_table(found: knowledge.SearchArticlesResponse) -> RenderableType:
     table = Table("score", "article", "passage", "why", show_lines=True)
     for each in found.results:
         heading = f"{each.passage.heading}: " if each.passage.heading else ""
+        why = [", ".join(each.matched_terms), *each.boosts]
         table.add_row(
             f"{each.score:.2f}",
             Text(f"{each.article.id} {each.article.title}"),
             Text(heading + _short(each.passage.text)),
-            Text(", ".join(each.matched_terms), style="dim"),
+            Text("\n".join(part.replace("_", " ") for part in why if part), style="dim"),
         )
     return table
 

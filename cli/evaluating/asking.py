@@ -107,6 +107,8 @@ class _Tickets:
                 limit=DEEP,
                 min_score=0,
                 meaning_share=self._meaning_share,
+                # Judgements are of documents, each by itself.
+                ungrouped=True,
             )
         )
         if query.ticket is None:

@@ -138,6 +138,13 @@ TICKETS: Final = Kind(
             ("resolved time", "resolved date", "resolved at", "completed time", "closed time", "closed"),
         ),
         Field("url", "url", fields.line, ("link",)),
+        Field("site", "site", fields.line, ("site name", "location", "location name", "office", "branch")),
+        Field(
+            "organisation",
+            "organisation",
+            fields.line,
+            ("organization", "company", "company name", "account", "account name", "customer", "client"),
+        ),
     ),
     batch_rows=500,
     service="history",

@@ -1,13 +1,13 @@
 """Past tickets, and the rules of which of them count as evidence and how much."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NewType
 
 from retrieval.documents import TITLE_WEIGHT, Field
-from retrieval.relevance import Weights, comparable_by_meaning, relevance
+from retrieval.relevance import comparable_by_meaning
 
 TicketId = NewType("TicketId", str)
 Source = NewType("Source", str)
@@ -19,8 +19,6 @@ _OUR_SOURCE: Final = "dossier"
 _OUR_MARKER: Final = re.compile(r"\bDossier [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 # What solved it speaks of causes that the reporter could not see: worth finding, but less than symptoms.
 _RESOLUTION_WEIGHT: Final = 0.5
-_SAME_ASSET: Final = 1.15
-_RESOLVED: Final = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,8 @@ class Ticket:
     url: str
     created: datetime | None
     resolved: datetime | None
+    site: str = ""
+    organisation: str = ""
 
     @property
     def is_evidence(self) -> bool:
@@ -88,30 +88,46 @@ class Candidate:
     key: TicketKey
     summed: float
     cosine: float | None
+    title: str
     assets: tuple[str, ...]
+    site: str
+    organisation: str
     has_resolution: bool
+    created: datetime | None
+    resolved: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its score and why; `lexical` is what its words alone earn, `cosine` its meaning.
+    """A candidate with its score and why; `lexical` is what its words alone earn.
 
     `place` orders also those whose score is 0.
     """
 
-    key: TicketKey
+    candidate: Candidate
     score: float
     place: float
     lexical: float
-    cosine: float | None
     boosts: tuple[str, ...]
+
+    @property
+    def key(self) -> TicketKey:
+        return self.candidate.key
+
+    @property
+    def order(self) -> tuple[float, str, str]:
+        """What sorts the best first, and equals always alike."""
+        return -self.place, self.key.source, self.key.id
 
 
 @dataclass(frozen=True, slots=True)
 class Similar:
+    """A ticket that was found; `duplicates` are others that report the same incident, best first."""
+
     ticket: Ticket
     ranked: Ranked
     matched: tuple[str, ...]
+    duplicates: tuple[TicketKey, ...]
 
 
 def text_of(title: str, description: str) -> str:
@@ -125,29 +141,3 @@ def comparable(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     if comparable_by_meaning([each.cosine for each in by_words]):
         return candidates
     return [replace(each, cosine=None) for each in by_words]
-
-
-def ranked(candidate: Candidate, *, lexical: float, assets: Collection[str], weights: Weights) -> Ranked:
-    """Raise what its words and meaning earn for what they do not say. `assets` are folded names."""
-    boosts = []
-    place = relevance(lexical, candidate.cosine, weights)
-    score = max(0.0, place)
-    if any(asset.casefold() in assets for asset in candidate.assets):
-        boosts.append("same_asset")
-        score *= _SAME_ASSET
-    if candidate.has_resolution:
-        boosts.append("resolved")
-        score *= _RESOLVED
-    return Ranked(
-        candidate.key,
-        score=min(1.0, score),
-        place=score or place,
-        lexical=lexical,
-        cosine=candidate.cosine,
-        boosts=tuple(boosts),
-    )
-
-
-def least_lexical(score: float) -> float:
-    """What a candidate's words must earn for every boost together to lift it to this score."""
-    return score / (_SAME_ASSET * _RESOLVED)

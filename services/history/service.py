@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 
 import grpc
@@ -15,6 +16,7 @@ from retrieval.relevance import OF_TICKETS
 from services.history import telemetry, wire
 from services.history.errors import TicketNotFound
 from services.history.ingest import keep, record
+from services.history.ratings import rate
 from services.history.settings import HistorySettings
 from services.history.similar import find_similar
 from services.history.store import AUDIT, TenantTickets
@@ -41,7 +43,7 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         request: pb.SearchSimilarTicketsRequest,
         context: grpc.aio.ServicerContext[pb.SearchSimilarTicketsRequest, pb.SearchSimilarTicketsResponse],
     ) -> pb.SearchSimilarTicketsResponse:
-        search = wire.search_from(request, self._rankings.of(current_tenant()))
+        search = wire.search_from(request, self._rankings.of(current_tenant()), now=datetime.now(UTC))
         found = await find_similar(self._tickets(), self._questions, search)
         telemetry.count_search(len(found))
         return pb.SearchSimilarTicketsResponse(results=map(wire.write_similar, found))
@@ -102,6 +104,14 @@ class HistoryServicer(pb_grpc.HistoryServiceServicer):
         if not await self._tickets().delete(reference, by=current_actor()):
             raise TicketNotFound(reference.id)
         return pb.DeleteTicketResponse()
+
+    async def RateTicket(
+        self,
+        request: pb.RateTicketRequest,
+        context: grpc.aio.ServicerContext[pb.RateTicketRequest, pb.RateTicketResponse],
+    ) -> pb.RateTicketResponse:
+        applied = await rate(self._database, current_tenant(), wire.rating_from(request))
+        return pb.RateTicketResponse(applied=applied)
 
     def _tickets(self) -> TenantTickets:
         return TenantTickets(self._database, current_tenant(), embedded=self._questions.embedded)

@@ -1,21 +1,23 @@
 """Finds the past tickets most like a new one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from embedding.questions import Meaning, Questions
 from retrieval.questions import Plan, plan, read
-from retrieval.relevance import Ranking
+from retrieval.ratings import UNRATED, Standing
+from retrieval.relevance import Ranking, relevance
 from services.history import telemetry
+from services.history.boosts import Circumstances, boosts, least_lexical
+from services.history.incidents import LOOKED_AT, Incident, incidents, suspects
 from services.history.model import (
     Candidate,
     Ranked,
     Similar,
+    TicketKey,
     TicketReference,
     comparable,
-    least_lexical,
-    ranked,
     text_of,
 )
 from services.history.store import Searching, TenantTickets
@@ -29,10 +31,11 @@ _CANDIDATES: Final = 100
 class Search:
     subject: str
     description: str
-    assets: Collection[str]
+    circumstances: Circumstances
     exclude: Sequence[TicketReference]
     limit: int
     ranking: Ranking
+    grouped: bool = True
 
 
 async def find_similar(tickets: TenantTickets, questions: Questions, search: Search) -> list[Similar]:
@@ -46,14 +49,16 @@ async def find_similar(tickets: TenantTickets, questions: Questions, search: Sea
         planned = plan(question, await index.frequencies(question.lexemes))
         with span(telemetry.CANDIDATES_SPAN):
             candidates = await _candidates(index, planned, meaning, search)
-        results = _best(candidates, planned, search)
-        details = await index.details([result.key for result in results], planned.weights.keys())
+        standings = await index.standings([each.key for each in candidates], planned)
+        relevant = _relevant(candidates, planned, standings, search)
+        results = await _results(index, relevant, meaning, search)
+        details = await index.details([result.shown.key for result in results], planned.weights.keys())
     return [
-        Similar(ticket, result, planned.matched(lexemes))
+        Similar(ticket, result.shown, planned.matched(lexemes), result.others)
         for result in results
         # One deleted since is no longer evidence.
-        if result.key in details
-        for ticket, lexemes in [details[result.key]]
+        if result.shown.key in details
+        for ticket, lexemes in [details[result.shown.key]]
     ]
 
 
@@ -69,13 +74,36 @@ async def _candidates(
     return await index.candidates(planned, least=least, limit=limit)
 
 
-def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[Ranked]:
-    assets, weights = {asset.casefold() for asset in search.assets}, search.ranking.weights
+def _relevant(
+    candidates: Sequence[Candidate], planned: Plan, standings: Mapping[TicketKey, Standing], search: Search
+) -> list[Ranked]:
+    """Those that reach the floor, best first."""
     results = [
-        ranked(candidate, lexical=planned.score(candidate.summed), assets=assets, weights=weights)
+        _ranked(candidate, planned, standings.get(candidate.key, UNRATED), search)
         for candidate in candidates
         if not any(reference.names(candidate.key) for reference in search.exclude)
     ]
-    results = [result for result in results if result.score >= search.ranking.floor]
-    results.sort(key=lambda result: -result.place)
-    return results[: search.limit]
+    return sorted(
+        (result for result in results if result.score >= search.ranking.floor),
+        key=lambda result: result.order,
+    )
+
+
+def _ranked(candidate: Candidate, planned: Plan, standing: Standing, search: Search) -> Ranked:
+    lexical = planned.score(candidate.summed)
+    place = relevance(lexical, candidate.cosine, search.ranking.weights)
+    boosted = boosts(candidate, search.circumstances, standing)
+    score = max(0.0, place) * boosted.factor
+    return Ranked(
+        candidate, score=min(1.0, score), place=score or place, lexical=lexical, boosts=boosted.names
+    )
+
+
+async def _results(
+    index: Searching, relevant: Sequence[Ranked], meaning: Meaning | None, search: Search
+) -> Sequence[Incident]:
+    if not search.grouped:
+        return [Incident(each) for each in relevant[: search.limit]]
+    looked_at = relevant[:LOOKED_AT]
+    alike = await index.likenesses(suspects(looked_at), model=meaning.model if meaning is not None else "")
+    return incidents(looked_at, alike, limit=search.limit)

@@ -16,7 +16,10 @@ from embedding.half import half_vector
 from embedding.questions import Meaning
 from retrieval.documents import VERSION
 from retrieval.questions import Frequencies, Plan
+from retrieval.ratings import Standing
 from retrieval.sparse import sparse_vector
+from services.history.incidents import Likeness, Pair
+from services.history.likeness import likenesses
 from services.history.model import (
     Candidate,
     Source,
@@ -25,29 +28,32 @@ from services.history.model import (
     TicketKey,
     TicketReference,
 )
+from services.history.ratings import standings
 from services.runtime.database import Connection, Database
 
 AUDIT: Final = Outbox("history")
 _COLUMNS: Final = """
-    source, ticket_id, title, description, resolution, status, category, tags, assets, url, created, resolved
+    source, ticket_id, title, description, resolution, status, category, tags, assets, url, created, resolved,
+    site, organisation
 """
 _UPSERT: Final = f"""
     insert into history.tickets as known ({_COLUMNS}, has_resolution)
     select {_COLUMNS}, has_resolution from jsonb_to_recordset($1::jsonb) as new (
         source text, ticket_id text, title text, description text, resolution text, has_resolution boolean,
         status text, category text, tags text[], assets text[], url text, created timestamptz,
-        resolved timestamptz
+        resolved timestamptz, site text, organisation text
     )
     on conflict (tenant_id, source, ticket_id) do update set
         title = excluded.title, description = excluded.description, resolution = excluded.resolution,
         has_resolution = excluded.has_resolution, status = excluded.status, category = excluded.category,
         tags = excluded.tags, assets = excluded.assets, url = excluded.url, created = excluded.created,
-        resolved = excluded.resolved
+        resolved = excluded.resolved, site = excluded.site, organisation = excluded.organisation
     where (known.title, known.description, known.resolution, known.status, known.category, known.tags,
-           known.assets, known.url, known.created, known.resolved)
+           known.assets, known.url, known.created, known.resolved, known.site, known.organisation)
         is distinct from
           (excluded.title, excluded.description, excluded.resolution, excluded.status, excluded.category,
-           excluded.tags, excluded.assets, excluded.url, excluded.created, excluded.resolved)
+           excluded.tags, excluded.assets, excluded.url, excluded.created, excluded.resolved, excluded.site,
+           excluded.organisation)
     returning source, ticket_id, known.xmax = 0 as created
 """  # noqa: S608 - a constant
 _INDEX: Final = """
@@ -74,8 +80,10 @@ _UNINDEX: Final = """
     delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
     where ticket_search.source = gone.source and ticket_search.ticket_id = gone.ticket_id
 """
+# What of a ticket decides beside its text.
+_CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
 # Both legs, and of what either found both what its words add up to and how near it is.
-_BY_MEANING: Final = """
+_BY_MEANING: Final = f"""
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
     ), found as (
@@ -83,7 +91,7 @@ _BY_MEANING: Final = """
         union
         select source, ticket_id from question, history.find_nearest(meaning, $6, $7, $4)
     )
-    select source, ticket_id, assets, has_resolution,
+    select source, ticket_id, {_CIRCUMSTANCES},
            case when s.version = $3 then -(s.weights operator(public.<#>) words) else 0 end as summed,
            1 - (v.vector operator(public.<=>) meaning) as cosine
     from question, found
@@ -91,7 +99,7 @@ _BY_MEANING: Final = """
     join history.ticket_search as s using (tenant_id, source, ticket_id)
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
-"""
+"""  # noqa: S608 - a constant
 FEW_VECTORS: Final = 5_000
 """One by one, while they are no more than so many; then by an index of the tenant's own."""
 # Building the index of a million takes ten minutes.
@@ -275,7 +283,7 @@ class Searching:
     async def candidates(self, plan: Plan, *, least: float, limit: int) -> list[Candidate]:
         """Find the tickets whose words add up to most, and to `least` at least, best first."""
         rows = await self._connection.fetch(
-            "select source, ticket_id, summed, assets, has_resolution"
+            f"select source, ticket_id, summed, {_CIRCUMSTANCES}"  # noqa: S608 - a constant
             " from history.find_candidates($1, $2::text::public.sparsevec, $3, $4, $6)"
             " join history.tickets using (source, ticket_id)"
             " where summed >= $5 order by summed desc, source, ticket_id",
@@ -302,6 +310,14 @@ class Searching:
             plan.together,
         )
         return [_candidate(row, cosine=row["cosine"]) for row in rows]
+
+    async def standings(self, keys: Sequence[TicketKey], plan: Plan) -> Mapping[TicketKey, Standing]:
+        """What people think of tickets, where they judged them on questions like this one."""
+        return await standings(self._connection, keys, plan)
+
+    async def likenesses(self, pairs: Sequence[Pair], *, model: str) -> dict[Pair, Likeness]:
+        """Compare pairs of tickets; without those of which one is not searchable any more."""
+        return await likenesses(self._connection, pairs, model=model)
 
     async def details(
         self, keys: Sequence[TicketKey], lexemes: Collection[str]
@@ -349,6 +365,8 @@ def _ticket_row(indexed: IndexedTicket) -> dict[str, object]:
         "url": ticket.url,
         "created": ticket.created,
         "resolved": ticket.resolved,
+        "site": ticket.site,
+        "organisation": ticket.organisation,
     }
 
 
@@ -357,7 +375,18 @@ def _key(row: asyncpg.Record) -> TicketKey:
 
 
 def _candidate(row: asyncpg.Record, *, cosine: float | None) -> Candidate:
-    return Candidate(_key(row), row["summed"], cosine, tuple(row["assets"]), row["has_resolution"])
+    return Candidate(
+        key=_key(row),
+        summed=row["summed"],
+        cosine=cosine,
+        title=row["title"],
+        assets=tuple(row["assets"]),
+        site=row["site"],
+        organisation=row["organisation"],
+        has_resolution=row["has_resolution"],
+        created=row["created"],
+        resolved=row["resolved"],
+    )
 
 
 def _ticket(row: asyncpg.Record) -> Ticket:
@@ -373,4 +402,6 @@ def _ticket(row: asyncpg.Record) -> Ticket:
         url=row["url"],
         created=row["created"],
         resolved=row["resolved"],
+        site=row["site"],
+        organisation=row["organisation"],
     )

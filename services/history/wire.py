@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1 import past_ticket_pb2
 from retrieval.relevance import Ranking
+from services.history.boosts import Circumstances
 from services.history.model import (
     DEFAULT_SOURCE,
     Similar,
@@ -18,6 +19,7 @@ from services.history.model import (
     TicketKey,
     TicketReference,
 )
+from services.history.ratings import Rating
 from services.history.similar import Search
 from services.history.store import Place
 from services.runtime.errors import InvalidArgument
@@ -29,22 +31,37 @@ Time: TypeAlias = datetime | Broken | None
 MAX_ROWS: Final = 500
 _DEFAULT_RESULTS: Final = 5
 _DEFAULT_PAGE: Final = 50
+_NAMED_DUPLICATES: Final = 20
 # PostgreSQL keeps no NUL in a text.
 _NUL: Final = "\0"
 
 
-def search_from(request: pb.SearchSimilarTicketsRequest, usual: Ranking) -> Search:
+def search_from(request: pb.SearchSimilarTicketsRequest, usual: Ranking, *, now: datetime) -> Search:
     """Read what is asked; `usual` is how the client is searched where the request does not say."""
     return Search(
         subject=request.subject,
         description=request.description,
-        assets=request.assets,
+        circumstances=Circumstances.of(
+            assets=request.assets, site=request.site, organisation=request.organisation, now=now
+        ),
         exclude=[reference_to(each.id, each.source) for each in request.exclude],
         limit=request.limit or _DEFAULT_RESULTS,
         ranking=Ranking(
             request.meaning_share if request.HasField("meaning_share") else usual.meaning_share,
             request.min_score if request.HasField("min_score") else usual.floor,
         ),
+        grouped=not request.ungrouped,
+    )
+
+
+def rating_from(request: pb.RateTicketRequest) -> Rating:
+    return Rating(
+        id=_nameless(request.rating_id),
+        revision=request.revision,
+        ticket=TicketKey(Source(_nameless(request.source)), TicketId(_nameless(request.ticket_id))),
+        helpful=request.helpful if request.HasField("helpful") else None,
+        subject=request.subject,
+        description=request.description,
     )
 
 
@@ -128,6 +145,8 @@ def read_ticket(row: past_ticket_pb2.PastTicket, *, source: Source) -> Ticket | 
         url=_text(row.url),
         created=created,
         resolved=resolved,
+        site=_text(row.site),
+        organisation=_text(row.organisation),
     )
 
 
@@ -143,6 +162,8 @@ def write_ticket(ticket: Ticket) -> past_ticket_pb2.PastTicket:
         tags=ticket.tags,
         assets=ticket.assets,
         url=ticket.url,
+        site=ticket.site,
+        organisation=ticket.organisation,
     )
     if ticket.created is not None:
         message.create_time.FromDatetime(ticket.created)
@@ -158,9 +179,13 @@ def write_similar(similar: Similar) -> pb.SimilarTicket:
         explanation=pb.MatchExplanation(
             matched_terms=similar.matched,
             lexical_score=similar.ranked.lexical,
-            semantic_score=similar.ranked.cosine,
+            semantic_score=similar.ranked.candidate.cosine,
             boosts=similar.ranked.boosts,
         ),
+        duplicates=[
+            pb.TicketReference(id=key.id, source=key.source) for key in similar.duplicates[:_NAMED_DUPLICATES]
+        ],
+        duplicate_count=len(similar.duplicates),
     )
 
 

@@ -1,20 +1,22 @@
 """Finds the passages that answer a ticket or a question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from embedding.questions import Meaning, Questions
 from retrieval.documents import lexemes
 from retrieval.questions import Plan, plan, read
-from retrieval.relevance import Ranking, relevance
+from retrieval.ratings import UNRATED, Standing
+from retrieval.relevance import Ranking, Weights, relevance
 from services.knowledge import telemetry
-from services.knowledge.model import Answer, Candidate, comparable, fields
+from services.knowledge.model import Answer, ArticleKey, Candidate, comparable, fields
 from services.knowledge.searching import Searching
 from services.knowledge.store import TenantArticles
 from services.runtime.telemetry import span
 
-# By words, and as many by meaning: what is best by both together is not among the first few of either.
+# By words, and as many by meaning: what is best by both together, or by what people think of it, is not among
+# the first few of either.
 _CANDIDATES_LEAST: Final = 50
 
 
@@ -31,12 +33,10 @@ class Search:
 class _Scored:
     candidate: Candidate
     lexical: float
+    score: float
     place: float
     """Orders also those whose score is 0."""
-
-    @property
-    def score(self) -> float:
-        return max(0.0, self.place)
+    boost: str | None
 
 
 async def find_answers(articles: TenantArticles, questions: Questions, search: Search) -> list[Answer]:
@@ -50,7 +50,8 @@ async def find_answers(articles: TenantArticles, questions: Questions, search: S
         planned = plan(question, await index.frequencies(question.lexemes))
         with span(telemetry.CANDIDATES_SPAN):
             candidates = await _candidates(index, planned, meaning, search)
-        best = _best(candidates, planned, search)
+        standings = await index.standings([each.key.article for each in candidates], planned)
+        best = _best(candidates, planned, standings, search)
         keys = [each.candidate.key for each in best]
         found = await index.read(keys, with_surroundings=search.with_surroundings) if keys else {}
     return [
@@ -62,6 +63,7 @@ async def find_answers(articles: TenantArticles, questions: Questions, search: S
             cosine=each.candidate.cosine,
             matched=planned.matched(lexemes(fields(article, passage))),
             surroundings=tuple(passages.values()),
+            boosts=(each.boost,) if each.boost else (),
         )
         for each in best
         # One replaced since is no longer evidence.
@@ -74,20 +76,32 @@ async def find_answers(articles: TenantArticles, questions: Questions, search: S
 async def _candidates(
     index: Searching, planned: Plan, meaning: Meaning | None, search: Search
 ) -> Sequence[Candidate]:
+    enough = max(search.limit, _CANDIDATES_LEAST)
     if meaning is not None:
-        enough = max(search.limit, _CANDIDATES_LEAST)
         weights = search.ranking.weights
         candidates = await index.candidates_by_meaning(planned, meaning, weights=weights, limit=enough)
         if comparable(candidates):
             return candidates
-    return await index.candidates(planned, limit=search.limit) if planned.seeds else []
+    return await index.candidates(planned, limit=enough) if planned.seeds else []
 
 
-def _best(candidates: Sequence[Candidate], planned: Plan, search: Search) -> list[_Scored]:
-    scored, weights = [], search.ranking.weights
-    for candidate in candidates:
-        lexical = planned.score(candidate.summed)
-        scored.append(_Scored(candidate, lexical, place=relevance(lexical, candidate.cosine, weights)))
+def _best(
+    candidates: Sequence[Candidate],
+    planned: Plan,
+    standings: Mapping[ArticleKey, Standing],
+    search: Search,
+) -> list[_Scored]:
+    weights = search.ranking.weights
+    scored = [
+        _scored(each, planned, standings.get(each.key.article, UNRATED), weights) for each in candidates
+    ]
     relevant = [each for each in scored if each.score >= search.ranking.floor]
     relevant.sort(key=lambda each: -each.place)
     return relevant[: search.limit]
+
+
+def _scored(candidate: Candidate, planned: Plan, standing: Standing, weights: Weights) -> _Scored:
+    lexical = planned.score(candidate.summed)
+    place = relevance(lexical, candidate.cosine, weights)
+    score = max(0.0, place) * standing.factor
+    return _Scored(candidate, lexical, score=min(1.0, score), place=score or place, boost=standing.boost)

@@ -108,6 +108,8 @@ class Answer:
     matched: tuple[str, ...]
     surroundings: tuple[Passage, ...] = ()
     """The passages around it in the same article, in order, where they were asked for."""
+    boosts: tuple[str, ...] = ()
+    """What changed the score beyond its text."""
 
 
 def fields(article: Article, passage: Passage) -> tuple[Field, ...]:

@@ -1,15 +1,25 @@
 """What one search reads of a tenant's articles."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from embedding.half import half_vector
 from embedding.questions import Meaning
 from retrieval.documents import VERSION
 from retrieval.questions import Frequencies, Plan
+from retrieval.ratings import Standing
 from retrieval.relevance import Weights
 from retrieval.sparse import sparse_vector
-from services.knowledge.model import ARTICLE_SHARE, TITLE_POSITION, Article, Candidate, Passage, PassageKey
+from services.knowledge.model import (
+    ARTICLE_SHARE,
+    TITLE_POSITION,
+    Article,
+    ArticleKey,
+    Candidate,
+    Passage,
+    PassageKey,
+)
+from services.knowledge.ratings import standings
 from services.knowledge.rows import article_of, passage, passage_key
 from services.runtime.database import Connection
 
@@ -102,6 +112,10 @@ class Searching:
             plan.together,
         )
         return [Candidate(passage_key(row), row["summed"], row["cosine"]) for row in rows]
+
+    async def standings(self, keys: Sequence[ArticleKey], plan: Plan) -> Mapping[ArticleKey, Standing]:
+        """What people think of articles, where they judged them on questions like this one."""
+        return await standings(self._connection, keys, plan)
 
     async def read(
         self, keys: Sequence[PassageKey], *, with_surroundings: bool

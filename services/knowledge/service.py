@@ -16,6 +16,7 @@ from services.knowledge import telemetry, wire
 from services.knowledge.answers import find_answers
 from services.knowledge.errors import ArticleNotFound
 from services.knowledge.ingest import keep, record
+from services.knowledge.ratings import rate
 from services.knowledge.settings import KnowledgeSettings
 from services.knowledge.store import AUDIT, TenantArticles
 from services.knowledge.tenant_data import tenant_rows
@@ -99,6 +100,14 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         if not await self._articles().delete(reference, by=current_actor()):
             raise ArticleNotFound(reference.id)
         return pb.DeleteArticleResponse()
+
+    async def RateArticle(
+        self,
+        request: pb.RateArticleRequest,
+        context: grpc.aio.ServicerContext[pb.RateArticleRequest, pb.RateArticleResponse],
+    ) -> pb.RateArticleResponse:
+        applied = await rate(self._database, current_tenant(), wire.rating_from(request))
+        return pb.RateArticleResponse(applied=applied)
 
     def _articles(self) -> TenantArticles:
         return TenantArticles(self._database, current_tenant(), embedded=self._questions.embedded)

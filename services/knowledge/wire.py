@@ -18,6 +18,7 @@ from services.knowledge.model import (
     Passage,
     Source,
 )
+from services.knowledge.ratings import Rating
 from services.knowledge.store import Place
 from services.runtime.errors import InvalidArgument
 from services.runtime.importing import Broken, ImportReport, broken_rule
@@ -41,6 +42,17 @@ def search_from(request: pb.SearchArticlesRequest, usual: Ranking) -> Search:
             request.min_score if request.HasField("min_score") else usual.floor,
         ),
         with_surroundings=request.with_surroundings,
+    )
+
+
+def rating_from(request: pb.RateArticleRequest) -> Rating:
+    return Rating(
+        id=_nameless(request.rating_id),
+        revision=request.revision,
+        article=ArticleKey(Source(_nameless(request.source)), ArticleId(_nameless(request.article_id))),
+        helpful=request.helpful if request.HasField("helpful") else None,
+        subject=request.subject,
+        description=request.description,
     )
 
 
@@ -133,6 +145,7 @@ def write_answer(answer: Answer) -> pb.FoundPassage:
         surroundings=[_write_passage(each) for each in answer.surroundings],
         lexical_score=answer.lexical,
         semantic_score=answer.cosine,
+        boosts=answer.boosts,
     )
 
 

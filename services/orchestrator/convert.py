@@ -134,6 +134,7 @@ def feedback_message(feedback: Feedback) -> pb.Feedback:
         comment=feedback.comment,
         author=feedback.author,
         create_time=timestamp(feedback.create_time),
+        withdrawn=feedback.withdrawn,
     )
     if feedback.helpful is not None:
         message.helpful = feedback.helpful

@@ -27,6 +27,7 @@ _TITLE: Final = 4096
 _TEXT: Final = 65_536
 _REASONS: Final = 16
 _AROUND: Final = 0.9
+_NAMED_DUPLICATES: Final = 5
 
 
 def of_ticket(found: SimilarTicket) -> Evidence:
@@ -41,13 +42,26 @@ def of_ticket(found: SimilarTicket) -> Evidence:
         resolution=ticket.resolution[:_TEXT],
         url=ticket.url,
         score=found.score,
-        reasons=[*terms, *(boost.replace("_", " ") for boost in why.boosts)][:_REASONS],
+        reasons=[*terms, *_spoken(why.boosts), *_duplicates(found)][:_REASONS],
+        document_id=ticket.id,
+        document_source=ticket.source,
     )
     if ticket.HasField("resolve_time"):
         evidence.time.CopyFrom(ticket.resolve_time)
     elif ticket.HasField("create_time"):
         evidence.time.CopyFrom(ticket.create_time)
     return evidence
+
+
+def _spoken(boosts: Iterable[str]) -> Iterable[str]:
+    return (boost.replace("_", " ") for boost in boosts)
+
+
+def _duplicates(found: SimilarTicket) -> Iterable[str]:
+    if found.duplicate_count:
+        named = ", ".join(each.id for each in found.duplicates[:_NAMED_DUPLICATES])
+        more = found.duplicate_count - len(found.duplicates[:_NAMED_DUPLICATES])
+        yield f"also reported as: {named}{f' and {more} more' if more else ''}"
 
 
 def of_passage(found: FoundPassage) -> Evidence:
@@ -61,6 +75,7 @@ def around(found: FoundPassage) -> Iterable[Evidence]:
 
 def _passage(found: FoundPassage, passage: Passage, *, score: float) -> Evidence:
     article = found.article
+    terms = [f"shares: {', '.join(found.matched_terms)}"] if found.matched_terms else []
     anchored = article.url and passage.anchor and "#" not in article.url
     evidence = Evidence(
         id=(f"knowledge:{article.id}#{passage.anchor}" if passage.anchor else f"knowledge:{article.id}")[
@@ -72,7 +87,9 @@ def _passage(found: FoundPassage, passage: Passage, *, score: float) -> Evidence
         text=passage.text[:_TEXT],
         url=(f"{article.url}#{passage.anchor}" if anchored else article.url)[:2048],
         score=score,
-        reasons=[f"shares: {', '.join(found.matched_terms)}"] if found.matched_terms else [],
+        reasons=[*terms, *_spoken(found.boosts)][:_REASONS],
+        document_id=article.id,
+        document_source=article.source,
     )
     if article.HasField("update_time"):
         evidence.time.CopyFrom(article.update_time)
@@ -119,6 +136,9 @@ def of_observation(evidence: Evidence, *, source: str) -> Evidence:
     own.url = own.url[:2048]
     own.score = min(1.0, max(0.0, own.score))
     del own.reasons[_REASONS:]
+    # They name documents of ours.
+    own.ClearField("document_id")
+    own.ClearField("document_source")
     return own
 
 

@@ -195,3 +195,21 @@ class Feedback:
     comment: str
     author: str
     create_time: datetime
+    withdrawn: bool = False
+    """The person's thumb on the citation is taken back."""
+
+
+class DocumentKind(StrEnum):
+    """Of what is ranked by what people think of it."""
+
+    TICKET = "ticket"
+    ARTICLE = "article"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a citation is of, as the service that keeps it names it."""
+
+    kind: DocumentKind
+    source: str
+    id: str

@@ -102,6 +102,17 @@ class Peers:
         seconds = self._settings.history_seconds
         return await _answer("history", self._history.RecordTicket(request, timeout=seconds), seconds)
 
+    async def rate_ticket(self, request: history_pb2.RateTicketRequest) -> bool:
+        """True when it changed something."""
+        seconds = self._settings.history_seconds
+        return (await _answer("history", self._history.RateTicket(request, timeout=seconds), seconds)).applied
+
+    async def rate_article(self, request: knowledge_pb2.RateArticleRequest) -> bool:
+        """True when it changed something."""
+        seconds = self._settings.knowledge_seconds
+        call = self._knowledge.RateArticle(request, timeout=seconds)
+        return (await _answer("knowledge", call, seconds)).applied
+
     async def articles(
         self, request: knowledge_pb2.SearchArticlesRequest
     ) -> knowledge_pb2.SearchArticlesResponse:

@@ -1,6 +1,9 @@
 """Records a resolved ticket in the history, so that the next one like it finds it."""
 
+from datetime import UTC, datetime
+
 from dossier.history.v1.history_service_pb2 import RecordTicketRequest
+from services.orchestrator import telemetry
 from services.orchestrator.engine import Checkpoint
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.gather import refresh
@@ -20,5 +23,7 @@ async def record(work: Work, *, peers: Peers, tools: Tools) -> None:
         problem: Transient | Permanent = required(failure)
         problem.step = this.name
         raise problem from failure
+    waited = datetime.now(UTC) - work.enhancement.create_time
+    telemetry.RECORDED.observe(max(0.0, waited.total_seconds()))
     ends = [refreshed, this.end("recorded in the history")]
     await work.journal.succeeded(Checkpoint(1, "record"), work.attempt.begun, ends, ticket=ticket)

@@ -31,6 +31,7 @@ from services.orchestrator.note import Notes
 from services.orchestrator.pace import Pace
 from services.orchestrator.peers import Peers
 from services.orchestrator.queue import Queue
+from services.orchestrator.ratings import Ratings
 from services.orchestrator.runs import Runs
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.shares import Shares
@@ -116,6 +117,7 @@ async def build(settings: OrchestratorSettings, closers: AsyncExitStack) -> Serv
             engine.run,
             lambda: hear("tenants", settings, forget=forget),
             shares.follow,
+            Ratings(database, peers).follow,
             Relay.open("orchestrator", database, settings, closers).run,
             lambda: _show_backlog(database),
             lambda: keep_small(database),

@@ -26,6 +26,7 @@ from dossier.network.v1.network_service_pb2 import LookupMentionsRequest
 from dossier.tenants.v1.tenant_pb2 import ContextSource
 from services.orchestrator import evidence as pieces
 from services.orchestrator.model import StepEnd, StepState
+from services.orchestrator.organisation import organisation_of
 from services.orchestrator.peers import Kind, PeerFailure, Peers
 from services.orchestrator.tickets import searchable
 
@@ -127,6 +128,8 @@ async def _history(peers: Peers, ticket: Ticket, assets: Sequence[str]) -> Seque
         assets=assets,
         exclude=[TicketReference(id=ticket.id, source=ticket.tool)],
         limit=_RESULTS,
+        site=ticket.site,
+        organisation=organisation_of(ticket),
     )
     return [pieces.of_ticket(found) for found in (await peers.similar_tickets(request)).results]
 

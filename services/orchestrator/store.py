@@ -16,6 +16,7 @@ from dossier.synthesis.v1.brief_pb2 import Usage
 from dossier.synthesis.v1.synthesis_service_pb2 import WriteBriefRequest, WriteBriefResponse
 from services.orchestrator.errors import EnhancementNotFound
 from services.orchestrator.model import (
+    Document,
     Earlier,
     Enhancement,
     EnhancementId,
@@ -30,6 +31,7 @@ from services.orchestrator.model import (
     TakenStep,
     TenantId,
 )
+from services.orchestrator.store_ratings import keep_rating
 from services.runtime.database import Database
 
 AUDIT: Final = Outbox("orchestrator")
@@ -129,15 +131,20 @@ class TenantEnhancements:
             by_enhancement[step["enhancement_id"]].append(step)
         return [_enhancement(row, by_enhancement[row["id"]]) for row in rows]
 
-    async def keep_feedback(self, feedback: Feedback, *, request_id: str | None, by: Actor) -> Feedback:
-        """Keep it, and answer what is kept: the earlier one where this request was kept before."""
+    async def keep_feedback(
+        self, feedback: Feedback, *, rated: Document | None, request_id: str | None, by: Actor
+    ) -> Feedback:
+        """Keep it, and answer what is kept: the earlier one where this request was kept before.
+
+        In the same commit it becomes the person's word on what is `rated`.
+        """
         async with self._database.tenant(self._tenant) as connection:
             row = await connection.fetchrow(
                 """
                 insert into orchestrator.feedback
                     (id, tenant_id, enhancement_id, request_id, evidence_id, helpful, rating, comment, author,
-                     create_time)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     create_time, withdrawn)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 on conflict do nothing
                 returning *
                 """,
@@ -151,8 +158,11 @@ class TenantEnhancements:
                 feedback.comment.replace("\x00", ""),
                 feedback.author.replace("\x00", ""),
                 feedback.create_time,
+                feedback.withdrawn,
             )
             if row is not None:
+                if rated is not None:
+                    await keep_rating(connection, feedback, rated, voice=_voice(feedback.author, by))
                 changes = differences(None, feedback, without={"id", "enhancement_id", "create_time"})
                 action = Action("SubmitFeedback", f"enhancements/{feedback.enhancement_id}", changes)
                 await AUDIT.add(connection, self._tenant, by, action)
@@ -165,6 +175,12 @@ class TenantEnhancements:
         if row is None:
             raise LookupError("feedback was neither kept nor known")
         return _feedback(row)
+
+
+def _voice(author: str, by: Actor) -> str:
+    """Whose word it is: the person's that the caller names, else the caller's own."""
+    named = author.replace("\x00", "").strip()
+    return f"author {named}" if named else f"caller {by.principal}"
 
 
 def _enhancement(
@@ -228,4 +244,5 @@ def _feedback(row: asyncpg.Record) -> Feedback:
         comment=row["comment"],
         author=row["author"],
         create_time=row["create_time"],
+        withdrawn=row["withdrawn"],
     )

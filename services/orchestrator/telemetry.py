@@ -52,6 +52,22 @@ EGRESS_REFUSED: Final = Counter(
     "Addresses that tenants configured and may not reach: of a `tool`, of a `source`.",
     ["what"],
 )
+RECORDED: Final = Histogram(
+    "dossier_orchestrator_recorded_seconds",
+    "From the acceptance of a resolved ticket to its being in the history.",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900),
+)
+RATINGS_WAITING: Final = Gauge(
+    "dossier_orchestrator_ratings_waiting",
+    "Thumbs on citations that history or knowledge does not have yet, of all replicas.",
+)
+RATINGS: Final = Counter(
+    "dossier_orchestrator_ratings_total",
+    "Thumbs on citations handed over: `applied`, `unchanged` (known, or the document is gone), `refused`.",
+    ["result"],
+)
+for _result in ("applied", "unchanged", "refused"):
+    RATINGS.labels(result=_result)
 
 _OWN_STEPS: Final = frozenset(
     {"refresh", "history", "knowledge", "network", "synthesize", "deliver", "record"}

@@ -7,6 +7,7 @@ from typing import Final
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.history.v1.past_ticket_pb2 import PastTicket
+from services.orchestrator.organisation import organisation_of
 from ticketing import model as ticketing
 
 _MOST_TAGS: Final = 64
@@ -40,6 +41,7 @@ def from_tool(ticket: ticketing.Ticket, *, tool: str) -> Ticket:
         resolved=ticket.resolved,
         resolution=(ticket.resolution or "")[:_TEXT],
         tags=[tag[:128] for tag in ticket.tags[:_MOST_TAGS]],
+        organisation=ticket.organisation[:256],
     )
     _set(message, "create_time", ticket.created)
     _set(message, "update_time", ticket.updated)
@@ -57,6 +59,8 @@ def as_past_ticket(ticket: Ticket) -> PastTicket:
         category=ticket.category,
         tags=ticket.tags,
         url=ticket.url,
+        site=ticket.site,
+        organisation=organisation_of(ticket),
     )
     if ticket.HasField("create_time"):
         past.create_time.CopyFrom(ticket.create_time)

@@ -283,6 +283,8 @@ EXCEPTED: Final[Mapping[str, str]] = {
     "OrchestratorService.SubmitEnhancements": (
         "thousands a second, of no person: the enhancement itself is kept, with delivery, revision and time"
     ),
+    "HistoryService.RateTicket": "hands over a person's feedback, which is an event of the orchestrator's",
+    "KnowledgeService.RateArticle": "hands over a person's feedback, which is an event of the orchestrator's",
     "SynthesisService.WriteBrief": "of no person; the ledger of calls says what was bought for which request",
     "TenantService.RecordAuditEvents": "leaves the events that it is given",
     "TenantService.DeleteTenant": "the log goes with the client; the deletion's record says who asked for it",

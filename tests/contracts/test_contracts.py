@@ -18,6 +18,8 @@ PACKAGES = ("context", "history", "knowledge", "network", "orchestrator", "synth
 UNARY_WITHOUT_REST = {
     # Between services only.
     "dossier.context.v1.ContextSourceService.Gather",
+    "dossier.history.v1.HistoryService.RateTicket",
+    "dossier.knowledge.v1.KnowledgeService.RateArticle",
     "dossier.orchestrator.v1.OrchestratorService.SubmitEnhancements",
     "dossier.synthesis.v1.SynthesisService.WriteBrief",
     "dossier.tenantdata.v1.TenantDataService.CountRows",

@@ -1,6 +1,10 @@
 """Searching: what is found, why, and what never is."""
 
+import time
+from typing import Any
+
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.history.v1 import history_service_pb2 as pb
 from dossier.history.v1.past_ticket_pb2 import PastTicket
@@ -18,6 +22,9 @@ FILLER = [
     "File share full, cannot save drawings",
     "Badge reader at the back door is dead",
 ]
+
+NOW = Timestamp(seconds=int(time.time()))
+LONG_AGO = Timestamp(seconds=1546300800)
 
 
 async def fill(client: Client) -> None:
@@ -64,7 +71,9 @@ async def test_the_ticket_itself_is_left_out(acme: Client) -> None:
         return {(result.ticket.source, result.ticket.id) for result in results}
 
     anywhere = await acme.search(asks(text, exclude=[pb.TicketReference(id="1")]))
-    at_one = await acme.search(asks(text, exclude=[pb.TicketReference(id="1", source="jira")]))
+    at_one = await acme.search(
+        asks(text, exclude=[pb.TicketReference(id="1", source="jira")], ungrouped=True)
+    )
 
     assert keys(anywhere) == {("jira", "2")}
     assert keys(at_one) == {("zendesk", "1"), ("jira", "2")}
@@ -80,7 +89,7 @@ async def test_the_same_asset_and_a_known_resolution_raise_a_ticket(acme: Client
         PastTicket(id="both", title=text, resolution="Calibrated", assets=["prn-02"]),
     )
 
-    results = await acme.search(asks(text, assets=["Prn-02"]))
+    results = await acme.search(asks(text, assets=["Prn-02"], ungrouped=True))
 
     assert [result.ticket.id for result in results] == ["both", "same", "solved", "plain"]
     assert [list(result.explanation.boosts) for result in results] == [
@@ -91,6 +100,58 @@ async def test_the_same_asset_and_a_known_resolution_raise_a_ticket(acme: Client
     ]
     assert results[0].score > results[0].explanation.lexical_score
     assert results[3].score == results[3].explanation.lexical_score
+
+
+@pytest.mark.parametrize(
+    ("alike", "asked", "boost"),
+    [
+        ({"site": "Fulda "}, {"site": "FULDA"}, "same_site"),
+        ({"organisation": "Acme GmbH"}, {"organisation": "acme gmbh"}, "same_organisation"),
+        ({"resolve_time": NOW}, {}, "recent"),
+        ({"create_time": NOW}, {}, "recent"),
+    ],
+    ids=["site", "organisation", "resolved just now", "created just now"],
+)
+async def test_what_else_a_ticket_shares_raises_it_a_little(
+    acme: Client, alike: dict[str, Any], asked: dict[str, Any], boost: str
+) -> None:
+    await fill(acme)
+    text = "Label printer prints empty labels"
+    await acme.import_(
+        PastTicket(id="a", title=text),
+        PastTicket(id="b", title=text, **alike),
+        PastTicket(id="c", title=text, site="Kassel", organisation="Globex", create_time=LONG_AGO),
+    )
+
+    first, *others = await acme.search(asks(text, ungrouped=True, **asked))
+
+    assert first.ticket.id == "b"
+    assert list(first.explanation.boosts) == [boost]
+    assert 1 < first.score / others[0].score < 1.05
+    assert [list(each.explanation.boosts) for each in others] == [[], []]
+    assert others[0].score == others[1].score
+
+
+async def test_a_site_that_neither_names_is_not_shared(acme: Client) -> None:
+    await fill(acme)
+    await acme.record(PastTicket(id="1", title="Label printer prints empty labels"))
+
+    [found] = await acme.search(asks("Label printer prints empty labels", site=" ", organisation=""))
+
+    assert list(found.explanation.boosts) == []
+
+
+async def test_site_and_organisation_are_kept_and_a_change_of_them_counts(acme: Client) -> None:
+    ticket = PastTicket(id="1", title="Label printer", site="Fulda", organisation="Acme GmbH")
+    await acme.record(ticket)
+    ticket.site = "Kassel"
+    report = await acme.import_(ticket)
+
+    kept = await acme.get("1")
+
+    assert (kept.site, kept.organisation) == ("Kassel", "Acme GmbH")
+    assert report.updated_count == 1
+    assert (await acme.import_(ticket)).unchanged_count == 1
 
 
 NOTE_MARKER = "Dossier 019349a1-7c2e-7b1c-9f00-5d1f8f1b2c3d"
@@ -171,8 +232,8 @@ async def test_the_limit_and_the_least_score_are_the_callers(acme: Client) -> No
         *(PastTicket(id=str(number), title="Label printer prints empty labels") for number in range(9))
     )
 
-    assert len(await acme.search(asks("Label printer prints empty labels"))) == 5
-    assert len(await acme.search(asks("Label printer prints empty labels", limit=7))) == 7
+    assert len(await acme.search(asks("Label printer prints empty labels", ungrouped=True))) == 5
+    assert len(await acme.search(asks("Label printer prints empty labels", ungrouped=True, limit=7))) == 7
     assert await acme.search(asks("Label printer prints empty labels", min_score=1.0)) == []
     weak = await acme.search(asks("Printer and a hundred other unheard matters", min_score=0.0))
     assert weak

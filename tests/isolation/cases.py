@@ -70,6 +70,16 @@ CASES: Final[Mapping[str, Case]] = {
         history.ImportTicketsRequest(source=of.ticket_source),
         history.ImportTicketsRequest(tickets=[PastTicket(id=of.ticket, title="Mine, too")]),
     ],
+    "HistoryService.RateTicket": lambda of: [
+        history.RateTicketRequest(
+            rating_id=f"{of.word}-rating",
+            revision=2,
+            ticket_id=of.ticket,
+            source=of.ticket_source,
+            helpful=False,
+            subject=of.word,
+        )
+    ],
     "HistoryService.DeleteTicket": lambda of: [
         history.DeleteTicketRequest(ticket_id=of.ticket, source=of.ticket_source)
     ],
@@ -96,6 +106,16 @@ CASES: Final[Mapping[str, Case]] = {
     "KnowledgeService.ImportArticles": lambda of: [
         knowledge.ImportArticlesRequest(source=of.article_source),
         knowledge.ImportArticlesRequest(articles=[Article(id=of.article, title="Mine, too", body="Mine.")]),
+    ],
+    "KnowledgeService.RateArticle": lambda of: [
+        knowledge.RateArticleRequest(
+            rating_id=f"{of.word}-rating",
+            revision=2,
+            article_id=of.article,
+            source=of.article_source,
+            helpful=False,
+            subject=of.word,
+        )
     ],
     "KnowledgeService.DeleteArticle": lambda of: [
         knowledge.DeleteArticleRequest(article_id=of.article, source=of.article_source)

@@ -44,6 +44,11 @@ insert into history.embedding_backlog (tenant_id, source, ticket_id, taken_until
 values (%(tenant)s, %(word)s, %(word)s, 'infinity');
 insert into knowledge.embedding_backlog (tenant_id, source, article_id, position, taken_until)
 values (%(tenant)s, %(word)s, %(word)s, 0, 'infinity');
+insert into orchestrator.ratings (
+    id, tenant_id, enhancement_id, evidence_id, voice, kind, document_source, document_id, helpful,
+    handed_over
+) select %(word)s, %(tenant)s, min(id), %(word)s, %(word)s, 'ticket', %(word)s, %(word)s, true, 1
+from orchestrator.enhancements where tenant_id = %(tenant)s;
 insert into synthesis.purchases (tenant_id, request_id, purchase_id, content_hash, lease_end)
 values (%(tenant)s, %(word)s, gen_random_uuid(), '\\x00', now() + interval '1 day');
 insert into synthesis.surplus_calls (
@@ -202,6 +207,11 @@ class Filling:
             source=has.article_source,
             articles=[{"id": each, "title": text, "body": f"# {text}\n\n{text}"} for each in articles],
         )
+        rated = {"rating_id": f"{has.word}-rating", "revision": 1, "helpful": True, "subject": text}
+        ticket = {"ticket_id": has.ticket, "source": has.ticket_source}
+        self._done("HistoryService.RateTicket", admin, **rated, **ticket)
+        article = {"article_id": has.article, "source": has.article_source}
+        self._done("KnowledgeService.RateArticle", admin, **rated, **article)
         self._done(
             "NetworkService.ImportAssets",
             admin,

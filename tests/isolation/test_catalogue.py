@@ -44,6 +44,7 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "orchestrator.apply_shares": "the queue's copy of all clients' shares, and of nothing else",
     "orchestrator.inherited_shares": "shares that were set before they were settings",
     "orchestrator.claim": "replicas take runs up in turns between tenants",
+    "orchestrator.ratings_backlog": "thumbs are handed over in turns between tenants",
     "orchestrator.recover": "the runs of a replica that died, whoever's they are",
     "orchestrator.sweep": "the engine's rows of what has ended, of all tenants at once",
     "tenants.erase_audit_anchors": "the service itself may not; only of a tenant set that is being deleted",

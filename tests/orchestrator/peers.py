@@ -122,6 +122,12 @@ class History(history_grpc.HistoryServiceServicer):
         self.recorded.append(request.ticket)
         return history_pb2.RecordTicketResponse(ticket=request.ticket, created=True)
 
+    async def RateTicket(
+        self, request: history_pb2.RateTicketRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> history_pb2.RateTicketResponse:
+        await self.does.called(request)
+        return history_pb2.RateTicketResponse(applied=True)
+
 
 class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
     def __init__(self) -> None:
@@ -144,6 +150,12 @@ class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
             for result in response.results:
                 del result.surroundings[:]
         return response
+
+    async def RateArticle(
+        self, request: knowledge_pb2.RateArticleRequest, _: grpc.aio.ServicerContext[Any, Any]
+    ) -> knowledge_pb2.RateArticleResponse:
+        await self.does.called(request)
+        return knowledge_pb2.RateArticleResponse(applied=True)
 
 
 class Network(network_grpc.NetworkServiceServicer):

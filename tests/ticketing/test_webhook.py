@@ -56,6 +56,16 @@ def test_the_template_of_existing_senders_gives_the_whole_ticket() -> None:
     assert not ticket.resolved
 
 
+@pytest.mark.parametrize("name", ["organisation", "organization", "account", "company"])
+def test_a_template_may_name_the_requesters_organisation(name: str) -> None:
+    assert parse_json({**TEMPLATE, name: "Acme GmbH"}).ticket.organisation == "Acme GmbH"
+
+
+def test_the_account_of_the_providers_edition_is_the_organisation() -> None:
+    event = parse_json({"request": {**recorded(), "account": {"id": "3", "name": "Acme GmbH"}}})
+    assert event.ticket.organisation == "Acme GmbH"
+
+
 def test_ids_alone_are_a_hint() -> None:
     event = parse_json({"event": "created", "ticket_id": 102})
     assert (event.kind, event.is_hint, event.ticket.id) == ("ticket_created", True, "102")

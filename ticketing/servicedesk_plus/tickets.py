@@ -37,6 +37,7 @@ def ticket_of(request: Request, *, url: str) -> Ticket:
         created=request.created_time,
         updated=request.last_updated_time,
         tags=tuple(tag.name for tag in request.tags or () if tag.name),
+        organisation=request.account,
     )
 
 

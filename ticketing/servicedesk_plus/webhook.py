@@ -75,6 +75,9 @@ class Template(Wire):
     priority: Name = ""
     category: Name = ""
     site: Name = ""
+    organisation: Name = Field(
+        default="", validation_alias=AliasChoices("organisation", "organization", "account", "company")
+    )
     status: Name = ""
     resolution: Text | None = None
     created: Moment = Field(default=None, validation_alias=AliasChoices("created_at", "created_time"))
@@ -101,6 +104,7 @@ class Template(Wire):
             created=self.created,
             updated=self.updated,
             tags=self.tags,
+            organisation=self.organisation,
         )
 
 

@@ -88,6 +88,8 @@ class Request(Wire):
     priority: Name = ""
     category: Name = ""
     site: Name = ""
+    # The provider's edition (MSP) has it: the customer.
+    account: Name = ""
     status: Status | None = None
     resolution: Resolution | None = None
     tags: tuple[Tag, ...] | None = None

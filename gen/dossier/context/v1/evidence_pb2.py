@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dossier/context/v1/evidence.proto\x12\x12\x64ossier.context.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x02\n\x08\x45vidence\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12:\n\x04kind\x18\x02 \x01(\x0e\x32 .dossier.context.v1.EvidenceKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x06source\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x17\n\x05title\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x17\n\x04text\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x1d\n\nresolution\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x15\n\x03url\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12&\n\x05score\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x19\n\x07reasons\x18\t \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12(\n\x04time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcd\x01\n\x0cSourceReport\x12\x19\n\x06source\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12:\n\x05state\x18\x02 \x01(\x0e\x32\x1f.dossier.context.v1.SourceStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x64\x65tail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x0e\x65vidence_count\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00*\xb9\x01\n\x0c\x45videnceKind\x12\x1d\n\x19\x45VIDENCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VIDENCE_KIND_PAST_TICKET\x10\x01\x12\x19\n\x15\x45VIDENCE_KIND_ARTICLE\x10\x02\x12\x17\n\x13\x45VIDENCE_KIND_ASSET\x10\x03\x12\x18\n\x14\x45VIDENCE_KIND_PREFIX\x10\x04\x12\x1d\n\x19\x45VIDENCE_KIND_OBSERVATION\x10\x05*\x99\x01\n\x0bSourceState\x12\x1c\n\x18SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SOURCE_STATE_ANSWERED\x10\x01\x12\x1a\n\x16SOURCE_STATE_TIMED_OUT\x10\x02\x12\x1c\n\x18SOURCE_STATE_UNAVAILABLE\x10\x03\x12\x17\n\x13SOURCE_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dossier/context/v1/evidence.proto\x12\x12\x64ossier.context.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x03\n\x08\x45vidence\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12:\n\x04kind\x18\x02 \x01(\x0e\x32 .dossier.context.v1.EvidenceKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x06source\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x17\n\x05title\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x17\n\x04text\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x1d\n\nresolution\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x04\x12\x15\n\x03url\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12&\n\x05score\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x19\n\x07reasons\x18\t \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12(\n\x04time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x0b\x64ocument_id\x18\x0b \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12 \n\x0f\x64ocument_source\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xcd\x01\n\x0cSourceReport\x12\x19\n\x06source\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12:\n\x05state\x18\x02 \x01(\x0e\x32\x1f.dossier.context.v1.SourceStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x64\x65tail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1f\n\x0e\x65vidence_count\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00*\xb9\x01\n\x0c\x45videnceKind\x12\x1d\n\x19\x45VIDENCE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VIDENCE_KIND_PAST_TICKET\x10\x01\x12\x19\n\x15\x45VIDENCE_KIND_ARTICLE\x10\x02\x12\x17\n\x13\x45VIDENCE_KIND_ASSET\x10\x03\x12\x18\n\x14\x45VIDENCE_KIND_PREFIX\x10\x04\x12\x1d\n\x19\x45VIDENCE_KIND_OBSERVATION\x10\x05*\x99\x01\n\x0bSourceState\x12\x1c\n\x18SOURCE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SOURCE_STATE_ANSWERED\x10\x01\x12\x1a\n\x16SOURCE_STATE_TIMED_OUT\x10\x02\x12\x1c\n\x18SOURCE_STATE_UNAVAILABLE\x10\x03\x12\x17\n\x13SOURCE_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVIDENCE'].fields_by_name['score']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
   _globals['_EVIDENCE'].fields_by_name['reasons']._loaded_options = None
   _globals['_EVIDENCE'].fields_by_name['reasons']._serialized_options = b'\272H\005\222\001\002\020\020'
+  _globals['_EVIDENCE'].fields_by_name['document_id']._loaded_options = None
+  _globals['_EVIDENCE'].fields_by_name['document_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_EVIDENCE'].fields_by_name['document_source']._loaded_options = None
+  _globals['_EVIDENCE'].fields_by_name['document_source']._serialized_options = b'\272H\004r\002\030@'
   _globals['_SOURCEREPORT'].fields_by_name['source']._loaded_options = None
   _globals['_SOURCEREPORT'].fields_by_name['source']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_SOURCEREPORT'].fields_by_name['state']._loaded_options = None
@@ -60,12 +64,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCEREPORT'].fields_by_name['detail']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_SOURCEREPORT'].fields_by_name['evidence_count']._loaded_options = None
   _globals['_SOURCEREPORT'].fields_by_name['evidence_count']._serialized_options = b'\272H\004\032\002(\000'
-  _globals['_EVIDENCEKIND']._serialized_start=697
-  _globals['_EVIDENCEKIND']._serialized_end=882
-  _globals['_SOURCESTATE']._serialized_start=885
-  _globals['_SOURCESTATE']._serialized_end=1038
+  _globals['_EVIDENCEKIND']._serialized_start=762
+  _globals['_EVIDENCEKIND']._serialized_end=947
+  _globals['_SOURCESTATE']._serialized_start=950
+  _globals['_SOURCESTATE']._serialized_end=1103
   _globals['_EVIDENCE']._serialized_start=152
-  _globals['_EVIDENCE']._serialized_end=486
-  _globals['_SOURCEREPORT']._serialized_start=489
-  _globals['_SOURCEREPORT']._serialized_end=694
+  _globals['_EVIDENCE']._serialized_end=551
+  _globals['_SOURCEREPORT']._serialized_start=554
+  _globals['_SOURCEREPORT']._serialized_end=759
 # @@protoc_insertion_point(module_scope)

@@ -105,6 +105,8 @@ class Evidence(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_SOURCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique within one enhancement: `<source>:<identifier>`, such as `history:10241`. 1 to 256 characters."""
     kind: Global___EvidenceKind.ValueType
@@ -121,6 +123,10 @@ class Evidence(_message.Message):
     """Where a person opens it; empty when there is no such place."""
     score: _builtins.float
     """How relevant the source finds it: 0 (not at all) to 1 (surely the same matter)."""
+    document_id: _builtins.str
+    """The ticket or article that it is of, as history or knowledge names it; empty for other sources."""
+    document_source: _builtins.str
+    """Where that ticket or article was imported from; empty for other sources."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why it was found, in words for a person: matched terms, shared asset. At most 16."""
@@ -142,10 +148,12 @@ class Evidence(_message.Message):
         score: _builtins.float = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        document_id: _builtins.str = ...,
+        document_source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "kind", b"kind", "reasons", b"reasons", "resolution", b"resolution", "score", b"score", "source", b"source", "text", b"text", "time", b"time", "title", b"title", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "document_source", b"document_source", "id", b"id", "kind", b"kind", "reasons", b"reasons", "resolution", b"resolution", "score", b"score", "source", b"source", "text", b"text", "time", b"time", "title", b"title", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -42,6 +42,7 @@ class Ticket(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    ORGANISATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The tool's own identifier, as the tool's API wants it. 1 to 128 characters."""
     display_id: _builtins.str
@@ -70,6 +71,8 @@ class Ticket(_message.Message):
     """True once the tool considers the ticket solved or closed."""
     resolution: _builtins.str
     """What solved it, plain text; empty while unresolved."""
+    organisation: _builtins.str
+    """The organisation of who reported it, by the tool's own word (company, account, customer); empty when unset."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the ticket was created at the tool; absent when the tool did not say."""
@@ -102,10 +105,11 @@ class Ticket(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        organisation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "create_time", b"create_time", "description", b"description", "display_id", b"display_id", "id", b"id", "priority", b"priority", "requester", b"requester", "requester_email", b"requester_email", "resolution", b"resolution", "resolved", b"resolved", "site", b"site", "status", b"status", "subject", b"subject", "tags", b"tags", "tool", b"tool", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "create_time", b"create_time", "description", b"description", "display_id", b"display_id", "id", b"id", "organisation", b"organisation", "priority", b"priority", "requester", b"requester", "requester_email", b"requester_email", "resolution", b"resolution", "resolved", b"resolved", "site", b"site", "status", b"status", "subject", b"subject", "tags", b"tags", "tool", b"tool", "update_time", b"update_time", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from dossier.history.v1 import past_ticket_pb2 as dossier_dot_history_dot_v1_dot
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(dossier/history/v1/history_service.proto\x12\x12\x64ossier.history.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$dossier/history/v1/past_ticket.proto\x1a\x1cgoogle/api/annotations.proto\"\xc5\x03\n\x1bSearchSimilarTicketsRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x1f\n\x06\x61ssets\x18\x03 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12>\n\x07\x65xclude\x18\x04 \x03(\x0b\x32#.dossier.history.v1.TicketReferenceB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x18\n\x05limit\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12/\n\tmin_score\x18\x06 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x33\n\rmeaning_share\x18\x14 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01:j\xbaHg\x1a\x65\n\x0bsearch.text\x12(subject or description must not be empty\x1a,this.subject != \'\' || this.description != \'\'B\x0c\n\n_min_scoreB\x10\n\x0e_meaning_share\"B\n\x0fTicketReference\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"R\n\x1cSearchSimilarTicketsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.dossier.history.v1.SimilarTicket\"\x89\x01\n\rSimilarTicket\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x39\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32$.dossier.history.v1.MatchExplanation\"\x80\x01\n\x10MatchExplanation\x12\x15\n\rmatched_terms\x18\x01 \x03(\t\x12\x15\n\rlexical_score\x18\x02 \x01(\x01\x12\x0e\n\x06\x62oosts\x18\x03 \x03(\t\x12\x1b\n\x0esemantic_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_semantic_score\"J\n\x10GetTicketRequest\x12\x1d\n\tticket_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"C\n\x11GetTicketResponse\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\"j\n\x12ListTicketsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x17\n\x06source\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"_\n\x13ListTicketsResponse\x12/\n\x07tickets\x18\x01 \x03(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13RecordTicketRequest\x12\x36\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicketB\x06\xbaH\x03\xc8\x01\x01\"W\n\x14RecordTicketResponse\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"x\n\x14ImportTicketsRequest\x12\'\n\x06source\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x37\n\x07tickets\x18\x02 \x03(\x0b\x32\x1e.dossier.history.v1.PastTicketB\x06\xbaH\x03\xd8\x01\x03\"\xac\x01\n\x15ImportTicketsResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\x12\x15\n\rupdated_count\x18\x02 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x03\x12\x16\n\x0erejected_count\x18\x04 \x01(\x03\x12\x34\n\x08rejected\x18\x05 \x03(\x0b\x32\".dossier.history.v1.RejectedTicket\"H\n\x0eRejectedTicket\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"M\n\x13\x44\x65leteTicketRequest\x12\x1d\n\tticket_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x16\n\x14\x44\x65leteTicketResponse2\xc1\x06\n\x0eHistoryService\x12\x9b\x01\n\x14SearchSimilarTickets\x12/.dossier.history.v1.SearchSimilarTicketsRequest\x1a\x30.dossier.history.v1.SearchSimilarTicketsResponse\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\"\x12/v1/tickets:search:\x01*\x12|\n\tGetTicket\x12$.dossier.history.v1.GetTicketRequest\x1a%.dossier.history.v1.GetTicketResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tickets/{ticket_id}\x12v\n\x0bListTickets\x12&.dossier.history.v1.ListTicketsRequest\x1a\'.dossier.history.v1.ListTicketsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/tickets\x12\x81\x01\n\x0cRecordTicket\x12\'.dossier.history.v1.RecordTicketRequest\x1a(.dossier.history.v1.RecordTicketResponse\"\x1e\x90\x02\x02\x82\xd3\xe4\x93\x02\x15\"\x0b/v1/tickets:\x06ticket\x12\x8e\x01\n\rImportTickets\x12(.dossier.history.v1.ImportTicketsRequest\x1a).dossier.history.v1.ImportTicketsResponse\"&\x90\x02\x02\x82\xd3\xe4\x93\x02\x1d\"\x12/v1/tickets:import:\x07tickets(\x01\x12\x85\x01\n\x0c\x44\x65leteTicket\x12\'.dossier.history.v1.DeleteTicketRequest\x1a(.dossier.history.v1.DeleteTicketResponse\"\"\x90\x02\x02\x82\xd3\xe4\x93\x02\x19*\x17/v1/tickets/{ticket_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(dossier/history/v1/history_service.proto\x12\x12\x64ossier.history.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$dossier/history/v1/past_ticket.proto\x1a\x1cgoogle/api/annotations.proto\"\x90\x04\n\x1bSearchSimilarTicketsRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x1f\n\x06\x61ssets\x18\x03 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12>\n\x07\x65xclude\x18\x04 \x03(\x0b\x32#.dossier.history.v1.TicketReferenceB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x18\n\x05limit\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12/\n\tmin_score\x18\x06 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x33\n\rmeaning_share\x18\x14 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x16\n\x04site\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\x0corganisation\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x11\n\tungrouped\x18\t \x01(\x08:j\xbaHg\x1a\x65\n\x0bsearch.text\x12(subject or description must not be empty\x1a,this.subject != \'\' || this.description != \'\'B\x0c\n\n_min_scoreB\x10\n\x0e_meaning_share\"B\n\x0fTicketReference\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"R\n\x1cSearchSimilarTicketsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.dossier.history.v1.SimilarTicket\"\xdb\x01\n\rSimilarTicket\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x39\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32$.dossier.history.v1.MatchExplanation\x12\x37\n\nduplicates\x18\x04 \x03(\x0b\x32#.dossier.history.v1.TicketReference\x12\x17\n\x0f\x64uplicate_count\x18\x05 \x01(\x05\"\x80\x01\n\x10MatchExplanation\x12\x15\n\rmatched_terms\x18\x01 \x03(\t\x12\x15\n\rlexical_score\x18\x02 \x01(\x01\x12\x0e\n\x06\x62oosts\x18\x03 \x03(\t\x12\x1b\n\x0esemantic_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_semantic_score\"J\n\x10GetTicketRequest\x12\x1d\n\tticket_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"C\n\x11GetTicketResponse\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\"j\n\x12ListTicketsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x17\n\x06source\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"_\n\x13ListTicketsResponse\x12/\n\x07tickets\x18\x01 \x03(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13RecordTicketRequest\x12\x36\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicketB\x06\xbaH\x03\xc8\x01\x01\"W\n\x14RecordTicketResponse\x12.\n\x06ticket\x18\x01 \x01(\x0b\x32\x1e.dossier.history.v1.PastTicket\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"x\n\x14ImportTicketsRequest\x12\'\n\x06source\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x37\n\x07tickets\x18\x02 \x03(\x0b\x32\x1e.dossier.history.v1.PastTicketB\x06\xbaH\x03\xd8\x01\x03\"\xac\x01\n\x15ImportTicketsResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\x12\x15\n\rupdated_count\x18\x02 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x03\x12\x16\n\x0erejected_count\x18\x04 \x01(\x03\x12\x34\n\x08rejected\x18\x05 \x03(\x0b\x32\".dossier.history.v1.RejectedTicket\"H\n\x0eRejectedTicket\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"M\n\x13\x44\x65leteTicketRequest\x12\x1d\n\tticket_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x16\n\x14\x44\x65leteTicketResponse\"\xe3\x01\n\x11RateTicketRequest\x12\x1c\n\trating_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x08revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1d\n\tticket_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x06source\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x14\n\x07helpful\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x07subject\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@B\n\n\x08_helpful\"%\n\x12RateTicketResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x32\xa3\x07\n\x0eHistoryService\x12\x9b\x01\n\x14SearchSimilarTickets\x12/.dossier.history.v1.SearchSimilarTicketsRequest\x1a\x30.dossier.history.v1.SearchSimilarTicketsResponse\" \x90\x02\x01\x82\xd3\xe4\x93\x02\x17\"\x12/v1/tickets:search:\x01*\x12|\n\tGetTicket\x12$.dossier.history.v1.GetTicketRequest\x1a%.dossier.history.v1.GetTicketResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/tickets/{ticket_id}\x12v\n\x0bListTickets\x12&.dossier.history.v1.ListTicketsRequest\x1a\'.dossier.history.v1.ListTicketsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/tickets\x12\x81\x01\n\x0cRecordTicket\x12\'.dossier.history.v1.RecordTicketRequest\x1a(.dossier.history.v1.RecordTicketResponse\"\x1e\x90\x02\x02\x82\xd3\xe4\x93\x02\x15\"\x0b/v1/tickets:\x06ticket\x12\x8e\x01\n\rImportTickets\x12(.dossier.history.v1.ImportTicketsRequest\x1a).dossier.history.v1.ImportTicketsResponse\"&\x90\x02\x02\x82\xd3\xe4\x93\x02\x1d\"\x12/v1/tickets:import:\x07tickets(\x01\x12\x85\x01\n\x0c\x44\x65leteTicket\x12\'.dossier.history.v1.DeleteTicketRequest\x1a(.dossier.history.v1.DeleteTicketResponse\"\"\x90\x02\x02\x82\xd3\xe4\x93\x02\x19*\x17/v1/tickets/{ticket_id}\x12`\n\nRateTicket\x12%.dossier.history.v1.RateTicketRequest\x1a&.dossier.history.v1.RateTicketResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['min_score']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
   _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['meaning_share']._loaded_options = None
   _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['meaning_share']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
+  _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['site']._loaded_options = None
+  _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['site']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['organisation']._loaded_options = None
+  _globals['_SEARCHSIMILARTICKETSREQUEST'].fields_by_name['organisation']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_SEARCHSIMILARTICKETSREQUEST']._loaded_options = None
   _globals['_SEARCHSIMILARTICKETSREQUEST']._serialized_options = b'\272Hg\032e\n\013search.text\022(subject or description must not be empty\032,this.subject != \'\' || this.description != \'\''
   _globals['_TICKETREFERENCE'].fields_by_name['id']._loaded_options = None
@@ -74,6 +78,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETETICKETREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_DELETETICKETREQUEST'].fields_by_name['source']._loaded_options = None
   _globals['_DELETETICKETREQUEST'].fields_by_name['source']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_RATETICKETREQUEST'].fields_by_name['rating_id']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['rating_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_RATETICKETREQUEST'].fields_by_name['revision']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['revision']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_RATETICKETREQUEST'].fields_by_name['ticket_id']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['ticket_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_RATETICKETREQUEST'].fields_by_name['source']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['source']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_RATETICKETREQUEST'].fields_by_name['subject']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_RATETICKETREQUEST'].fields_by_name['description']._loaded_options = None
+  _globals['_RATETICKETREQUEST'].fields_by_name['description']._serialized_options = b'\272H\006r\004\030\200\200@'
   _globals['_HISTORYSERVICE'].methods_by_name['SearchSimilarTickets']._loaded_options = None
   _globals['_HISTORYSERVICE'].methods_by_name['SearchSimilarTickets']._serialized_options = b'\220\002\001\202\323\344\223\002\027\"\022/v1/tickets:search:\001*'
   _globals['_HISTORYSERVICE'].methods_by_name['GetTicket']._loaded_options = None
@@ -86,38 +102,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORYSERVICE'].methods_by_name['ImportTickets']._serialized_options = b'\220\002\002\202\323\344\223\002\035\"\022/v1/tickets:import:\007tickets'
   _globals['_HISTORYSERVICE'].methods_by_name['DeleteTicket']._loaded_options = None
   _globals['_HISTORYSERVICE'].methods_by_name['DeleteTicket']._serialized_options = b'\220\002\002\202\323\344\223\002\031*\027/v1/tickets/{ticket_id}'
+  _globals['_HISTORYSERVICE'].methods_by_name['RateTicket']._loaded_options = None
+  _globals['_HISTORYSERVICE'].methods_by_name['RateTicket']._serialized_options = b'\220\002\002'
   _globals['_SEARCHSIMILARTICKETSREQUEST']._serialized_start=162
-  _globals['_SEARCHSIMILARTICKETSREQUEST']._serialized_end=615
-  _globals['_TICKETREFERENCE']._serialized_start=617
-  _globals['_TICKETREFERENCE']._serialized_end=683
-  _globals['_SEARCHSIMILARTICKETSRESPONSE']._serialized_start=685
-  _globals['_SEARCHSIMILARTICKETSRESPONSE']._serialized_end=767
-  _globals['_SIMILARTICKET']._serialized_start=770
-  _globals['_SIMILARTICKET']._serialized_end=907
-  _globals['_MATCHEXPLANATION']._serialized_start=910
-  _globals['_MATCHEXPLANATION']._serialized_end=1038
-  _globals['_GETTICKETREQUEST']._serialized_start=1040
-  _globals['_GETTICKETREQUEST']._serialized_end=1114
-  _globals['_GETTICKETRESPONSE']._serialized_start=1116
-  _globals['_GETTICKETRESPONSE']._serialized_end=1183
-  _globals['_LISTTICKETSREQUEST']._serialized_start=1185
-  _globals['_LISTTICKETSREQUEST']._serialized_end=1291
-  _globals['_LISTTICKETSRESPONSE']._serialized_start=1293
-  _globals['_LISTTICKETSRESPONSE']._serialized_end=1388
-  _globals['_RECORDTICKETREQUEST']._serialized_start=1390
-  _globals['_RECORDTICKETREQUEST']._serialized_end=1467
-  _globals['_RECORDTICKETRESPONSE']._serialized_start=1469
-  _globals['_RECORDTICKETRESPONSE']._serialized_end=1556
-  _globals['_IMPORTTICKETSREQUEST']._serialized_start=1558
-  _globals['_IMPORTTICKETSREQUEST']._serialized_end=1678
-  _globals['_IMPORTTICKETSRESPONSE']._serialized_start=1681
-  _globals['_IMPORTTICKETSRESPONSE']._serialized_end=1853
-  _globals['_REJECTEDTICKET']._serialized_start=1855
-  _globals['_REJECTEDTICKET']._serialized_end=1927
-  _globals['_DELETETICKETREQUEST']._serialized_start=1929
-  _globals['_DELETETICKETREQUEST']._serialized_end=2006
-  _globals['_DELETETICKETRESPONSE']._serialized_start=2008
-  _globals['_DELETETICKETRESPONSE']._serialized_end=2030
-  _globals['_HISTORYSERVICE']._serialized_start=2033
-  _globals['_HISTORYSERVICE']._serialized_end=2866
+  _globals['_SEARCHSIMILARTICKETSREQUEST']._serialized_end=690
+  _globals['_TICKETREFERENCE']._serialized_start=692
+  _globals['_TICKETREFERENCE']._serialized_end=758
+  _globals['_SEARCHSIMILARTICKETSRESPONSE']._serialized_start=760
+  _globals['_SEARCHSIMILARTICKETSRESPONSE']._serialized_end=842
+  _globals['_SIMILARTICKET']._serialized_start=845
+  _globals['_SIMILARTICKET']._serialized_end=1064
+  _globals['_MATCHEXPLANATION']._serialized_start=1067
+  _globals['_MATCHEXPLANATION']._serialized_end=1195
+  _globals['_GETTICKETREQUEST']._serialized_start=1197
+  _globals['_GETTICKETREQUEST']._serialized_end=1271
+  _globals['_GETTICKETRESPONSE']._serialized_start=1273
+  _globals['_GETTICKETRESPONSE']._serialized_end=1340
+  _globals['_LISTTICKETSREQUEST']._serialized_start=1342
+  _globals['_LISTTICKETSREQUEST']._serialized_end=1448
+  _globals['_LISTTICKETSRESPONSE']._serialized_start=1450
+  _globals['_LISTTICKETSRESPONSE']._serialized_end=1545
+  _globals['_RECORDTICKETREQUEST']._serialized_start=1547
+  _globals['_RECORDTICKETREQUEST']._serialized_end=1624
+  _globals['_RECORDTICKETRESPONSE']._serialized_start=1626
+  _globals['_RECORDTICKETRESPONSE']._serialized_end=1713
+  _globals['_IMPORTTICKETSREQUEST']._serialized_start=1715
+  _globals['_IMPORTTICKETSREQUEST']._serialized_end=1835
+  _globals['_IMPORTTICKETSRESPONSE']._serialized_start=1838
+  _globals['_IMPORTTICKETSRESPONSE']._serialized_end=2010
+  _globals['_REJECTEDTICKET']._serialized_start=2012
+  _globals['_REJECTEDTICKET']._serialized_end=2084
+  _globals['_DELETETICKETREQUEST']._serialized_start=2086
+  _globals['_DELETETICKETREQUEST']._serialized_end=2163
+  _globals['_DELETETICKETRESPONSE']._serialized_start=2165
+  _globals['_DELETETICKETRESPONSE']._serialized_end=2187
+  _globals['_RATETICKETREQUEST']._serialized_start=2190
+  _globals['_RATETICKETREQUEST']._serialized_end=2417
+  _globals['_RATETICKETRESPONSE']._serialized_start=2419
+  _globals['_RATETICKETRESPONSE']._serialized_end=2456
+  _globals['_HISTORYSERVICE']._serialized_start=2459
+  _globals['_HISTORYSERVICE']._serialized_end=3390
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,9 @@ class SearchSimilarTicketsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     MIN_SCORE_FIELD_NUMBER: _builtins.int
     MEANING_SHARE_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_FIELD_NUMBER: _builtins.int
+    UNGROUPED_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """The new ticket's subject, or a search in free words. At most 4,096 characters."""
     description: _builtins.str
@@ -45,6 +48,18 @@ class SearchSimilarTicketsRequest(_message.Message):
     meaning_share: _builtins.float
     """How much meaning counts beside words, to try what a client's settings do not say (yet). 0 (words alone) to 1
     (meaning alone, where there is a vector); absent means as the client's settings say.
+    """
+    site: _builtins.str
+    """The site that the new ticket is about; tickets about the same one are preferred. Empty when unknown. At most
+    256 characters.
+    """
+    organisation: _builtins.str
+    """The organisation of who reported the new ticket; tickets of the same one are preferred. Empty when unknown.
+    At most 256 characters.
+    """
+    ungrouped: _builtins.bool
+    """True makes every ticket a result of its own. False, the default, makes one result of tickets that report one
+    incident: then `limit` counts incidents.
     """
     @_builtins.property
     def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -64,10 +79,13 @@ class SearchSimilarTicketsRequest(_message.Message):
         limit: _builtins.int = ...,
         min_score: _builtins.float | None = ...,
         meaning_share: _builtins.float | None = ...,
+        site: _builtins.str = ...,
+        organisation: _builtins.str = ...,
+        ungrouped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "meaning_share", b"meaning_share", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "assets", b"assets", "description", b"description", "exclude", b"exclude", "limit", b"limit", "meaning_share", b"meaning_share", "min_score", b"min_score", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share", "_min_score", b"_min_score", "assets", b"assets", "description", b"description", "exclude", b"exclude", "limit", b"limit", "meaning_share", b"meaning_share", "min_score", b"min_score", "organisation", b"organisation", "site", b"site", "subject", b"subject", "ungrouped", b"ungrouped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__meaning_share: _TypeAlias = _typing.Literal["meaning_share"]  # noqa: Y015
     _WhichOneofArgType__meaning_share: _TypeAlias = _typing.Literal["_meaning_share", b"_meaning_share"]  # noqa: Y015
@@ -139,8 +157,12 @@ class SimilarTicket(_message.Message):
     TICKET_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    DUPLICATES_FIELD_NUMBER: _builtins.int
+    DUPLICATE_COUNT_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """0 (nothing in common) to 1 (surely the same problem)."""
+    duplicate_count: _builtins.int
+    """How many such tickets there are, those beyond the 20 included. 0 when there is none, and when `ungrouped`."""
     @_builtins.property
     def ticket(self) -> _past_ticket_pb2.PastTicket:
         """The past ticket."""
@@ -149,16 +171,25 @@ class SimilarTicket(_message.Message):
     def explanation(self) -> Global___MatchExplanation:
         """Why it was found."""
 
+    @_builtins.property
+    def duplicates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TicketReference]:
+        """Other tickets that reached the floor, too, and report the same incident: much the same text under the same
+        title, or nearly the same meaning within three days. Best first, at most 20. This ticket stands for them: the
+        best that has a resolution, else the best.
+        """
+
     def __init__(
         self,
         *,
         ticket: _past_ticket_pb2.PastTicket | None = ...,
         score: _builtins.float = ...,
         explanation: Global___MatchExplanation | None = ...,
+        duplicates: _abc.Iterable[Global___TicketReference] | None = ...,
+        duplicate_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "ticket", b"ticket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "score", b"score", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate_count", b"duplicate_count", "duplicates", b"duplicates", "explanation", b"explanation", "score", b"score", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,7 +217,11 @@ class MatchExplanation(_message.Message):
 
     @_builtins.property
     def boosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What raised the score beyond its text: `same_asset`, `resolved`."""
+        """What changed the score beyond its text, all together by 40 % at most. Raised by: `same_asset` (15 %),
+        `resolved` (5 %), `same_site` (3 %), `same_organisation` (3 %), `recent` (up to 3 %, half as much for every
+        180 days since it was resolved, else created), `rated_helpful` (up to 15 %). Lowered by: `rated_unhelpful` (up
+        to 15 %).
+        """
 
     def __init__(
         self,
@@ -512,3 +547,73 @@ class DeleteTicketResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTicketResponse: _TypeAlias = DeleteTicketResponse  # noqa: Y015
+
+@_typing.final
+class RateTicketRequest(_message.Message):
+    """What one person thinks of a ticket that a brief cited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATING_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    TICKET_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    HELPFUL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    rating_id: _builtins.str
+    """Names the rating: one person's, of one citation. 1 to 64 characters."""
+    revision: _builtins.int
+    """Counts how often the person has had a say, from 1. One that is not above what is kept changes nothing."""
+    ticket_id: _builtins.str
+    """The ticket's identifier at its ticketing tool."""
+    source: _builtins.str
+    """Where the ticket was imported from."""
+    helpful: _builtins.bool
+    """Whether it helped; absent when the person has taken the word back."""
+    subject: _builtins.str
+    """Subject of the ticket that the brief was about. At most 4,096 characters."""
+    description: _builtins.str
+    """Text of the ticket that the brief was about. At most 1,048,576 characters; only the beginning is weighed."""
+    def __init__(
+        self,
+        *,
+        rating_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        ticket_id: _builtins.str = ...,
+        source: _builtins.str = ...,
+        helpful: _builtins.bool | None = ...,
+        subject: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "helpful", b"helpful"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "description", b"description", "helpful", b"helpful", "rating_id", b"rating_id", "revision", b"revision", "source", b"source", "subject", b"subject", "ticket_id", b"ticket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__helpful: _TypeAlias = _typing.Literal["helpful"]  # noqa: Y015
+    _WhichOneofArgType__helpful: _TypeAlias = _typing.Literal["_helpful", b"_helpful"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__helpful) -> _WhichOneofReturnType__helpful | None: ...
+
+Global___RateTicketRequest: _TypeAlias = RateTicketRequest  # noqa: Y015
+
+@_typing.final
+class RateTicketResponse(_message.Message):
+    """What became of the rating."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLIED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True when it changed something: false for what is known, and for a ticket that is not there."""
+    def __init__(
+        self,
+        *,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateTicketResponse: _TypeAlias = RateTicketResponse  # noqa: Y015

@@ -67,6 +67,11 @@ class HistoryServiceStub:
                 request_serializer=dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketRequest.SerializeToString,
                 response_deserializer=dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketResponse.FromString,
                 _registered_method=True)
+        self.RateTicket = channel.unary_unary(
+                '/dossier.history.v1.HistoryService/RateTicket',
+                request_serializer=dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketRequest.SerializeToString,
+                response_deserializer=dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketResponse.FromString,
+                _registered_method=True)
 
 
 class HistoryServiceServicer:
@@ -125,6 +130,16 @@ class HistoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RateTicket(self, request, context):
+        """Takes in what one person thinks of a ticket that a brief cited: how feedback arrives. The ticket then ranks
+        higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+        A ticket that is not there (any more) is not rated, and that is no error.
+        Own error reasons: none. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HistoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,6 +172,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.DeleteTicket,
                     request_deserializer=dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketRequest.FromString,
                     response_serializer=dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketResponse.SerializeToString,
+            ),
+            'RateTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.RateTicket,
+                    request_deserializer=dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketRequest.FromString,
+                    response_serializer=dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -324,6 +344,33 @@ class HistoryService:
             '/dossier.history.v1.HistoryService/DeleteTicket',
             dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketRequest.SerializeToString,
             dossier_dot_history_dot_v1_dot_history__service__pb2.DeleteTicketResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RateTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.history.v1.HistoryService/RateTicket',
+            dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketRequest.SerializeToString,
+            dossier_dot_history_dot_v1_dot_history__service__pb2.RateTicketResponse.FromString,
             options,
             channel_credentials,
             insecure,

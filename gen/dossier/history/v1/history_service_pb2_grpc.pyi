@@ -62,6 +62,12 @@ class HistoryServiceStub:
     """Deletes one past ticket.
     Own error reasons: TICKET_NOT_FOUND. Safe to retry.
     """
+    RateTicket: _grpc.UnaryUnaryMultiCallable[_history_service_pb2.RateTicketRequest, _history_service_pb2.RateTicketResponse]
+    """Takes in what one person thinks of a ticket that a brief cited: how feedback arrives. The ticket then ranks
+    higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+    A ticket that is not there (any more) is not rated, and that is no error.
+    Own error reasons: none. Safe to retry.
+    """
 
 @_typing.type_check_only
 class HistoryServiceAsyncStub(HistoryServiceStub):
@@ -96,6 +102,12 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     DeleteTicket: _aio.UnaryUnaryMultiCallable[_history_service_pb2.DeleteTicketRequest, _history_service_pb2.DeleteTicketResponse]  # type: ignore[assignment]
     """Deletes one past ticket.
     Own error reasons: TICKET_NOT_FOUND. Safe to retry.
+    """
+    RateTicket: _aio.UnaryUnaryMultiCallable[_history_service_pb2.RateTicketRequest, _history_service_pb2.RateTicketResponse]  # type: ignore[assignment]
+    """Takes in what one person thinks of a ticket that a brief cited: how feedback arrives. The ticket then ranks
+    higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+    A ticket that is not there (any more) is not rated, and that is no error.
+    Own error reasons: none. Safe to retry.
     """
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -164,6 +176,18 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_history_service_pb2.DeleteTicketResponse, _abc.Awaitable[_history_service_pb2.DeleteTicketResponse]]:
         """Deletes one past ticket.
         Own error reasons: TICKET_NOT_FOUND. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RateTicket(
+        self,
+        request: _history_service_pb2.RateTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_history_service_pb2.RateTicketResponse, _abc.Awaitable[_history_service_pb2.RateTicketResponse]]:
+        """Takes in what one person thinks of a ticket that a brief cited: how feedback arrives. The ticket then ranks
+        higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+        A ticket that is not there (any more) is not rated, and that is no error.
+        Own error reasons: none. Safe to retry.
         """
 
 def add_HistoryServiceServicer_to_server(servicer: HistoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$dossier/history/v1/past_ticket.proto\x12\x12\x64ossier.history.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x03\n\nPastTicket\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x80\x01\x32\t^[^\\s/]+$\x12\'\n\x06source\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x19\n\x05title\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x1d\n\nresolution\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x18\n\x06status\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\x04tags\x18\x08 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\x12\x1f\n\x06\x61ssets\x18\t \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12\x15\n\x03url\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$dossier/history/v1/past_ticket.proto\x12\x12\x64ossier.history.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x03\n\nPastTicket\x12!\n\x02id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x10\x01\x18\x80\x01\x32\t^[^\\s/]+$\x12\'\n\x06source\x18\x02 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x19\n\x05title\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x1d\n\nresolution\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x18\n\x06status\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61tegory\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\x04tags\x18\x08 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x01\x12\x1f\n\x06\x61ssets\x18\t \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10@\"\x05r\x03\x18\x80\x02\x12\x15\n\x03url\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x04site\x18\r \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\x0corganisation\x18\x0e \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PASTTICKET'].fields_by_name['assets']._serialized_options = b'\272H\014\222\001\t\020@\"\005r\003\030\200\002'
   _globals['_PASTTICKET'].fields_by_name['url']._loaded_options = None
   _globals['_PASTTICKET'].fields_by_name['url']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_PASTTICKET'].fields_by_name['site']._loaded_options = None
+  _globals['_PASTTICKET'].fields_by_name['site']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_PASTTICKET'].fields_by_name['organisation']._loaded_options = None
+  _globals['_PASTTICKET'].fields_by_name['organisation']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_PASTTICKET']._serialized_start=123
-  _globals['_PASTTICKET']._serialized_end=541
+  _globals['_PASTTICKET']._serialized_end=597
 # @@protoc_insertion_point(module_scope)

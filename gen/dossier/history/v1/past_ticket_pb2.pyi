@@ -37,6 +37,8 @@ class PastTicket(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    ORGANISATION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The ticketing tool's identifier. 1 to 128 characters; unique within `source`."""
     source: _builtins.str
@@ -55,6 +57,10 @@ class PastTicket(_message.Message):
     """The tool's own word for the category; empty when unset."""
     url: _builtins.str
     """Where a person opens it; empty when there is no such place."""
+    site: _builtins.str
+    """The client's site or location that it was about; empty when unknown."""
+    organisation: _builtins.str
+    """The organisation of who reported it: a company, an account, or the domain of its mail; empty when unknown."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels. At most 64, each at most 128 characters."""
@@ -86,10 +92,12 @@ class PastTicket(_message.Message):
         url: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        site: _builtins.str = ...,
+        organisation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "category", b"category", "create_time", b"create_time", "description", b"description", "id", b"id", "resolution", b"resolution", "resolve_time", b"resolve_time", "source", b"source", "status", b"status", "tags", b"tags", "title", b"title", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "category", b"category", "create_time", b"create_time", "description", b"description", "id", b"id", "organisation", b"organisation", "resolution", b"resolution", "resolve_time", b"resolve_time", "site", b"site", "source", b"source", "status", b"status", "tags", b"tags", "title", b"title", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

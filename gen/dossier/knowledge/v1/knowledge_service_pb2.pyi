@@ -109,6 +109,7 @@ class FoundPassage(_message.Message):
     SURROUNDINGS_FIELD_NUMBER: _builtins.int
     LEXICAL_SCORE_FIELD_NUMBER: _builtins.int
     SEMANTIC_SCORE_FIELD_NUMBER: _builtins.int
+    BOOSTS_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """0 (nothing in common) to 1 (surely the answer)."""
     lexical_score: _builtins.float
@@ -134,6 +135,10 @@ class FoundPassage(_message.Message):
     def surroundings(self) -> _containers.RepeatedCompositeFieldContainer[_article_pb2.Passage]:
         """With `with_surroundings`, the article's passages around this one, in order; at most 12."""
 
+    @_builtins.property
+    def boosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What changed the score beyond its text, by 15 % at most: `rated_helpful`, `rated_unhelpful`."""
+
     def __init__(
         self,
         *,
@@ -144,10 +149,11 @@ class FoundPassage(_message.Message):
         surroundings: _abc.Iterable[_article_pb2.Passage] | None = ...,
         lexical_score: _builtins.float = ...,
         semantic_score: _builtins.float | None = ...,
+        boosts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "article", b"article", "passage", b"passage", "semantic_score", b"semantic_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "article", b"article", "lexical_score", b"lexical_score", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score", "semantic_score", b"semantic_score", "surroundings", b"surroundings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score", "article", b"article", "boosts", b"boosts", "lexical_score", b"lexical_score", "matched_terms", b"matched_terms", "passage", b"passage", "score", b"score", "semantic_score", b"semantic_score", "surroundings", b"surroundings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__semantic_score: _TypeAlias = _typing.Literal["semantic_score"]  # noqa: Y015
     _WhichOneofArgType__semantic_score: _TypeAlias = _typing.Literal["_semantic_score", b"_semantic_score"]  # noqa: Y015
@@ -455,3 +461,73 @@ class DeleteArticleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteArticleResponse: _TypeAlias = DeleteArticleResponse  # noqa: Y015
+
+@_typing.final
+class RateArticleRequest(_message.Message):
+    """What one person thinks of an article that a brief cited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATING_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ARTICLE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    HELPFUL_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    rating_id: _builtins.str
+    """Names the rating: one person's, of one citation. 1 to 64 characters."""
+    revision: _builtins.int
+    """Counts how often the person has had a say, from 1. One that is not above what is kept changes nothing."""
+    article_id: _builtins.str
+    """The article's identifier."""
+    source: _builtins.str
+    """Where the article was imported from."""
+    helpful: _builtins.bool
+    """Whether it helped; absent when the person has taken the word back."""
+    subject: _builtins.str
+    """Subject of the ticket that the brief was about. At most 4,096 characters."""
+    description: _builtins.str
+    """Text of the ticket that the brief was about. At most 1,048,576 characters; only the beginning is weighed."""
+    def __init__(
+        self,
+        *,
+        rating_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        article_id: _builtins.str = ...,
+        source: _builtins.str = ...,
+        helpful: _builtins.bool | None = ...,
+        subject: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "helpful", b"helpful"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "article_id", b"article_id", "description", b"description", "helpful", b"helpful", "rating_id", b"rating_id", "revision", b"revision", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__helpful: _TypeAlias = _typing.Literal["helpful"]  # noqa: Y015
+    _WhichOneofArgType__helpful: _TypeAlias = _typing.Literal["_helpful", b"_helpful"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__helpful) -> _WhichOneofReturnType__helpful | None: ...
+
+Global___RateArticleRequest: _TypeAlias = RateArticleRequest  # noqa: Y015
+
+@_typing.final
+class RateArticleResponse(_message.Message):
+    """What became of the rating."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLIED_FIELD_NUMBER: _builtins.int
+    applied: _builtins.bool
+    """True when it changed something: false for what is known, and for an article that is not there."""
+    def __init__(
+        self,
+        *,
+        applied: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateArticleResponse: _TypeAlias = RateArticleResponse  # noqa: Y015

@@ -67,6 +67,11 @@ class KnowledgeServiceStub:
                 request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleRequest.SerializeToString,
                 response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleResponse.FromString,
                 _registered_method=True)
+        self.RateArticle = channel.unary_unary(
+                '/dossier.knowledge.v1.KnowledgeService/RateArticle',
+                request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.SerializeToString,
+                response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.FromString,
+                _registered_method=True)
 
 
 class KnowledgeServiceServicer:
@@ -125,6 +130,16 @@ class KnowledgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RateArticle(self, request, context):
+        """Takes in what one person thinks of an article that a brief cited: how feedback arrives. The article then ranks
+        higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+        An article that is not there (any more) is not rated, and that is no error.
+        Own error reasons: none. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KnowledgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,6 +172,11 @@ def add_KnowledgeServiceServicer_to_server(servicer, server):
                     servicer.DeleteArticle,
                     request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleRequest.FromString,
                     response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleResponse.SerializeToString,
+            ),
+            'RateArticle': grpc.unary_unary_rpc_method_handler(
+                    servicer.RateArticle,
+                    request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.FromString,
+                    response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -324,6 +344,33 @@ class KnowledgeService:
             '/dossier.knowledge.v1.KnowledgeService/DeleteArticle',
             dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleRequest.SerializeToString,
             dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.DeleteArticleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RateArticle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.knowledge.v1.KnowledgeService/RateArticle',
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.SerializeToString,
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.FromString,
             options,
             channel_credentials,
             insecure,

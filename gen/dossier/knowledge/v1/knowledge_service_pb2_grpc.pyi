@@ -62,6 +62,12 @@ class KnowledgeServiceStub:
     """Deletes one article.
     Own error reasons: ARTICLE_NOT_FOUND. Safe to retry.
     """
+    RateArticle: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.RateArticleRequest, _knowledge_service_pb2.RateArticleResponse]
+    """Takes in what one person thinks of an article that a brief cited: how feedback arrives. The article then ranks
+    higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+    An article that is not there (any more) is not rated, and that is no error.
+    Own error reasons: none. Safe to retry.
+    """
 
 @_typing.type_check_only
 class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
@@ -96,6 +102,12 @@ class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
     DeleteArticle: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.DeleteArticleRequest, _knowledge_service_pb2.DeleteArticleResponse]  # type: ignore[assignment]
     """Deletes one article.
     Own error reasons: ARTICLE_NOT_FOUND. Safe to retry.
+    """
+    RateArticle: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.RateArticleRequest, _knowledge_service_pb2.RateArticleResponse]  # type: ignore[assignment]
+    """Takes in what one person thinks of an article that a brief cited: how feedback arrives. The article then ranks
+    higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+    An article that is not there (any more) is not rated, and that is no error.
+    Own error reasons: none. Safe to retry.
     """
 
 class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -164,6 +176,18 @@ class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_knowledge_service_pb2.DeleteArticleResponse, _abc.Awaitable[_knowledge_service_pb2.DeleteArticleResponse]]:
         """Deletes one article.
         Own error reasons: ARTICLE_NOT_FOUND. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def RateArticle(
+        self,
+        request: _knowledge_service_pb2.RateArticleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_service_pb2.RateArticleResponse, _abc.Awaitable[_knowledge_service_pb2.RateArticleResponse]]:
+        """Takes in what one person thinks of an article that a brief cited: how feedback arrives. The article then ranks
+        higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
+        An article that is not there (any more) is not rated, and that is no error.
+        Own error reasons: none. Safe to retry.
         """
 
 def add_KnowledgeServiceServicer_to_server(servicer: KnowledgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

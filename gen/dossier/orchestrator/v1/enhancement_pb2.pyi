@@ -348,6 +348,7 @@ class Feedback(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     AUTHOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifies it. Output only."""
     enhancement_id: _builtins.str
@@ -362,6 +363,8 @@ class Feedback(_message.Message):
     """Free text. At most 4,096 characters."""
     author: _builtins.str
     """Who gave it; empty when unknown."""
+    withdrawn: _builtins.bool
+    """True takes the same person's thumb on this citation back: it counts no more. Default false."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was given. Output only."""
@@ -377,10 +380,11 @@ class Feedback(_message.Message):
         comment: _builtins.str = ...,
         author: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        withdrawn: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "_rating", b"_rating", "create_time", b"create_time", "helpful", b"helpful", "rating", b"rating"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "_rating", b"_rating", "author", b"author", "comment", b"comment", "create_time", b"create_time", "enhancement_id", b"enhancement_id", "evidence_id", b"evidence_id", "helpful", b"helpful", "id", b"id", "rating", b"rating"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_helpful", b"_helpful", "_rating", b"_rating", "author", b"author", "comment", b"comment", "create_time", b"create_time", "enhancement_id", b"enhancement_id", "evidence_id", b"evidence_id", "helpful", b"helpful", "id", b"id", "rating", b"rating", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__helpful: _TypeAlias = _typing.Literal["helpful"]  # noqa: Y015
     _WhichOneofArgType__helpful: _TypeAlias = _typing.Literal["_helpful", b"_helpful"]  # noqa: Y015

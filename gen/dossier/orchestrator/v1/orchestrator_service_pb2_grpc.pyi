@@ -99,7 +99,9 @@ class OrchestratorServiceStub:
     Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
     """
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SubmitFeedbackRequest, _orchestrator_service_pb2.SubmitFeedbackResponse]
-    """Records a person's word on a brief.
+    """Records a person's word on a brief. A thumb on a citation of a past ticket or an article also moves where that
+    ranks for questions like this one, within seconds. A person's latest thumb on a citation holds; `withdrawn`
+    takes it back. A person is known by `author`, else by the caller's key.
     Own error reasons: ENHANCEMENT_NOT_FOUND, CITATION_NOT_FOUND. Safe to retry with the same `request_id`.
     """
 
@@ -174,7 +176,9 @@ class OrchestratorServiceAsyncStub(OrchestratorServiceStub):
     Own error reasons: ROLE_REQUIRED (operators only). Safe to retry.
     """
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.SubmitFeedbackRequest, _orchestrator_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
-    """Records a person's word on a brief.
+    """Records a person's word on a brief. A thumb on a citation of a past ticket or an article also moves where that
+    ranks for questions like this one, within seconds. A person's latest thumb on a citation holds; `withdrawn`
+    takes it back. A person is known by `author`, else by the caller's key.
     Own error reasons: ENHANCEMENT_NOT_FOUND, CITATION_NOT_FOUND. Safe to retry with the same `request_id`.
     """
 
@@ -330,7 +334,9 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _orchestrator_service_pb2.SubmitFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_orchestrator_service_pb2.SubmitFeedbackResponse, _abc.Awaitable[_orchestrator_service_pb2.SubmitFeedbackResponse]]:
-        """Records a person's word on a brief.
+        """Records a person's word on a brief. A thumb on a citation of a past ticket or an article also moves where that
+        ranks for questions like this one, within seconds. A person's latest thumb on a citation holds; `withdrawn`
+        takes it back. A person is known by `author`, else by the caller's key.
         Own error reasons: ENHANCEMENT_NOT_FOUND, CITATION_NOT_FOUND. Safe to retry with the same `request_id`.
         """
 

@@ -1,0 +1,114 @@
+"""Hands over what people think of past tickets and articles to the services that rank them.
+
+At least once, in any order and by any replica: who is told knows each rating by its id and revision.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from dossier.history.v1.history_service_pb2 import RateTicketRequest
+from dossier.knowledge.v1.knowledge_service_pb2 import RateArticleRequest
+from services.orchestrator import telemetry
+from services.orchestrator.model import DocumentKind
+from services.orchestrator.peers import SUBJECT, PeerFailure, Peers
+from services.orchestrator.store_ratings import Rating, backlog, handed_over, waiting
+from services.orchestrator.tickets import searchable
+from services.runtime.caller import acting_for
+from services.runtime.database import NOT_MIGRATED, Database
+from services.runtime.errors import DependencyUnavailable, TransactionAborted
+
+_AT_ONCE: Final = 100
+_IDLE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 8.0
+# Those who rank weigh less of it.
+_DESCRIPTION: Final = 4096
+_TROUBLES: Final[tuple[type[Exception], ...]] = (
+    DependencyUnavailable,
+    TransactionAborted,
+    TimeoutError,
+    *NOT_MIGRATED,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Ratings:
+    def __init__(self, database: Database, peers: Peers) -> None:
+        self._database = database
+        self._peers = peers
+        self._failing = False
+
+    async def follow(self) -> None:
+        pause = _IDLE_SECONDS
+        while True:
+            try:
+                trouble = await self._round()
+            except _TROUBLES:
+                # Readiness tells of a lost database; what waits there goes on to wait.
+                trouble = None
+            self._tell(trouble)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if trouble else _IDLE_SECONDS
+            await asyncio.sleep(pause)
+
+    async def _round(self) -> str | None:
+        """One turn for each tenant; whoever is away is not asked again in it."""
+        tenants = await backlog(self._database)
+        telemetry.RATINGS_WAITING.set(sum(tenants.values()))
+        away: dict[DocumentKind, str] = {}
+        for tenant in tenants:
+            with acting_for(tenant, subject=SUBJECT):
+                for rating in await waiting(self._database, tenant, most=_AT_ONCE):
+                    if rating.document.kind not in away:
+                        await self._hand_over(tenant, rating, away)
+        return next(iter(away.values()), None)
+
+    async def _hand_over(self, tenant: str, rating: Rating, away: dict[DocumentKind, str]) -> None:
+        try:
+            result = "applied" if await self._rate(rating) else "unchanged"
+        except PeerFailure as failure:
+            if not failure.final:
+                away[rating.document.kind] = str(failure)
+                return
+            _log.error("rating_refused", rating_id=rating.id, cause=str(failure))
+            result = "refused"
+        await handed_over(self._database, tenant, rating)
+        telemetry.RATINGS.labels(result=result).inc()
+
+    async def _rate(self, rating: Rating) -> bool:
+        subject, description = searchable(rating.ticket)
+        document = rating.document
+        match document.kind:
+            case DocumentKind.TICKET:
+                return await self._peers.rate_ticket(
+                    RateTicketRequest(
+                        rating_id=rating.id,
+                        revision=rating.revision,
+                        ticket_id=document.id,
+                        source=document.source,
+                        helpful=rating.helpful,
+                        subject=subject,
+                        description=description[:_DESCRIPTION],
+                    )
+                )
+            case DocumentKind.ARTICLE:
+                return await self._peers.rate_article(
+                    RateArticleRequest(
+                        rating_id=rating.id,
+                        revision=rating.revision,
+                        article_id=document.id,
+                        source=document.source,
+                        helpful=rating.helpful,
+                        subject=subject,
+                        description=description[:_DESCRIPTION],
+                    )
+                )
+
+    def _tell(self, trouble: str | None) -> None:
+        """One line when ratings begin to wait, one when they do no more."""
+        if trouble is not None and not self._failing:
+            _log.warning("ratings_wait", cause=trouble)
+        if trouble is None and self._failing:
+            _log.info("ratings_handed_over_again")
+        self._failing = trouble is not None
