@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from retrieval.documents import VERSION
+from retrieval.mail import own_words
 from retrieval.questions import Plan, read
 from retrieval.ratings import Standing, Voice, standing
 from retrieval.sparse import sparse_vector
@@ -50,7 +51,7 @@ class Rating:
 
 async def rate(database: Database, tenant: str, rating: Rating) -> bool:
     """Keep it; False where a later word is kept, or there is no such ticket."""
-    question = read(rating.subject, rating.description)
+    question = read(rating.subject, own_words(rating.description))
     async with database.tenant(tenant) as connection:
         status = await connection.execute(
             _RATE,

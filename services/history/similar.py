@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from embedding.questions import Meaning, Questions
+from retrieval.mail import own_words
 from retrieval.questions import Plan, plan, read
 from retrieval.ratings import UNRATED, Standing
 from retrieval.relevance import Ranking, relevance
@@ -40,10 +41,11 @@ class Search:
 
 async def find_similar(tickets: TenantTickets, questions: Questions, search: Search) -> list[Similar]:
     """Best first; empty when nothing reaches the floor."""
-    question = read(search.subject, search.description)
+    description = own_words(search.description)
+    question = read(search.subject, description)
     # Before the transaction, which would wait along.
     by_meaning = search.ranking.meaning_share > 0
-    meaning = await questions.meaning(text_of(search.subject, search.description)) if by_meaning else None
+    meaning = await questions.meaning(text_of(search.subject, description)) if by_meaning else None
     telemetry.count_question(by_meaning=meaning is not None)
     async with tickets.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))

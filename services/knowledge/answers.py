@@ -6,6 +6,7 @@ from typing import Final
 
 from embedding.questions import Meaning, Questions
 from retrieval.documents import lexemes
+from retrieval.mail import own_words
 from retrieval.questions import Plan, plan, read
 from retrieval.ratings import UNRATED, Standing
 from retrieval.relevance import Ranking, Weights, relevance
@@ -41,10 +42,11 @@ class _Scored:
 
 async def find_answers(articles: TenantArticles, questions: Questions, search: Search) -> list[Answer]:
     """Best first, at most one passage an article; empty when nothing reaches the floor."""
-    question = read(search.subject, search.description)
+    description = own_words(search.description)
+    question = read(search.subject, description)
     # Before the transaction, which would wait along.
     by_meaning = search.ranking.meaning_share > 0
-    meaning = await questions.meaning(f"{search.subject}\n{search.description}") if by_meaning else None
+    meaning = await questions.meaning(f"{search.subject}\n{description}") if by_meaning else None
     telemetry.count_question(by_meaning=meaning is not None)
     async with articles.searching() as index:
         planned = plan(question, await index.frequencies(question.lexemes))
