@@ -27,6 +27,15 @@ PERMITTABLE: Final = tuple(
 """What somebody's own servers may have for addresses. The rest of what is not public is nobody's server, or
 the metadata service of a cloud, which hands out credentials."""
 
+_NEVER: Final = tuple(
+    Block(ip_network(network), name, "", Reach.DENIED)
+    for network, name in (
+        ("168.63.129.16/32", "Azure's platform, which hands out credentials"),
+        ("fd20:ce::254/128", "Google Cloud's metadata service"),
+        ("::ffff:0:0:0/96", "an IPv4 address in translated form"),
+    )
+)
+"""What the table does not have, and no permit opens."""
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s\[\]/\\:@?#%]+):[0-9]{1,5}")
 # On-premises tools listen where their administrator likes.
 _ANY_PORT: Final = frozenset(range(1, 65536))
@@ -58,7 +67,7 @@ class Guard:
     def __init__(self, permitted: Collection[Network] = ()) -> None:
         opened = (Block(each, "permitted by the operator", "", Reach.PERMITTED) for each in permitted)
         rest = (block for block in DEFAULT_DENIED.blocks if block.network not in permitted)
-        self._table = AddressTable((*opened, *rest))
+        self._table = AddressTable((*opened, *rest, *_NEVER))
         self._policy = Policy(denied_networks=self._table, allowed_ports=_ANY_PORT)
 
     def check_url(self, url: str) -> Target:

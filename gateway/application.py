@@ -109,7 +109,11 @@ def application(
         [
             *_of_rpcs(rest, mesh, callers, settings),
             Route(events.PATH, watching, methods=["GET"]),
-            Route(exports.PATH, Exports(mesh.channels["tenants"], callers), methods=["GET"]),
+            Route(
+                exports.PATH,
+                Exports(mesh.channels["tenants"], callers, confirm_seconds=settings.events_confirm_seconds),
+                methods=["GET"],
+            ),
             Route("/openapi.json", _constant(document)),
             Route("/healthz", _constant({"status": "alive"})),
             Route("/readyz", _readyz(health, readiness)),

@@ -76,14 +76,15 @@ class Authenticator:
         caller = await self._callers.get(key) if known else None
         if caller is None:
             raise ApiKeyInvalid("the API key is unknown, revoked or expired")
-        return Identity.of(caller)
+        return Identity.of(caller, vouched=True)
 
     async def _of_token(self, token: str, *, known_only: bool) -> Identity:
         if len(token) > _TOKEN_MOST:
             raise TokenInvalid(f"the token is over {_TOKEN_MOST} bytes")
         issuer = _claimed_issuer(token) if self._people is not None else None
         if self._people is None or issuer is None or issuer == ISSUER:
-            return Identity.of(self._verifier.verify(token))
+            # Signed by whoever holds a key of the mesh's, about a client that may be suspended or gone since.
+            return Identity.of(self._verifier.verify(token), vouched=False)
         return await self._people.identify(token, claimed_issuer=issuer, known_only=known_only)
 
     def forget(self, tenant: str | None) -> None:

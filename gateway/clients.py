@@ -52,5 +52,9 @@ class Clients:
         except ServiceFailed as error:
             if error.code in {StatusCode.NOT_FOUND, StatusCode.INVALID_ARGUMENT}:
                 return tenant_pb2.TENANT_STATE_UNSPECIFIED
-            raise
+            # Nobody can be suspended either while it is away.
+            last = self._states.last(tenant)
+            if last is None:
+                raise
+            return last
         return answer.tenant.state

@@ -1,5 +1,7 @@
 """Everything that is kept of a client, as an archive that is passed on while it is made."""
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Final
 
 import grpc
@@ -13,6 +15,7 @@ from gateway.errors import ServiceFailed
 from gateway.mesh import SUBJECT
 from gateway.roles import WRITES, require
 from services.runtime.caller import acting_for
+from services.runtime.errors import ServiceError, TokenExpired
 
 PATH: Final = "/v1/tenants/{tenant_id}/export"
 
@@ -27,9 +30,10 @@ _HEADERS: Final = [
 class Exports:
     """The endpoint."""
 
-    def __init__(self, tenants: grpc.aio.Channel, callers: Admission) -> None:
+    def __init__(self, tenants: grpc.aio.Channel, callers: Admission, *, confirm_seconds: float) -> None:
         self._stub = TenantServiceStub(tenants)
         self._callers = callers
+        self._confirm_seconds = confirm_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
@@ -39,9 +43,32 @@ class Exports:
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             call = self._stub.ExportTenant(request, timeout=_SECONDS)
         try:
-            await unless_gone(receive, _pass_on(call, send))
+            await self._while_good(scope, unless_gone(receive, _pass_on(call, send)))
         finally:
             call.cancel()
+
+    async def _while_good(self, scope: Scope, passing_on: Coroutine[object, object, object]) -> None:
+        """Cut it off when what it was asked for with is revoked, or its client suspended."""
+        passing, looking = asyncio.create_task(passing_on), asyncio.create_task(self._until_refused(scope))
+        try:
+            await asyncio.wait({passing, looking}, return_when=asyncio.FIRST_COMPLETED)
+            if not passing.done():
+                raise looking.result()
+            passing.result()
+        finally:
+            passing.cancel()
+            looking.cancel()
+
+    async def _until_refused(self, scope: Scope) -> ServiceError:
+        while True:
+            await asyncio.sleep(self._confirm_seconds)
+            try:
+                await self._callers.confirm(scope)
+            except TokenExpired:
+                # It was good when the request came, and is nothing that can be revoked.
+                continue
+            except ServiceError as error:
+                return error
 
 
 async def _pass_on(

@@ -26,9 +26,10 @@ class Identity:
     """The client that need not be asked about: who made the credentials knows it."""
 
     @classmethod
-    def of(cls, caller: Caller) -> "Identity":
-        """Of credentials that are for one client, or for none."""
-        return cls(caller.subject, {caller.tenant: caller.role}, caller.on_behalf_of, caller.tenant)
+    def of(cls, caller: Caller, *, vouched: bool) -> "Identity":
+        """Of credentials for one client, or for none; `vouched` where that was asked of who knows."""
+        roles = {caller.tenant: caller.role}
+        return cls(caller.subject, roles, caller.on_behalf_of, caller.tenant if vouched else None)
 
     @property
     def tenant(self) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -93,6 +94,7 @@ class Database:
             timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
             server_settings=settings,
+            init=partial(_require_role, role),
             reset=_leave,
         )
         return cls(pool, acquire_seconds=acquire_seconds, planned_anew=planned_anew)
@@ -172,6 +174,19 @@ class Database:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             # It broke while being cleaned; the pool has thrown it away, and the caller has its result.
             return
+
+
+class RoleNotTaken(asyncpg.InternalClientError):
+    """The connection is somebody else's than the service's, or of one whom no policy confines."""
+
+
+async def _require_role(role: str, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """A pooler that drops the role on its way would leave the service with the login's rights, unnoticed."""
+    row = await connection.fetchrow(
+        "select rolname, rolsuper or rolbypassrls as unconfined from pg_roles where rolname = current_user"
+    )
+    if row is None or row["rolname"] != role or row["unconfined"]:
+        raise RoleNotTaken(f"the connection is not confined to the role {role}")
 
 
 async def _leave(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -101,7 +101,7 @@ async def _answering(operation: str, kept: KeptSecret | None = None) -> AsyncIte
             raise SecretUnreadable(kept) from None
         KMS_CALLS.labels(operation, "refused").inc()
         _log.warning("key_service_refused", operation=operation, code=code)
-        raise DependencyUnavailable(_DEPENDENCY, f"refuses {operation}: {code}") from error
+        raise DependencyUnavailable(_DEPENDENCY, "refuses") from error
     except BotoCoreError as error:
         KMS_CALLS.labels(operation, "failed").inc()
         _log.warning("key_service_failed", operation=operation, problem=type(error).__name__)

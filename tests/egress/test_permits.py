@@ -70,8 +70,14 @@ def test_one_address_that_is_not_permitted_spoils_all() -> None:
 
 @pytest.mark.parametrize(
     ("permit", "address"),
-    [("100.64.0.0/10", "100.100.100.200"), ("fc00::/7", "fd00:ec2::254")],
-    ids=["alibaba", "aws"],
+    [
+        ("100.64.0.0/10", "100.100.100.200"),
+        ("fc00::/7", "fd00:ec2::254"),
+        ("fc00::/7", "fd20:ce::254"),
+        ("10.0.0.0/8", "168.63.129.16"),
+        ("10.0.0.0/8", "::ffff:0:10.0.0.1"),
+    ],
+    ids=["alibaba", "aws", "google", "azure", "translated"],
 )
 def test_a_permit_for_a_range_opens_no_metadata_service_within_it(permit: str, address: str) -> None:
     permits = Permits.parse(permit)

@@ -91,7 +91,7 @@ class Peer:
 class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     secrets: dict[tuple[str, str], list[tenants.WebhookSecret]] = field(default_factory=dict)
     keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
-    archive: list[bytes | ServiceError] = field(default_factory=list)
+    archive: list[bytes | ServiceError | asyncio.Event] = field(default_factory=list)
     limits: dict[str, TenantLimits] = field(default_factory=dict)
     states: dict[str, "tenant_pb2.TenantState.ValueType"] = field(default_factory=dict)
 
@@ -133,9 +133,13 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     async def ExportTenant(self, request: tenants.ExportTenantRequest, _context: Any) -> AsyncIterator[Any]:
         self.hear("ExportTenant", request)
         for part in self.archive:
-            if isinstance(part, ServiceError):
-                raise part
-            yield tenants.ExportTenantResponse(archive=part)
+            match part:
+                case ServiceError():
+                    raise part
+                case asyncio.Event():
+                    await part.wait()
+                case _:
+                    yield tenants.ExportTenantResponse(archive=part)
 
     async def CreateTenant(self, request: tenants.CreateTenantRequest, _context: Any) -> Any:
         self.hear("CreateTenant", request)

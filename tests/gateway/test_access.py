@@ -2,6 +2,7 @@
 
 import pytest
 
+from dossier.tenants.v1 import tenant_pb2
 from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key, running_world
 from tests.support.keys import Keys
 
@@ -132,3 +133,19 @@ async def test_an_operator_chooses_a_client_and_nobody_else_does(world: World) -
     answer = await world.http.get("/v1/tickets/1", headers={**key(ADMIN), **for_globex})
     assert answer.status_code == 403
     assert answer.json()["reason"] == "TENANT_FOREIGN"
+
+
+@pytest.mark.parametrize("state", [tenant_pb2.TENANT_STATE_SUSPENDED, None], ids=["suspended", "gone"])
+async def test_a_services_token_is_no_good_for_a_client_that_is_not_served(
+    world: World, keys: Keys, state: "tenant_pb2.TenantState.ValueType | None"
+) -> None:
+    """It was signed before, and lives as long as it says."""
+    token = keys.mint("gateway", tenant="acme", role="technician")
+    if state is None:
+        del world.tenants.states["acme"]
+    else:
+        world.tenants.states["acme"] = state
+
+    answer = await world.http.get("/v1/enhancements", headers=key(token))
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "TENANT_NOT_SERVED")

@@ -1,5 +1,7 @@
 """An archive that is passed on while it is made, over real HTTP and a real gRPC stream."""
 
+import asyncio
+
 import grpc
 import httpx
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from services.runtime.errors import DependencyUnavailable
 from tests.gateway.peers import ending_with
 from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key
+from tests.support.keys import Keys
 
 PATH = "/v1/tenants/acme/export"
 
@@ -46,3 +49,25 @@ async def test_what_fails_later_does_not_pass_for_a_whole_archive(world: World) 
 
     with pytest.raises(httpx.RemoteProtocolError):
         await world.http.get(PATH, headers=key())
+
+
+async def test_a_key_that_is_revoked_ends_what_it_downloads(world: World) -> None:
+    world.tenants.archive = [b"PK", asyncio.Event(), b"the end"]
+
+    async with world.http.stream("GET", PATH, headers=key(), timeout=20) as answer:
+        assert answer.status_code == 200
+        del world.tenants.keys[ADMIN]
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
+
+
+async def test_a_token_that_runs_out_does_not_end_what_it_was_good_for(world: World, keys: Keys) -> None:
+    goes_on = asyncio.Event()
+    world.tenants.archive = [b"PK", goes_on, b"the end"]
+    token = keys.mint("gateway", tenant="acme", role="admin", ttl_seconds=2)
+
+    async with world.http.stream("GET", PATH, headers=key(token), timeout=20) as answer:
+        assert answer.status_code == 200
+        await asyncio.sleep(3.5)
+        goes_on.set()
+        assert (await answer.aread()).endswith(b"the end")

@@ -294,3 +294,11 @@ async def test_a_plan_made_for_one_tenant_is_kept_for_others_unless_told_otherwi
         )
     await database.close()
     assert kept is not planned_anew
+
+
+async def test_a_connection_of_one_whom_no_policy_confines_is_not_used(url: str) -> None:
+    """As behind a pooler that drops the role: all tenants would be read, and nobody would notice."""
+    database = Database.lazy(url, role=str(urlsplit(url).username))
+    with pytest.raises(DependencyUnavailable, match="RoleNotTaken"):
+        await database.check()
+    await database.close()

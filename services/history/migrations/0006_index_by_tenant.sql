@@ -125,6 +125,12 @@ exception when lock_not_available then
 end $$;
 revoke all on function history.tend_vector_indexes from public;
 grant execute on function history.tend_vector_indexes to dossier_history;
+-- Those who are large already: while this is applied, nobody waits for what they write.
+do $$
+begin
+    while history.tend_vector_indexes(5000) is not null loop
+    end loop;
+end $$;
 
 -- migrate:down
 drop function history.tend_vector_indexes;
