@@ -62,7 +62,7 @@ def test_a_trickle_is_measured_alone_and_beside_a_flood(server_home: Path) -> No
 
 
 def test_guards_are_measured_against_the_same_without_them(server_home: Path) -> None:
-    done = bench("guards", "--quick", "--seconds", "1", "--json", "--data-dir", str(server_home / "bench-g"))
+    done = bench("guards", "--quick", "--seconds", "3", "--json", "--data-dir", str(server_home / "bench-g"))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     added = []
@@ -115,7 +115,7 @@ async def test_the_instant_model_quotes_the_evidence_it_was_given(ids: list[str]
 
 def test_searches_among_kept_tickets_go_on_where_the_last_run_ended(server_home: Path) -> None:
     corpus = server_home / "bench-corpus"
-    wanted = ("search", "--size", "2000", "--corpus", str(corpus), "--quick", "--seconds", "1", "--json")
+    wanted = ("search", "--size", "2000", "--corpus", str(corpus), "--quick", "--seconds", "3", "--json")
     first = bench(*wanted)
     assert first.returncode == 0, first.stderr
     told = json.loads(first.stdout)

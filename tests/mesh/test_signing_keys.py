@@ -16,6 +16,8 @@ from tests.support.mesh import Mesh
 ORCHESTRATOR = DESCRIPTOR.services_by_name["OrchestratorService"]
 OVERLAP_SECONDS = 4
 PAUSE_SECONDS = 0.005
+CALLS_AT_LEAST = 20
+"""Some before, some while both keys count, and some after, on a machine with much other work."""
 
 
 async def test_no_call_is_refused_while_the_keys_rotate_and_the_former_keys_tokens_are_afterwards(
@@ -64,7 +66,7 @@ async def test_no_call_is_refused_while_the_keys_rotate_and_the_former_keys_toke
         group.create_task(rotate())
 
     watch.keep_keys_of(mesh.instance)
-    assert min(answered.values()) > 100, answered
+    assert min(answered.values()) > CALLS_AT_LEAST, answered
     assert await refused_as(mesh, former) == "TOKEN_INVALID"
     assert await refused_as(mesh, mesh.dossier("token", "--tenant", mesh.tenant).stdout.strip()) == ""
 
