@@ -73,12 +73,13 @@ _UNINDEX: Final = """
     with unwanted as (
         delete from history.embedding_backlog using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
         where embedding_backlog.source = gone.source and embedding_backlog.ticket_id = gone.ticket_id
-    ), unlike as (
-        delete from history.ticket_vectors using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
-        where ticket_vectors.source = gone.source and ticket_vectors.ticket_id = gone.ticket_id
     )
     delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
     where ticket_search.source = gone.source and ticket_search.ticket_id = gone.ticket_id
+"""
+_FORGET_MEANING: Final = """
+    delete from history.ticket_vectors using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
+    where ticket_vectors.source = gone.source and ticket_vectors.ticket_id = gone.ticket_id
 """
 # What of a ticket decides beside its text.
 _CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
@@ -166,13 +167,16 @@ class TenantTickets:
     async def _write(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> Written:
         by_key = {each.ticket.key: each for each in tickets}
         rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
-        is_new = {_key(row): row["created"] for row in rows}
-        await self._unindex(connection, [key for key, created in is_new.items() if not created])
-        await self._index(connection, [by_key[key] for key in is_new])
-        return Written(
-            created=frozenset(key for key, created in is_new.items() if created),
-            updated=frozenset(key for key, created in is_new.items() if not created),
-        )
+        keys = {
+            created: [_key(row) for row in rows if row["created"] == created] for created in (True, False)
+        }
+        await self._unindex(connection, keys[False])
+        # The others keep the vector of what they were until they have their next, for some seconds: a write
+        # to the vectors waits while an index of any tenant is made.
+        unlike = [key for key in keys[False] if not (self._embedded and by_key[key].weights)]
+        await self._forget_meaning(connection, unlike)
+        await self._index(connection, [by_key[_key(row)] for row in rows])
+        return Written(created=frozenset(keys[True]), updated=frozenset(keys[False]))
 
     async def find(self, reference: TicketReference) -> Ticket | None:
         async with self._database.tenant(self._tenant) as connection:
@@ -216,6 +220,7 @@ class TenantTickets:
                 reference.source,
             )
             await self._unindex(connection, [_key(row) for row in rows])
+            await self._forget_meaning(connection, [_key(row) for row in rows])
             if rows:
                 await AUDIT.add(connection, self._tenant, by, _deletion(list(map(_ticket, rows))))
         return bool(rows)
@@ -252,6 +257,10 @@ class TenantTickets:
     async def _unindex(self, connection: Connection, keys: Sequence[TicketKey]) -> None:
         if keys:
             await connection.execute(_UNINDEX, [key.source for key in keys], [key.id for key in keys])
+
+    async def _forget_meaning(self, connection: Connection, keys: Sequence[TicketKey]) -> None:
+        if keys:
+            await connection.execute(_FORGET_MEANING, [key.source for key in keys], [key.id for key in keys])
 
 
 async def tend_vector_indexes(database: Database, *, few: int) -> str | None:

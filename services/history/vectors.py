@@ -25,6 +25,9 @@ _KEEP: Final = """
             as new (source, ticket_id, added, vector)
         where b.source = new.source and b.ticket_id = new.ticket_id and b.added = new.added
         returning new.*
+    ), meaningless as (
+        delete from history.ticket_vectors as v using done
+        where v.source = done.source and v.ticket_id = done.ticket_id and done.vector is null
     )
     insert into history.ticket_vectors (source, ticket_id, model, vector)
     select done.source, done.ticket_id, $5, done.vector::public.halfvec from done

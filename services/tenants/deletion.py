@@ -19,6 +19,7 @@ from services.runtime.errors import DependencyUnavailable
 from services.tenants.deletions import CLIENT, Deletion, Deletions, Round, Store
 from services.tenants.errors import TenantNotFound
 from services.tenants.model import TenantId
+from services.tenants.remnants import Remnants
 from services.tenants.store import Directory
 from tenantdata.rows import Erased, TenantRows
 
@@ -58,17 +59,20 @@ class Deleter:
         directory: Directory,
         deletions: Deletions,
         keepers: Sequence[Keeper],
+        remnants: Remnants,
         *,
         pause_seconds: float,
     ) -> None:
         self._directory = directory
         self._deletions = deletions
         self._keepers = keepers
+        self._remnants = remnants
         self._pause_seconds = pause_seconds
         self._begun = asyncio.Event()
 
     async def begin(self, tenant: TenantId, actor: Actor) -> Deletion:
-        deletion = await self._deletions.begin(tenant, actor)
+        remnants = await self._remain(tenant)
+        deletion = await self._deletions.begin(tenant, actor, remnants=remnants)
         await self._directory.announce(tenant)
         _log.info("tenant_deletion_begun", tenant_id=tenant, deletion_id=deletion.id)
         self._begun.set()
@@ -76,8 +80,7 @@ class Deleter:
 
     async def preview(self, tenant: TenantId, actor: Actor) -> Deletion:
         """Say what would be removed."""
-        if await self._directory.tenant(tenant) is None:
-            raise TenantNotFound(tenant)
+        await self._remain(tenant)
         stores = await asyncio.gather(*(_counted(keeper, tenant) for keeper in self._keepers))
         return Deletion(
             id="",
@@ -88,6 +91,14 @@ class Deleter:
             audit_head=b"",
             stores={keeper.name: store for keeper, store in zip(self._keepers, stores, strict=True)},
         )
+
+    async def _remain(self, tenant: TenantId) -> bool:
+        """Whether it is only of a former client that something is left. Raises `TenantNotFound`."""
+        if await self._directory.tenant(tenant) is not None:
+            return False
+        if not await self._remnants.of(tenant):
+            raise TenantNotFound(tenant)
+        return True
 
     async def run(self) -> None:
         """Go on with what is under way, for ever."""

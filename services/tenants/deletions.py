@@ -14,9 +14,17 @@ from audit.changes import FieldChange
 from audit.event import Action, Actor
 from services.runtime.database import Connection, Database, Row
 from services.tenants.errors import TenantNotFound
-from services.tenants.model import TenantId, TenantState
+from services.tenants.model import (
+    BriefSettings,
+    Limits,
+    NewTenant,
+    Retention,
+    TenantId,
+    TenantState,
+    Ticketing,
+)
 from services.tenants.rows import tenant_of
-from services.tenants.store_change import Change
+from services.tenants.store_change import Change, add_tenant
 from tenantdata.rows import TenantRows
 
 
@@ -58,12 +66,17 @@ class Deletions:
         self._database = database
         self._own = own
 
-    async def begin(self, tenant: TenantId, actor: Actor) -> Deletion:
-        """Serve the client no more from this commit on; the deletion that is under way where there is one."""
+    async def begin(self, tenant: TenantId, actor: Actor, *, remnants: bool = False) -> Deletion:
+        """Serve the client no more from this commit on; the deletion that is under way where there is one.
+
+        Of a client that is gone, what remains is deleted the same way, as that of one without settings.
+        """
         async with self._database.tenant(tenant) as connection:
             row = await connection.fetchrow(
                 "select * from tenants.tenants where tenant_id = $1 for no key update", tenant
             )
+            if row is None and remnants:
+                row = await add_tenant(connection, _nobody(tenant), request_id=actor.request_id)
             if row is None:
                 raise TenantNotFound(tenant)
             before = tenant_of(row)
@@ -165,6 +178,10 @@ class Round:
             UUID(self.deletion.id),
         )
         return True
+
+
+def _nobody(tenant: TenantId) -> NewTenant:
+    return NewTenant(tenant, "", Ticketing(""), BriefSettings(), (), Retention(), Limits())
 
 
 async def _record(connection: Connection, tenant: TenantId, actor: Actor) -> None:

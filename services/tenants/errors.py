@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import grpc
 
@@ -39,6 +39,18 @@ class TenantDeleting(ServiceError):
         super().__init__(
             f"the tenant {tenant} is being deleted; its id may be taken again afterwards",
             metadata={"tenant_id": tenant},
+        )
+
+
+class TenantRemnants(ServiceError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TENANT_REMNANTS"
+
+    def __init__(self, tenant: str, left: Mapping[str, int]) -> None:
+        said = ", ".join(f"{table}: {count}" for table, count in sorted(left.items()))
+        super().__init__(
+            f"rows of a former client {tenant} are left ({said}); delete {tenant} again first",
+            metadata={"tenant_id": tenant, "left": said},
         )
 
 

@@ -12,6 +12,7 @@ from egress.permits import Permits
 from services.tenants.addresses import check_addresses
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
+from services.tenants.remnants import Remnants
 from services.tenants.rules import check_settings
 from services.tenants.sealing import KeptSecret, Place, Sealer
 from services.tenants.store import Directory
@@ -40,9 +41,15 @@ class Registered:
 
 class Registrar:
     def __init__(
-        self, directory: Directory, sealer: Sealer, tools: Collection[str], permits: Permits
+        self,
+        directory: Directory,
+        remnants: Remnants,
+        sealer: Sealer,
+        tools: Collection[str],
+        permits: Permits,
     ) -> None:
         self._directory = directory
+        self._remnants = remnants
         self._sealer = sealer
         self._tools = tools
         self._permits = permits
@@ -53,6 +60,8 @@ class Registrar:
         """Safe to repeat with the same request id for a day; the secrets are not shown again."""
         check_settings(new, self._tools)
         check_addresses(new, self._permits.guard(new.id))
+        if await self._directory.tenant(new.id) is None:
+            await self._remnants.require_none(new.id)
         issued = Issued(Secret.random(), Secret.api_key())
         tenant = await self._directory.add(
             new,

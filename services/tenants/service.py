@@ -34,6 +34,7 @@ from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
+from services.tenants.remnants import Remnants
 from services.tenants.retention import KEPT_DAYS, keep_retention
 from services.tenants.retrieval_service import RetrievalServicer
 from services.tenants.sealing import Sealer
@@ -64,7 +65,8 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
         closers.push_async_callback(keys.close)
         keepers.append(keys)
     deletions = Deletions(database, rows)
-    deleter = Deleter(directory, deletions, keepers, pause_seconds=settings.deletion_pause_seconds)
+    remnants = Remnants(deletions, list(peers.values()))
+    deleter = Deleter(directory, deletions, keepers, remnants, pause_seconds=settings.deletion_pause_seconds)
     expiring = {name: rows if name == SUBJECT else peers[name] for name in KEPT_DAYS}
     servicer = TenantServicer(
         directory,
@@ -74,6 +76,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
         public_url=str(settings.public_url or "").rstrip("/"),
         deletions=deletions,
         deleter=deleter,
+        remnants=remnants,
         sources={SUBJECT: rows, **peers},
     )
     return Service(
@@ -102,6 +105,7 @@ class TenantServicer(RetrievalServicer):
         public_url: str,
         deletions: Deletions,
         deleter: Deleter,
+        remnants: Remnants,
         sources: Mapping[str, Source],
     ) -> None:
         super().__init__(directory)
@@ -110,7 +114,7 @@ class TenantServicer(RetrievalServicer):
         self._sources = sources
         self._sealer = sealer
         self._public_url = public_url
-        self._registrar = Registrar(directory, sealer, tools, permits)
+        self._registrar = Registrar(directory, remnants, sealer, tools, permits)
         self._changer = Changer(directory, sealer, tools, permits)
         self._discloser = Discloser(directory, sealer)
         self._tester = ConnectionTester(tools, permits)

@@ -36,29 +36,21 @@ from services.tenants.model import (
     WebhookSecretVersion,
 )
 from services.tenants.rows import (
-    SETTINGS,
     NotAnEvent,
     event_of,
     key_of,
     queue_of,
     retrieval_of,
     secret_of,
-    settings_of,
     tenant_of,
 )
 from services.tenants.sealing import KeptSecret
 from services.tenants.store_audit import append, append_all
-from services.tenants.store_change import Change, KeyChange, add_key, add_secrets
+from services.tenants.store_change import Change, KeyChange, add_key, add_secrets, add_tenant
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
 _EVENTS_AT_ONCE: Final = 100
-_INSERT: Final = f"""
-    insert into tenants.tenants (tenant_id, request_id, {", ".join(SETTINGS)})
-    values ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(SETTINGS)))})
-    on conflict do nothing
-    returning *
-"""  # noqa: S608 - names of our own
 _LIVE_SECRETS: Final = """
 select tenants.*, live.* from tenants.tenants left join lateral (
     select secret_id, version as secret_version, key_id, wrapped_key, ciphertext, expire_time
@@ -139,7 +131,7 @@ class Directory:
     ) -> Tenant | None:
         """None, and nothing written, when there is a tenant of that id."""
         async with self._database.tenant(new.id) as connection:
-            row = await connection.fetchrow(_INSERT, new.id, request_id, *settings_of(new))
+            row = await add_tenant(connection, new, request_id=request_id)
             if row is None:
                 return None
             await add_secrets(connection, secrets)

@@ -23,6 +23,12 @@ from services.tenants.store_audit import append
 _ASSIGNMENTS = ", ".join(f"{name} = ${number}" for number, name in enumerate(SETTINGS, start=3))
 
 _REVISIONS = len(SETTINGS) + 3
+_INSERT = f"""
+    insert into tenants.tenants (tenant_id, request_id, {", ".join(SETTINGS)})
+    values ($1, $2, {", ".join(f"${number}" for number in range(3, 3 + len(SETTINGS)))})
+    on conflict do nothing
+    returning *
+"""  # noqa: S608 - names of our own
 
 
 class KeyChange:
@@ -207,6 +213,11 @@ class Change(KeyChange):
             ],
         )
         await self.record(action)
+
+
+async def add_tenant(connection: Connection, new: NewTenant, *, request_id: str) -> Row | None:
+    """None when there is one of that id."""
+    return await connection.fetchrow(_INSERT, new.id, request_id, *settings_of(new))
 
 
 async def add_key(connection: Connection, tenant: TenantId, key: ApiKey) -> KeptApiKey:

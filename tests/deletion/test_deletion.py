@@ -344,3 +344,25 @@ def test_what_remains_is_listed_for_the_provider_only(world: World) -> None:
     assert {each["tenant_id"] for each in own} == {world.borealis.has.tenant}
     foreign = call(world, "TenantService.GetTenantDeletion", borealis, deletion_id=listed[0]["id"])
     assert foreign.reason == "DELETION_NOT_FOUND"
+
+
+def test_what_somebody_wrote_for_nobody_is_no_new_clients_and_goes_when_that_is_deleted(world: World) -> None:
+    """As from a backup of one service alone."""
+    gone = "gone-and-forgotten"
+    service = Credential(gone, "service", "orchestrator")
+    ticket = {"source": "servicedesk_plus", "id": "9", "title": "Left behind"}
+    assert call(world, "HistoryService.RecordTicket", service, ticket=ticket).ok
+    new = {"id": gone, "display_name": "Fresh", "ticketing": {"tool": "servicedesk_plus"}}
+
+    refused = call(world, "TenantService.CreateTenant", tenant=new)
+    assert refused.reason == "TENANT_REMNANTS"
+    assert call(world, "TenantService.GetTenant", tenant_id=gone).reason == "TENANT_NOT_FOUND"
+    preview = done(world, "TenantService.DeleteTenant", tenant_id=gone, validate_only=True)["deletion"]
+    assert totals(preview, "left")["history"] >= 1
+    begun = done(world, "TenantService.DeleteTenant", tenant_id=gone)["deletion"]
+    ended = eventually(until_done(world, begun["id"]), what="the deletion of what nobody has")
+
+    assert totals(ended, "removed")["history"] == totals(preview, "left")["history"]
+    assert call(world, "TenantService.DeleteTenant", tenant_id=gone).reason == "TENANT_NOT_FOUND"
+    assert call(world, "HistoryService.ListTickets", Credential(gone, "admin")).said == {}
+    done(world, "TenantService.CreateTenant", tenant=new)

@@ -122,6 +122,31 @@ async def test_what_changed_is_embedded_again_and_what_is_gone_is_not_found(
     assert (await models(database)).keys() == {"print", "vpn", "mail"}
 
 
+async def test_nobody_who_changes_a_ticket_waits_while_an_index_is_made(
+    by_meaning: Callable[[str], Client], database: TestDatabase
+) -> None:
+    acme = by_meaning("acme")
+    await acme.import_(*TICKETS)
+    await embedded(database)
+    was = {each.ticket.id for each in await acme.search(asks("Laptop won't turn on"))}
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        async with admin.transaction():
+            # As `create index` does.
+            await admin.execute("lock table history.ticket_vectors in share mode")
+            async with asyncio.timeout(5):
+                await acme.record(PastTicket(id="start", title="The coffee tastes of soap"))
+                await acme.record(PastTicket(id="new", title="No sound in meetings"))
+        await embedded(database)
+    finally:
+        await admin.close()
+
+    assert "start" in was
+    assert "start" not in {each.ticket.id for each in await acme.search(asks("Laptop won't turn on"))}
+    [found] = await acme.search(asks("Coffee with a soapy taste"))
+    assert (found.ticket.id, found.explanation.semantic_score > 0.5) == ("start", True)
+
+
 async def test_another_tenants_tickets_are_near_to_nobody(
     by_meaning: Callable[[str], Client], database: TestDatabase
 ) -> None:

@@ -148,3 +148,22 @@ async def test_the_record_stays_what_it_is(operator: Client, database: TestDatab
 
     kept = await operator.deletion(begun.id)
     assert (kept.tenant_id, kept.principal, kept.audit_head_hash) == ("acme", "cli", begun.audit_head_hash)
+
+
+async def test_an_id_is_given_again_only_when_everybody_says_that_nothing_is_left(
+    operator: Client, database: TestDatabase
+) -> None:
+    """Nobody can be reached: of an id that is new that does not matter."""
+    async with asyncpg.create_pool(database.url("tenants"), min_size=1, max_size=1) as pool:
+        await pool.execute(
+            "insert into tenants.deletions"
+            " (deletion_id, client, principal, subject, request_id, audit_events, audit_head, end_time)"
+            " values (gen_random_uuid(), 'acme', 'key-1', 'gateway', 'request-1', 0, '', now())"
+        )
+
+    refused = await failure_of(operator.create())
+
+    assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
+    assert (await failure_of(operator.get("acme"))).reason == "TENANT_NOT_FOUND"
+    assert (await failure_of(operator.delete("acme"))).reason == "DEPENDENCY_UNAVAILABLE"
+    await operator.create(tenant("globex"))

@@ -42,6 +42,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the tenant, or the operator, has as many good API keys as it may. Metadata `most`. Revoke one first."""
     ERROR_REASON_TENANT_DELETING: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
+    ERROR_REASON_TENANT_REMNANTS: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION: no client has the id, and services keep rows of a former one. Metadata `tenant_id`, `left`, by
+    service and table. Delete it again, which removes them.
+    """
     ERROR_REASON_DELETION_NOT_FOUND: _ErrorReason.ValueType  # 21
     """NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
     ERROR_REASON_TENANT_CONFINED: _ErrorReason.ValueType  # 16
@@ -74,6 +78,10 @@ ERROR_REASON_TOO_MANY_API_KEYS: ErrorReason.ValueType  # 8
 """FAILED_PRECONDITION: the tenant, or the operator, has as many good API keys as it may. Metadata `most`. Revoke one first."""
 ERROR_REASON_TENANT_DELETING: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: the tenant is being deleted. Metadata `tenant_id`. Its id may be taken again afterwards."""
+ERROR_REASON_TENANT_REMNANTS: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION: no client has the id, and services keep rows of a former one. Metadata `tenant_id`, `left`, by
+service and table. Delete it again, which removes them.
+"""
 ERROR_REASON_DELETION_NOT_FOUND: ErrorReason.ValueType  # 21
 """NOT_FOUND: there is no such deletion, or the caller may not know of it. Metadata `deletion_id`."""
 ERROR_REASON_TENANT_CONFINED: ErrorReason.ValueType  # 16

@@ -218,8 +218,8 @@ class TenantServiceServicer:
     def CreateTenant(self, request, context):
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
-        for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
+        the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -445,7 +445,7 @@ class TenantServiceServicer:
     def DeleteTenant(self, request, context):
         """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
         by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
-        is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+        is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
         Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

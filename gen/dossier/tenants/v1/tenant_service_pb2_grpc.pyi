@@ -39,8 +39,8 @@ class TenantServiceStub:
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
-    for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
+    the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
     """Reads one client.
@@ -162,7 +162,7 @@ class TenantServiceStub:
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]
     """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
     by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
-    is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+    is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
     Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
     """
     GetTenantDeletion: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]
@@ -213,8 +213,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
-    for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
+    the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Reads one client.
@@ -336,7 +336,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]  # type: ignore[assignment]
     """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
     by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
-    is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+    is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
     Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
     """
     GetTenantDeletion: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]  # type: ignore[assignment]
@@ -390,8 +390,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.CreateTenantResponse, _abc.Awaitable[_tenant_service_pb2.CreateTenantResponse]]:
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING. Role: operator. Safe to retry with the same `request_id`
-        for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
+        the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
         """
 
     @_abc_1.abstractmethod
@@ -669,7 +669,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.DeleteTenantResponse, _abc.Awaitable[_tenant_service_pb2.DeleteTenantResponse]]:
         """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
         by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
-        is answered with that deletion. With `validate_only` nothing changes, and the answer says what would be removed.
+        is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
         Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
         """
 
