@@ -17,8 +17,6 @@ from cli.instance import Instance
 from cli.limits import METAVAR, limits_of
 from cli.options import DataDirOption, pairs, text_of
 from cli.output import Json, JsonOption, Output
-from cli.paging import pages
-from cli.progress import progress_of
 from cli.ranking import METAVAR as RANKING_METAVAR
 from cli.ranking import retrieval_of
 from cli.settings import Section, Visibility, Weight, sections_of, set_words
@@ -27,8 +25,6 @@ from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import iso
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
-
-_PAGE = 100
 
 
 def update(
@@ -351,26 +347,6 @@ def set_credentials(
     names = ", ".join(sorted(request.credentials)) or "none"
     tried, told_of_it = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
     output.result({**data, **tried}, shown=Group(f"Credentials of {tenant_id}: {names}.", *told_of_it))
-
-
-def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
-    """Seal all clients' secrets again with the current key-encryption key, so that an older one can go."""
-    output = Output(as_json=as_json)
-    tenants, secrets, key_id = asyncio.run(_reencrypt(Instance.resolve(data_dir), output))
-    data: dict[str, Json] = {"tenants": tenants, "secrets": secrets, "key_id": key_id}
-    shown = f"{secrets} secrets of {tenants} clients were sealed again; none needs another key than {key_id}."
-    output.result(data, shown=shown)
-
-
-async def _reencrypt(instance: Instance, output: Output) -> tuple[int, int, str]:
-    seen, sealed, key_id = 0, 0, ""
-    request = pb.ReencryptSecretsRequest(page_size=_PAGE)
-    async with asking_tenants(instance) as tenants:
-        with progress_of("clients", total=None, output=output) as advance:
-            async for done in pages(tenants.ReencryptSecrets, request):
-                seen, sealed, key_id = seen + done.tenants, sealed + done.secrets, done.key_id
-                advance(done.tenants)
-    return seen, sealed, key_id
 
 
 def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
+import structlog
 from async_lru import alru_cache
 
 from services.tenants.errors import TenantNotFound, TenantSuspended
 from services.tenants.model import OPERATOR, Limits, Secret, SecretKind, Tenant, TenantId, WebhookSecret
-from services.tenants.sealing import KeptSecret, Place, Sealer
+from services.tenants.sealing import KeptSecret, Place, Sealer, SecretUnreadable
 from services.tenants.store import Directory
 
 # The key it is sealed with may go.
 _DECOY_SECONDS: Final = 3600
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,37 @@ class Discloser:
         All of these take the same work, so that the time does not tell strangers which tenants there are.
         """
         found, kept = await self._directory.live_secrets(tenant, SecretKind.WEBHOOK)
-        # Under the tenant's name, so that a stranger's is looked up and remembered as a client's is.
-        kept = kept or [replace(await self._decoy(), id=tenant)]
-        opened = [WebhookSecret(each.id, await self._sealer.open(each), each.expire_time) for each in kept]
+        opened = await self._opened(kept) if kept else await self._open_decoy(tenant)
         if found is None or not found.served or found.ticketing.tool != tool:
             return (), Limits()
         return opened, found.limits
+
+    async def _opened(self, kept: Sequence[KeptSecret]) -> Sequence[WebhookSecret]:
+        """Those that open: while a secret is replaced, the other one goes on to count.
+
+        Raises `SecretUnreadable` when none does.
+        """
+        opened, unreadable = list[WebhookSecret](), list[SecretUnreadable]()
+        for each in kept:
+            try:
+                secret = await self._sealer.open(each)
+            except SecretUnreadable as problem:
+                _log.error("secret_unreadable", tenant_id=each.place.tenant, problem=str(problem))
+                unreadable.append(problem)
+            else:
+                opened.append(WebhookSecret(each.id, secret, each.expire_time))
+        if not opened:
+            raise unreadable[0]
+        return opened
+
+    async def _open_decoy(self, stranger: TenantId) -> Sequence[WebhookSecret]:
+        """Under the stranger's name, so that it is looked up and remembered as a client's is."""
+        try:
+            return await self._opened([replace(await self._decoy(), id=stranger)])
+        except SecretUnreadable:
+            # Its key-encryption key has gone meanwhile.
+            self._decoy.cache_clear()
+            return await self._opened([replace(await self._decoy(), id=stranger)])
 
     async def ticketing_access(self, tenant: TenantId) -> TicketingAccess:
         access = await self.access_to_test(tenant)

@@ -15,6 +15,7 @@ from async_lru import alru_cache
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.runtime.errors import DependencyUnavailable
+from services.tenants.model import OPERATOR
 from services.tenants.sealing import KeptSecret, Place, SecretUnreadable, WrappedKey
 from services.tenants.telemetry import KMS_CALLS
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _DEPENDENCY: Final = "the key management service"
 _MOST_DATA_KEYS: Final = 10_000
+_MOST_STRANGERS: Final = 1_000
 _NOT_OPENED: Final = {"InvalidCiphertextException", "IncorrectKeyException"}
 # A secret is waited for by a webhook, or inside a change: rather late than often.
 _CONFIG: Final = AioConfig(
@@ -41,6 +43,8 @@ class KeyService:
         # Whose ids are in rows is the key itself, whatever the alias means later.
         self._current_id = alru_cache(maxsize=1, ttl=cache_seconds)(self._describe)
         self._data_keys = alru_cache(maxsize=_MOST_DATA_KEYS, ttl=cache_seconds)(self._decrypt)
+        # Apart from the clients', which whoever makes names up cannot crowd out.
+        self._of_strangers = alru_cache(maxsize=_MOST_STRANGERS, ttl=cache_seconds)(self._decrypt)
 
     def knows(self, key_id: str) -> bool:
         return key_id.startswith("arn:")
@@ -56,7 +60,8 @@ class KeyService:
         return WrappedKey(answer["KeyId"], answer["CiphertextBlob"])
 
     async def unwrap(self, kept: KeptSecret) -> bytes:
-        return await self._data_keys(kept)
+        remembered = self._of_strangers if kept.place.tenant == OPERATOR else self._data_keys
+        return await remembered(kept)
 
     async def _decrypt(self, kept: KeptSecret) -> bytes:
         async with _answering("Decrypt", kept):

@@ -9,7 +9,7 @@ from audit.changes import FieldChange
 from audit.event import Action, Actor
 from services.tenants.errors import TenantDeleting, TenantNotFound
 from services.tenants.model import TenantId
-from services.tenants.sealing import Sealer
+from services.tenants.sealing import KeptSecret, Sealed, Sealer, SecretUnreadable
 from services.tenants.store import Directory
 
 _log = structlog.get_logger(__name__)
@@ -21,8 +21,10 @@ class Reencrypted:
     """Looked at, by id."""
     secrets: int
     """Sealed again."""
+    unreadable: Sequence[KeptSecret]
+    """Left as they are: they do not open."""
     key_id: str
-    """With which all of these are sealed now."""
+    """With which all others of these are sealed now."""
 
 
 async def reencrypt(
@@ -30,27 +32,33 @@ async def reencrypt(
 ) -> Reencrypted:
     """Look at so many tenants after that one; what is sealed with the current key is left alone."""
     tenants = [each.id for each in await directory.tenants_after(after, count)]
-    key_id, secrets = await sealer.current_id(), 0
+    key_id, secrets, unreadable = await sealer.current_id(), 0, list[KeptSecret]()
     for tenant in tenants:
-        secrets += await _reencrypt(directory, sealer, key_id, tenant, actor)
+        # Outside the change: a key management service may take its time.
+        anew = list[tuple[KeptSecret, Sealed]]()
+        for old in await directory.secrets_sealed_without(tenant, key_id):
+            try:
+                anew.append((old, await sealer.sealed_anew(old)))
+            except SecretUnreadable as problem:
+                _log.error("secret_unreadable", tenant_id=tenant, problem=str(problem))
+                unreadable.append(old)
+        secrets += await _reseal(directory, key_id, tenant, anew, actor) if anew else 0
     if secrets:
         _log.info("secrets_reencrypted", tenants=len(tenants), secrets=secrets, key_id=key_id)
-    return Reencrypted(tenants, secrets, key_id)
+    return Reencrypted(tenants, secrets, unreadable, key_id)
 
 
-async def _reencrypt(
-    directory: Directory, sealer: Sealer, key_id: str, tenant: TenantId, actor: Actor
+async def _reseal(
+    directory: Directory,
+    key_id: str,
+    tenant: TenantId,
+    anew: Sequence[tuple[KeptSecret, Sealed]],
+    actor: Actor,
 ) -> int:
+    before = ", ".join(sorted({old.sealed.key_id for old, _ in anew}))
+    changed = FieldChange("key_id", f'"{before}"', f'"{key_id}"')
     try:
         async with directory.changing(tenant, actor) as change:
-            old = await change.secrets_sealed_without(key_id)
-            if old:
-                before = ", ".join(sorted({each.sealed.key_id for each in old}))
-                changed = FieldChange("key_id", f'"{before}"', f'"{key_id}"')
-                await change.reseal(
-                    [(each, await sealer.sealed_anew(each)) for each in old],
-                    Action("ReencryptSecrets", "secrets", (changed,)),
-                )
-            return len(old)
+            return await change.reseal(anew, Action("ReencryptSecrets", "secrets", (changed,)))
     except (TenantDeleting, TenantNotFound):
         return 0  # on its way out

@@ -348,6 +348,7 @@ class TenantServicer(RetrievalServicer):
             secrets=done.secrets,
             next_page_token=tokens.encode(done.tenants[-1]) if len(done.tenants) == size else "",
             key_id=done.key_id,
+            unreadable=map(wire.write_unreadable, done.unreadable),
         )
 
     async def DeleteTenant(

@@ -219,6 +219,19 @@ class Directory:
             )
         return [WebhookSecretVersion(*row) for row in rows]
 
+    async def secrets_sealed_without(self, tenant: TenantId, key_id: str) -> Sequence[KeptSecret]:
+        """Those that are not sealed with that key, whether they still count or not."""
+        async with self._database.tenant(tenant) as connection:
+            rows = await connection.fetch(
+                """
+                select *, version as secret_version from tenants.secrets
+                where tenant_id = $1 and key_id <> $2 order by kind, version
+                """,
+                tenant,
+                key_id,
+            )
+        return [secret_of(row, tenant, SecretKind(row["kind"])) for row in rows]
+
     async def secrets_used(self, tenant: TenantId, uses: Mapping[str, datetime]) -> None:
         """Note it once a minute: a busy tool must not cost a write a webhook."""
         async with self._database.tenant(tenant) as connection:

@@ -187,32 +187,24 @@ class Change(KeyChange):
             raise LookupError("the evaluation is gone")
         return known
 
-    async def secrets_sealed_without(self, key_id: str) -> Sequence[KeptSecret]:
-        """Those that are not sealed with that key, whether they still count or not."""
-        rows = await self._connection.fetch(
-            """
-            select *, version as secret_version from tenants.secrets where tenant_id = $1 and key_id <> $2
-            """,
-            self.tenant.id,
-            key_id,
-        )
-        return [secret_of(row, self.tenant.id, SecretKind(row["kind"])) for row in rows]
-
-    async def reseal(self, secrets: Sequence[tuple[KeptSecret, Sealed]], action: Action) -> None:
-        await self._connection.executemany(
-            """
-            update tenants.secrets set key_id = $4, wrapped_key = $5, ciphertext = $6
-            where tenant_id = $1 and kind = $2 and version = $3
-            """,
-            [
-                (
-                    *(kept.place.tenant, kept.place.kind.value, kept.place.version),
-                    *(sealed.key_id, sealed.wrapped_key, sealed.ciphertext),
-                )
-                for kept, sealed in secrets
-            ],
-        )
-        await self.record(action)
+    async def reseal(self, secrets: Sequence[tuple[KeptSecret, Sealed]], action: Action) -> int:
+        """How many were still there as they were read."""
+        resealed = 0
+        for kept, sealed in secrets:
+            resealed += await self._connection.fetchval(
+                """
+                with resealed as (
+                    update tenants.secrets set key_id = $5, wrapped_key = $6, ciphertext = $7
+                    where tenant_id = $1 and kind = $2 and version = $3 and wrapped_key = $4
+                    returning version
+                ) select count(*) from resealed
+                """,
+                *(kept.place.tenant, kept.place.kind.value, kept.place.version, kept.sealed.wrapped_key),
+                *(sealed.key_id, sealed.wrapped_key, sealed.ciphertext),
+            )
+        if resealed:
+            await self.record(action)
+        return resealed
 
 
 async def add_tenant(connection: Connection, new: NewTenant, *, request_id: str) -> Row | None:

@@ -37,6 +37,7 @@ from services.tenants.model import (
     tenant_id,
 )
 from services.tenants.register import Registered
+from services.tenants.sealing import KeptSecret
 
 _NUL: Final = "\0"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,6 +148,13 @@ def write_webhook_secret(secret: WebhookSecret) -> pb.WebhookSecret:
         id=secret.id,
         value=secret.secret.reveal(),
         expire_time=write_timestamp(secret.expire_time) if secret.expire_time else None,
+    )
+
+
+def write_unreadable(kept: KeptSecret) -> pb.UnreadableSecret:
+    place = kept.place
+    return pb.UnreadableSecret(
+        tenant_id=place.tenant, kind=place.kind.value, version=place.version, key_id=kept.sealed.key_id
     )
 
 

@@ -14,7 +14,7 @@ from pydantic import HttpUrl
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from services.runtime.serve import serving
 from services.tenants.kms import key_service
-from services.tenants.model import Secret, SecretKind, TenantId
+from services.tenants.model import OPERATOR, Secret, SecretKind, TenantId
 from services.tenants.sealing import Place, Sealer, SecretUnreadable
 from services.tenants.service import build
 from services.tenants.settings import TenantsSettings
@@ -127,6 +127,24 @@ async def test_a_stranger_costs_as_many_calls_as_a_client(
             costs.append(kms.calls - before)
 
     assert costs == [{"Decrypt": 1}, {"Decrypt": 1}]
+
+
+async def test_names_that_somebody_makes_up_do_not_crowd_out_clients(
+    kms: KeyManagement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cache in ("_MOST_DATA_KEYS", "_MOST_STRANGERS"):
+        monkeypatch.setattr(f"services.tenants.kms.{cache}", 2)
+    async with key_service(kms.new_key(), endpoint_url=kms.url, cache_seconds=60) as service:
+        sealer = Sealer(service)
+        of_client = await sealer.seal(Secret(b"hush"), PLACE)
+        decoy = await sealer.seal(Secret(b"hush"), replace(PLACE, tenant=OPERATOR))
+        await sealer.open(of_client)
+        before = kms.calls["Decrypt"]
+        for number in range(3):
+            await sealer.open(replace(decoy, id=f"stranger-{number}"))
+        await sealer.open(of_client)
+
+    assert kms.calls["Decrypt"] - before == 3
 
 
 async def test_a_data_key_is_forgotten_after_a_while(

@@ -336,6 +336,33 @@ async def test_secrets_move_to_a_new_key_encryption_key_and_the_old_one_can_go(
     assert [row["key_id"] for row in kept] == [first.key_id]
 
 
+async def test_a_secret_that_does_not_open_stops_neither_the_others_nor_webhooks_with_the_next_one(
+    settings: TenantsSettings, keys: Keys
+) -> None:
+    lost, old, new = (b64encode(os.urandom(32)).decode() for _ in range(3))
+    async with serving_with(settings, lost, keys) as before:
+        await before.create()
+    async with serving_with(settings, old, keys) as since:
+        await since.create(tenant("globex"))
+        rotated = await since.rotate("acme")
+
+    async with serving_with(settings, f"{new}\n{old}", keys) as both:
+        gateway = Client(both.stub, keys.metadata("tenants", tenant=None, subject="gateway"))
+        assert [each.value.decode() for each in await gateway.webhook_secrets("acme")] == [
+            rotated.webhook_secret
+        ]
+        done = await both.reencrypt()
+        again = await both.reencrypt()
+        assert [event.action for event in await both.events("acme")][-1] == "ReencryptSecrets"
+    lost_id = await KeyRing.parse(lost).current_id()
+    assert (done.tenants, done.secrets) == (2, 3)
+    assert [(each.tenant_id, each.kind, each.version, each.key_id) for each in done.unreadable] == [
+        ("acme", "ticketing", 1, lost_id),
+        ("acme", "webhook", 1, lost_id),
+    ]
+    assert (again.secrets, again.unreadable) == (0, done.unreadable)
+
+
 async def test_a_secret_of_a_key_that_is_gone_does_not_open() -> None:
     old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
     kept = await Sealer(KeyRing.parse(old)).seal(Secret(b"hush"), PLACE)

@@ -1364,6 +1364,7 @@ class ReencryptSecretsResponse(_message.Message):
     SECRETS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     tenants: _builtins.int
     """Clients looked at in this call."""
     secrets: _builtins.int
@@ -1371,7 +1372,11 @@ class ReencryptSecretsResponse(_message.Message):
     next_page_token: _builtins.str
     """For the next call; empty when every client has been looked at."""
     key_id: _builtins.str
-    """The id of the current key: 16 hexadecimal digits of a hash of it."""
+    """The id of the current key: 16 hexadecimal digits of a hash of it, or the ARN of a key management service's."""
+    @_builtins.property
+    def unreadable(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnreadableSecret]:
+        """Those that do not open with any key there is, and are left as they are: replace them."""
+
     def __init__(
         self,
         *,
@@ -1379,14 +1384,49 @@ class ReencryptSecretsResponse(_message.Message):
         secrets: _builtins.int = ...,
         next_page_token: _builtins.str = ...,
         key_id: _builtins.str = ...,
+        unreadable: _abc.Iterable[Global___UnreadableSecret] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "next_page_token", b"next_page_token", "secrets", b"secrets", "tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "next_page_token", b"next_page_token", "secrets", b"secrets", "tenants", b"tenants", "unreadable", b"unreadable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReencryptSecretsResponse: _TypeAlias = ReencryptSecretsResponse  # noqa: Y015
+
+@_typing.final
+class UnreadableSecret(_message.Message):
+    """A secret that does not open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """Whose it is."""
+    kind: _builtins.str
+    """What it is for: `webhook` or `ticketing`."""
+    version: _builtins.int
+    """Counts the secrets of that kind, from 1."""
+    key_id: _builtins.str
+    """The id of the key that it is sealed with."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        version: _builtins.int = ...,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "kind", b"kind", "tenant_id", b"tenant_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreadableSecret: _TypeAlias = UnreadableSecret  # noqa: Y015
 
 @_typing.final
 class DeleteTenantRequest(_message.Message):
