@@ -8,10 +8,12 @@ from typing import Final, TypeVar
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, ClientGone
+from gateway.errors import BodyTooLarge, BodyTooSlow, ClientGone
 
 Answer = TypeVar("Answer")
 
+BODY_SECONDS: Final = 30.0
+"""A mebibyte over a connection of 0.3 Mbit/s."""
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 8 * 1024 * 1024
 
@@ -34,11 +36,22 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
-    """Read no further than the limit, whatever the client says or does not say about the length."""
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+    """Read no further than the limit, whatever the client says or does not say about the length.
+
+    Nor any longer than that: who sends a byte at a time would hold a connection for ever.
+    """
     declared = header(scope, b"content-length")
     if declared is not None and int(declared) > limit:
         raise BodyTooLarge(limit)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(receive, limit=limit)
+    except TimeoutError:
+        raise BodyTooSlow(seconds) from None
+
+
+async def _read(receive: Receive, *, limit: int) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body") and len(body) <= limit:

@@ -49,6 +49,11 @@ class BriefCache(Generic[Key, Value]):
         entry = self._kept[0].get(key)
         return None if entry is None else entry[1]
 
+    def is_overdue(self, key: Key, *, seconds: float) -> bool:
+        """Whether what is known was to be forgotten since, or that many seconds ago."""
+        entry = self._kept[0].get(key)
+        return entry is not None and time.monotonic() > entry[0] + seconds
+
     def put(self, key: Key, value: Value) -> None:
         """Keep what was learned another way, as if it had been loaded."""
         for kept in self._kept:

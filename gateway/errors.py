@@ -93,6 +93,16 @@ class BodyTooLarge(HttpError):
         super().__init__(f"the body is over {limit} bytes", metadata={"limit_bytes": str(limit)})
 
 
+class BodyTooSlow(HttpError):
+    status = 408
+    code = StatusCode.DEADLINE_EXCEEDED
+    reason = "BODY_TOO_SLOW"
+    headers = (("connection", "close"),)
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the body did not come within {seconds:g} s", metadata={"seconds": f"{seconds:g}"})
+
+
 class BodyInflated(BodyTooLarge):
     """What was sent unpacks to far more than rows do."""
 

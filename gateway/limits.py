@@ -41,9 +41,16 @@ class Limits:
         self._clients = clients
         self._requests = Quota("tenant-requests", settings.tenant_requests_per_minute, counts)
         self._key_requests = Quota("key-requests", settings.key_requests_per_minute, counts)
-        self._body_bytes = Quota("tenant-body-bytes", settings.tenant_body_bytes_per_minute, counts)
-        self._rows = Quota("tenant-import-rows", settings.tenant_import_rows_per_minute, counts)
-        self._key_rows = Quota("key-import-rows", settings.key_import_rows_per_minute, counts)
+        # Without Redis reads and intake go on; what is written in bulk is counted by each gateway alone.
+        self._body_bytes = Quota(
+            "tenant-body-bytes", settings.tenant_body_bytes_per_minute, counts, open_without=False
+        )
+        self._rows = Quota(
+            "tenant-import-rows", settings.tenant_import_rows_per_minute, counts, open_without=False
+        )
+        self._key_rows = Quota(
+            "key-import-rows", settings.key_import_rows_per_minute, counts, open_without=False
+        )
         self._webhooks = Quota("tenant-webhooks", settings.tenant_webhooks_per_minute, counts)
         self._webhook_bytes = Quota("tenant-webhook-bytes", settings.tenant_webhook_bytes_per_minute, counts)
 

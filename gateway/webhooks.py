@@ -31,6 +31,7 @@ ALIAS_PATH: Final = "/webhook/{alias}"
 
 # The secrets of a busy client are at hand, those of nobody have to be asked for; nobody outside is to see it.
 _REFUSED_AFTER_SECONDS: Final = 0.1
+_ASKED_FOR_THE_BLOCKED_SECONDS: Final = 10.0
 # While one replaces the other.
 _MOST_SECRETS: Final = 2
 
@@ -116,8 +117,13 @@ class Webhooks:
             NOBODY if tool is None else sender.tool,
         )
         blocked = self._failures.blocked(scope)
-        # For an address that is blocked, nothing is asked but for who holds what was known last.
-        asks = blocked is None or self._matching(request, tool, self._secrets.last(key)) is not None
+        # For an address that is blocked, nothing is asked but for who holds what was known last, and now and
+        # then whether that has been replaced.
+        asks = (
+            blocked is None
+            or self._matching(request, tool, self._secrets.last(key)) is not None
+            or self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS)
+        )
         if asks:
             secrets = await self._secrets.get(key)
             matching = self._matching(request, tool, secrets)
@@ -127,10 +133,11 @@ class Webhooks:
                     webhooks_with_older_secret.inc()
                 return tool
         webhooks_with("refused").inc()
+        if blocked is None:
+            await self._failures.count(scope)
+        await asyncio.sleep(started + _REFUSED_AFTER_SECONDS - time.monotonic())
         if blocked is not None:
             raise blocked
-        await self._failures.count(scope)
-        await asyncio.sleep(started + _REFUSED_AFTER_SECONDS - time.monotonic())
         raise WebhookRefused("the webhook's signature does not fit its address")
 
     def _matching(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.asgi import read_body, send_json, unless_gone
-from gateway.errors import BodyTooLarge, ClientGone
+from gateway.errors import BodyTooLarge, BodyTooSlow, ClientGone
 
 
 class Sender:
@@ -51,6 +51,19 @@ async def test_nothing_is_read_of_a_body_that_says_it_is_too_large() -> None:
 async def test_half_a_body_is_no_body() -> None:
     with pytest.raises(ClientGone):
         await read_body(scope(), Sender(2, leaves=True).receive, limit=30)
+
+
+async def test_a_body_that_does_not_come_to_an_end_is_given_up() -> None:
+    class Dripping(Sender):
+        async def receive(self) -> MutableMapping[str, Any]:
+            await asyncio.sleep(0.01)
+            return await super().receive()
+
+    dripping = Dripping(1_000_000)
+    with pytest.raises(BodyTooSlow) as slow:
+        await read_body(scope(), dripping.receive, limit=10_000_000, seconds=0.2)
+    assert (slow.value.status, slow.value.reason) == (408, "BODY_TOO_SLOW")
+    assert 0 < dripping.sent < 1_000_000
 
 
 async def test_work_is_cancelled_when_its_client_leaves() -> None:

@@ -37,6 +37,19 @@ async def test_what_is_forgotten_is_asked_for_anew_and_the_rest_is_not() -> None
     assert [await cache.get("acme"), await cache.get("globex")] == ["new", "old"]
 
 
+async def test_what_was_known_is_overdue_when_it_is_to_be_forgotten_and_what_is_unknown_never() -> None:
+    source = Source()
+    cache = cache_of(source)
+    await cache.get("acme")
+    source.now = ""
+    await cache.get("globex")
+    assert not cache.is_overdue("acme", seconds=10)
+
+    cache.forget(lambda *_: True)
+
+    assert [cache.is_overdue(key, seconds=10) for key in ("acme", "globex", "other")] == [True, False, False]
+
+
 async def test_what_was_unknown_is_forgotten_as_well() -> None:
     source = Source()
     cache = cache_of(source)

@@ -103,6 +103,25 @@ async def test_who_guesses_cannot_stop_the_real_webhooks_even_from_their_own_add
         assert (await post(world, address="192.0.2.2")).status_code == 200
 
 
+async def test_a_new_secret_is_learnt_also_where_an_address_is_blocked(
+    keys: Keys, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_world(
+        keys, redis_url=redis_url, address_failures_per_minute=3, **BEHIND_A_PROXY
+    ) as world:
+        assert (await post(world)).status_code == 202
+        await guess(world, 4)
+        world.tenants.secrets["acme", TOOL] = [tenants.WebhookSecret(id="s9", value=b"new")]
+        asked = len(world.tenants.heard("ListWebhookSecrets"))
+        assert (await post(world, secret=b"new")).status_code == 429
+        monkeypatch.setattr("gateway.webhooks._ASKED_FOR_THE_BLOCKED_SECONDS", 0.0)
+
+        assert (await post(world, secret=b"new")).status_code == 200
+        # Of those whom nobody knows, still nothing.
+        assert (await post(world, tenant="nobody", secret=b"new")).status_code == 429
+    assert len(world.tenants.heard("ListWebhookSecrets")) == asked + 1
+
+
 async def test_a_key_known_last_opens_from_an_address_that_is_blocked(keys: Keys, redis_url: str) -> None:
     async with running_world(
         keys, redis_url=redis_url, address_failures_per_minute=3, **BEHIND_A_PROXY

@@ -175,7 +175,12 @@ async def test_a_lost_redis_lets_reads_and_webhooks_through_and_says_so(
     home = server_home / "gateways-lost-redis"
     home.mkdir()
     server = EmbeddedRedis(home)
-    limits = {"key_requests_per_minute": 0, "tenant_requests_per_minute": 3, "tenant_webhooks_per_minute": 2}
+    limits = {
+        "key_requests_per_minute": 0,
+        "tenant_requests_per_minute": 3,
+        "tenant_webhooks_per_minute": 2,
+        "tenant_body_bytes_per_minute": 100,
+    }
     async with AsyncExitStack() as closers:
         with running(server.program(), ready=server.ready, log=home / "redis.log") as child:
             world = await closers.enter_async_context(running_world(keys, redis_url=server.url(), **limits))
@@ -189,6 +194,10 @@ async def test_a_lost_redis_lets_reads_and_webhooks_through_and_says_so(
                 assert {answer.status_code for answer in answers} == {202}
             # A slice is one here: nothing was left of what Redis had given.
             assert unavailable() == before + 15
+            # What is written in bulk each gateway counts alone.
+            body = b'{"id": "1", "title": "' + b"x" * 50 + b'"}'
+            written = [await world.http.post("/v1/tickets", content=body, headers=key()) for _ in range(2)]
+            assert [each.status_code for each in written] == [200, 429]
             assert [each["event"] for each in said if "limits" in each["event"]] == ["limits_unavailable"]
             assert (await world.http.get("/readyz")).status_code == 200
         async with httpx.AsyncClient() as scraper:
