@@ -1,11 +1,12 @@
 """How two states of a thing differ, in texts that are short and tell no secret."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 import orjson
+
+from services.runtime.masking import masked
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -13,21 +14,6 @@ if TYPE_CHECKING:
 MOST_CHARACTERS: Final = 200
 """What is told of a text, and of all that is in a list."""
 _CUT: Final = "…"
-_MASKED: Final = "***"
-# People write passwords into tickets, and the log outlives the ticket.
-_SECRETS: Final = re.compile(
-    r"""
-    (?P<named>
-        \b(?:pass(?:word|wort|wd|phrase|code)?|kennwort|pwd|secret|(?:auth)?token|api[ _-]?key|credentials?)\b
-        ["']?\s*(?:is\b|[:=])\s*)\S+(?:\s*bearer\s+\S+)?
-    | (?P<bearer>\bbearer\s+)[\w.~+/-]{8,}=*
-    | (?P<address>://)[^\s/@"']+@
-    | \bdsk_[\w-]{16,}
-    | \beyJ[\w-]{8,}\.[\w-]+\.[\w-]*
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    """,
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +39,6 @@ def changed(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[
         for name in {**before, **after}
         if (before.get(name) or None) != (after.get(name) or None)
     )
-
-
-def masked(text: str) -> str:
-    """Without what is written in it like a password, a key or a token."""
-    return _SECRETS.sub(_mask, text)
 
 
 def _fields(thing: "DataclassInstance | None", without: Collection[str]) -> dict[str, object]:
@@ -91,8 +72,3 @@ def _short(text: str) -> str:
     # PostgreSQL keeps no NUL, and no half of a character can be written at all.
     whole = masked(text).replace("\0", "\ufffd").encode(errors="replace").decode()
     return whole if len(whole) <= MOST_CHARACTERS else whole[:MOST_CHARACTERS] + _CUT
-
-
-def _mask(found: re.Match[str]) -> str:
-    kept = found["named"] or found["bearer"] or found["address"] or ""
-    return f"{kept}{_MASKED}{'@' if found['address'] else ''}"

@@ -2,24 +2,21 @@
 
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 import orjson
 import structlog
 from opentelemetry import trace
 
 from services.runtime.caller import caller_or_none
+from services.runtime.masking import masked_line
 from services.runtime.request_id import current_request_id
-
-# A net under the rule that nobody logs secrets: passwords in addresses, and tokens.
-_SECRETS: Final = re.compile(r"(?<=://)([^\s:/@\"']*):[^\s/@\"']+@|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+")
 
 _Event = MutableMapping[str, object]
 
@@ -78,19 +75,13 @@ def render_json(_logger: object, _method: str, event: _Event) -> str:
         return json.dumps(event, default=repr)
 
 
-def redact(text: str) -> str:
-    if "://" not in text and "eyJ" not in text:
-        return text  # as nearly all lines, and found out in a fraction of the time
-    return _SECRETS.sub(lambda found: f"{found[1]}:***@" if found[1] is not None else "***", text)
-
-
 class _Lines:
     """Writes our own lines: by way of `logging` each costs several times as much, and every call has one."""
 
     def msg(self, line: str) -> None:
         # As `logging` has it: what cannot be written must not undo what it tells of.
         with suppress(OSError, ValueError):
-            sys.stdout.write(f"{redact(line)}\n")
+            sys.stdout.write(f"{masked_line(line)}\n")
             sys.stdout.flush()
 
     debug = info = warning = error = critical = msg
@@ -100,7 +91,7 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
     """Formats as told and redacts what came out, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return masked_line(super().format(record))
 
 
 class _JsonLine:

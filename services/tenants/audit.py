@@ -103,6 +103,9 @@ async def verified(
             continue
         previous = event.hash
         known_found = known_found or event.hash == known
+    if anchor.sequence and not count:
+        # The retention leaves the newest: there was one.
+        broken_at = anchor.sequence + 1
     head = previous if count and broken_at is None else None
     return Verdict(count, head, broken_at, known_found, anchor.sequence)
 

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import orjson
 
-from audit.changes import FieldChange, masked
+from audit.changes import FieldChange
+from services.runtime.masking import masked
 from services.tenants.model import NewTenant
 
 

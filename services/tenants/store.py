@@ -272,10 +272,24 @@ class Directory:
 
     async def audit_log(self, tenant: TenantId) -> tuple[Anchor, AsyncIterator[AuditEvent | None]]:
         """Where the log begins, and all its events, the oldest first, some at a time; None cannot be read."""
-        rows = await self._events_after(tenant, 0, _EVENTS_AT_ONCE)
+        async with self._database.tenant(tenant) as connection:
+            # In one statement, for the retention moves the anchor together with the events.
+            rows = await connection.fetch(
+                """
+                select e.*, a.sequence as anchor_sequence, a.hash as anchor_hash
+                from (select $1::text as tenant_id) t
+                left join tenants.audit_anchors a using (tenant_id)
+                left join (
+                    select * from tenants.audit_events where tenant_id = $1 order by sequence limit $2
+                ) e using (tenant_id)
+                order by e.sequence
+                """,
+                tenant,
+                _EVENTS_AT_ONCE,
+            )
         anchored = bool(rows) and rows[0]["anchor_sequence"] is not None
         anchor = Anchor(rows[0]["anchor_sequence"], rows[0]["anchor_hash"]) if anchored else NOTHING_REMOVED
-        return anchor, self._events(tenant, rows)
+        return anchor, self._events(tenant, [row for row in rows if row["sequence"] is not None])
 
     async def _events(self, tenant: TenantId, rows: Sequence[Row]) -> AsyncIterator[AuditEvent | None]:
         while rows:
@@ -291,9 +305,8 @@ class Directory:
         async with self._database.tenant(tenant) as connection:
             return await connection.fetch(
                 """
-                select e.*, a.sequence as anchor_sequence, a.hash as anchor_hash
-                from tenants.audit_events e left join tenants.audit_anchors a on a.tenant_id = e.tenant_id
-                where e.tenant_id = $1 and e.sequence > $2 order by e.sequence limit $3
+                select * from tenants.audit_events
+                where tenant_id = $1 and sequence > $2 order by sequence limit $3
                 """,
                 tenant,
                 sequence,

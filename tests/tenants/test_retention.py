@@ -119,6 +119,7 @@ async def test_without_a_setting_nothing_goes(rows: TenantRows, log: list[str]) 
         ("update tenants.audit_anchors set hash = decode(repeat('01', 32), 'hex')", 4),
         ("update tenants.audit_anchors set sequence = 2", 3),
         ("delete from tenants.audit_anchors", 1),
+        ("delete from tenants.audit_events", 4),
     ],
 )
 async def test_what_the_databases_owner_changed_shows_after_expiry_too(
