@@ -12,7 +12,7 @@ from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange, ReportedEvent
 from dossier.tenants.v1.connection_test_pb2 import ConnectionTest
-from dossier.tenants.v1.knowledge_base_pb2 import KnowledgeBase
+from dossier.tenants.v1.knowledge_base_pb2 import KNOWLEDGE_BASE_MODE_SYNC, KnowledgeBase
 from dossier.tenants.v1.retrieval_pb2 import (
     EVALUATED_KIND_TICKETS,
     EVALUATION_BASIS_OWN_TICKETS,
@@ -51,6 +51,7 @@ def knowledge_base(named: str = "wiki", **told: object) -> KnowledgeBase:
         connector="confluence",
         base_url="https://acme.atlassian.example/wiki",
         options={"spaces": "IT"},
+        mode=KNOWLEDGE_BASE_MODE_SYNC,
     )
     base.MergeFrom(KnowledgeBase(**told))  # type: ignore[arg-type]
     return base
