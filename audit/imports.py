@@ -37,35 +37,39 @@ class ImportEvent:
         self._event_id: str | None = None
         self._created = 0
         self._updated = 0
+        self._removed = 0
 
-    async def count(self, connection: Connection, *, created: int, updated: int) -> None:
-        if not created and not updated:
+    async def count(
+        self, connection: Connection, *, created: int = 0, updated: int = 0, removed: int = 0
+    ) -> None:
+        if not created and not updated and not removed:
             return
-        total = self._changes(self._created + created, self._updated + updated)
+        total = self._changes(self._created + created, self._updated + updated, self._removed + removed)
         known = self._event_id is not None and await self._outbox.renew(
             connection, self._event_id, total, open_for=_OPEN
         )
         if not known:
-            self._created = self._updated = 0
+            self._created = self._updated = self._removed = 0
             self._event_id = await self._outbox.add(
                 connection,
                 self._origin.tenant,
                 self._origin.by,
-                Action(self._origin.name, self._origin.resource, self._changes(created, updated)),
+                Action(self._origin.name, self._origin.resource, self._changes(created, updated, removed)),
                 open_for=_OPEN,
             )
         self._created += created
         self._updated += updated
+        self._removed += removed
 
     async def end(self, database: Database, report: ImportReport) -> None:
         """Nothing, where nothing was changed."""
         if self._event_id is None:
             return
         changes = self._changes(
-            self._created, self._updated, unchanged=report.unchanged, rejected=report.rejected
+            self._created, self._updated, self._removed, unchanged=report.unchanged, rejected=report.rejected
         )
         async with database.tenant(self._origin.tenant) as connection:
             await self._outbox.renew(connection, self._event_id, changes, open_for=None)
 
-    def _changes(self, created: int, updated: int, **rest: int) -> tuple[FieldChange, ...]:
-        return changed({}, {"created": created, "updated": updated, **rest})
+    def _changes(self, created: int, updated: int, removed: int, **rest: int) -> tuple[FieldChange, ...]:
+        return changed({}, {"created": created, "updated": updated, "removed": removed, **rest})

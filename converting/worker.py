@@ -1,17 +1,25 @@
-"""Converts in a process of its own, which is ended when a document takes too long or too much."""
+"""Converts in a process of its own, which is ended when a document takes too long or too much.
+
+Only there are the converters loaded: a service that may never convert anything does without their memory.
+"""
 
 import multiprocessing
 import os
 import resource
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as TooLong
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from converting.documents import Document, convert
 from converting.errors import Unconvertible
+
+if TYPE_CHECKING:
+    from converting.documents import Document
+
+T = TypeVar("T")
 
 _SECONDS: Final = 30.0
 _MEMORY_BYTES: Final = 2 << 30
@@ -40,10 +48,18 @@ class Worker:
         self._pool.stop()  # type: ignore[no-untyped-call]  # annotated but for its return
         self._pool.join()
 
-    def convert(self, name: str, content: bytes) -> Document:
+    def convert(self, name: str, content: bytes) -> "Document":
         """As `converting.documents.convert`, within bounds."""
+        return self._within_bounds(_convert, name, content)
+
+    def markdown(self, html: str, *, base_url: str) -> str:
+        """As `converting.html.to_markdown`, within bounds."""
+        return self._within_bounds(_to_markdown, html, base_url)
+
+    def _within_bounds(self, conversion: Callable[..., T], *told: object) -> T:
         try:
-            return self._pool.schedule(_convert, args=(name, content), timeout=self._seconds).result()
+            done = self._pool.schedule(_converted, args=(conversion, *told), timeout=self._seconds)
+            converted: T = done.result()
         except TooLong:
             raise Unconvertible(f"was not read within {self._seconds:g} s") from None
         except ProcessExpired:
@@ -54,11 +70,24 @@ class Worker:
             raise
         except Exception as problem:  # readers of strangers' files fail in every way there is
             raise Unconvertible(f"cannot be read ({type(problem).__name__}): damaged?") from problem
+        return converted
 
 
-def _convert(name: str, content: bytes) -> Document:
+def _convert(name: str, content: bytes) -> "Document":
+    from converting.documents import convert  # noqa: PLC0415 - see above
+
+    return convert(name, content)
+
+
+def _to_markdown(html: str, base_url: str) -> str:
+    from converting.html import to_markdown  # noqa: PLC0415 - see above
+
+    return to_markdown(html, base_url=base_url)
+
+
+def _converted(conversion: Callable[..., T], *told: object) -> T:
     try:
-        return convert(name, content)
+        return conversion(*told)
     except MemoryError:
         # What fills the memory would still be there for the next document.
         os._exit(1)

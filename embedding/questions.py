@@ -1,6 +1,7 @@
 """What a question means, if that is known in time."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,10 @@ class Questions:
     def embedded(self) -> bool:
         """False where words alone are compared, always."""
         return bool(self._embedder.model)
+
+    async def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Of what a question is compared with; raises `EmbedderUnavailable`."""
+        return await self._embedder.embed(texts)
 
     async def meaning(self, text: str) -> Meaning | None:
         now = time.monotonic()

@@ -11,9 +11,10 @@ from typing import Final
 import structlog
 from aiohttp import ClientSession
 
+from egress.connection import Connection
 from ticketing.contract import TicketingTool
 from ticketing.errors import CannotTell, TicketMissing, ToolError, ToolRateLimited, ToolRejected
-from ticketing.model import Connection, NoteTrial
+from ticketing.model import NoteTrial
 from ticketing.options import requests_per_minute
 from ticketing.reach import reach
 

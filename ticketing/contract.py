@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Protocol
 
 from aiohttp import ClientSession
 
+from egress.connection import Connection
 from ticketing.model import (
-    Connection,
     NoteTrial,
     PostedNote,
     Ticket,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 EventKind = Literal["ticket_created", "ticket_updated", "ticket_resolved", "ignored"]
 
@@ -78,20 +77,6 @@ class WebhookSecret:
 
     id: str
     value: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to reach one tenant's tool. The adapter documents the names it reads from each mapping."""
-
-    base_url: str
-    credentials: Mapping[str, str]
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        host = urlsplit(self.base_url).netloc.rpartition("@")[2]
-        names = f"credentials={sorted(self.credentials)}, options={sorted(self.options)}"
-        return f"Connection(host={host!r}, {names})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from egress.connection import Connection
 from ticketing.errors import ToolRejected
-from ticketing.model import Connection
 
 _MOST_PER_MINUTE: Final = 10_000
 

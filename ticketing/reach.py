@@ -2,18 +2,9 @@
 
 from typing import Final
 
-from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientConnectorDNSError,
-    ClientConnectorError,
-    ClientConnectorSSLError,
-    ClientError,
-    ClientPayloadError,
-    ClientSession,
-    InvalidURL,
-    ServerDisconnectedError,
-)
+from aiohttp import ClientError, ClientSession, InvalidURL
 
+from egress.replies import what_broke
 from ticketing.errors import ToolRejected, ToolUnavailable
 
 # What a proxy says of a server behind it that does not answer.
@@ -34,21 +25,3 @@ async def reach(http: ClientSession, base_url: str) -> str:
     if status in _FROM_A_PROXY:
         raise ToolUnavailable(f"what stands before the tool answers in its place, with HTTP {status}")
     return f"base_url answers, with HTTP {status}"
-
-
-def what_broke(error: ClientError) -> str:  # noqa: PLR0911 - a table: one row per break
-    match error:
-        case ClientConnectorCertificateError():
-            return "the tool's certificate is not trusted"
-        case ClientConnectorSSLError():
-            return "no TLS connection to base_url"
-        case ClientConnectorDNSError():
-            return "the name in base_url is not known"
-        case ClientConnectorError():
-            return "no connection to base_url"
-        case ServerDisconnectedError():
-            return "the connection was cut before the answer"
-        case ClientPayloadError():
-            return "the answer is cut short or wrongly encoded"
-        case _:
-            return type(error).__name__

@@ -1,1 +1,1 @@
-"""A client's own weights and floors of searches: settings of its, of which those who search keep a copy."""
+"""Settings of clients that services keep a copy of: weights and floors of searches, knowledge bases."""

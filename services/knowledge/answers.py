@@ -7,7 +7,7 @@ from typing import Final
 from embedding.questions import Meaning, Questions
 from retrieval.documents import lexemes
 from retrieval.mail import own_words
-from retrieval.questions import Plan, plan, read
+from retrieval.questions import Frequencies, Plan, Question, plan, read
 from retrieval.ratings import UNRATED, Standing
 from retrieval.relevance import Ranking, Weights, relevance
 from services.knowledge import telemetry
@@ -31,6 +31,20 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, as it is understood; `meaning` is None where words alone are compared."""
+
+    question: Question
+    meaning: Meaning | None
+
+    def rarest(self, frequencies: Frequencies, most: int) -> Sequence[str]:
+        """Name the words that tell most, the weightiest first, as they were spelt."""
+        counts, shown = self.question.counts, self.question.shown
+        told = sorted(counts, key=lambda lexeme: -counts[lexeme] * frequencies.rarity(lexeme))
+        return [shown[lexeme] for lexeme in told[:most]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Scored:
     candidate: Candidate
     lexical: float
@@ -40,18 +54,21 @@ class _Scored:
     boost: str | None
 
 
-async def find_answers(articles: TenantArticles, questions: Questions, search: Search) -> list[Answer]:
-    """Best first, at most one passage an article; empty when nothing reaches the floor."""
+async def understood(questions: Questions, search: Search) -> Asked:
+    """Before any transaction, which would wait along."""
     description = own_words(search.description)
-    question = read(search.subject, description)
-    # Before the transaction, which would wait along.
     by_meaning = search.ranking.meaning_share > 0
     meaning = await questions.meaning(f"{search.subject}\n{description}") if by_meaning else None
     telemetry.count_question(by_meaning=meaning is not None)
+    return Asked(read(search.subject, description), meaning)
+
+
+async def find_answers(articles: TenantArticles, asked: Asked, search: Search) -> list[Answer]:
+    """Best first, at most one passage an article; empty when nothing reaches the floor."""
     async with articles.searching() as index:
-        planned = plan(question, await index.frequencies(question.lexemes))
+        planned = plan(asked.question, await index.frequencies(asked.question.lexemes))
         with span(telemetry.CANDIDATES_SPAN):
-            candidates = await _candidates(index, planned, meaning, search)
+            candidates = await _candidates(index, planned, asked.meaning, search)
         standings = await index.standings([each.key.article for each in candidates], planned)
         best = _best(candidates, planned, standings, search)
         keys = [each.candidate.key for each in best]

@@ -1,37 +1,67 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Final
 
 import grpc
 
 from audit.event import current_actor
 from audit.imports import ImportEvent, Origin
 from audit.relay import Relay
+from converting.worker import Worker
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
+from egress.session import GuardedSessions
 from embedding.backfill import Backfill
 from embedding.questions import Questions
+from knowledgebases.discovery import load_connectors
+from knowledgebases.session import knowledge_base_session
 from retrieval.relevance import OF_ARTICLES
-from services.knowledge import telemetry, wire
-from services.knowledge.answers import find_answers
+from services.knowledge import telemetry, wire, wire_bases
+from services.knowledge.bases import Bases
+from services.knowledge.cache import Cache
+from services.knowledge.elsewhere import Elsewhere
 from services.knowledge.errors import ArticleNotFound
+from services.knowledge.everywhere import find_everywhere
 from services.knowledge.ingest import keep, record
+from services.knowledge.knowledge_base_service import KnowledgeBaseServicer
+from services.knowledge.pages import Pages
+from services.knowledge.peers import TenantsPeer
 from services.knowledge.ratings import rate
 from services.knowledge.settings import KnowledgeSettings
 from services.knowledge.store import AUDIT, TenantArticles
+from services.knowledge.syncing import Syncing
+from services.knowledge.syncs import Syncs
 from services.knowledge.tenant_data import tenant_rows
+from services.knowledge.turns import Turns
 from services.knowledge.vectors import Vectors
 from services.runtime.caller import current_tenant
 from services.runtime.database import Database
 from services.runtime.importing import take_in
 from services.runtime.paging import PageTokens
+from services.runtime.redis import OptionalRedis
 from services.runtime.serve import Service
 from tenantdata.servicer import serving_rows
+from tuning.copies import open_tenants
 from tuning.rankings import Rankings
 
+_REQUEST_SECONDS: Final = 30.0
+"""For one request to a knowledge base; a search waits less."""
 
-class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
-    def __init__(self, database: Database, questions: Questions, rankings: Rankings) -> None:
+
+class KnowledgeServicer(KnowledgeBaseServicer):
+    def __init__(
+        self,
+        database: Database,
+        questions: Questions,
+        rankings: Rankings,
+        bases: Bases,
+        *,
+        syncs: Syncs,
+        elsewhere: Elsewhere,
+    ) -> None:
+        super().__init__(bases, syncs)
+        self._elsewhere = elsewhere
         self._database = database
         self._questions = questions
         self._rankings = rankings
@@ -42,9 +72,11 @@ class KnowledgeServicer(pb_grpc.KnowledgeServiceServicer):
         context: grpc.aio.ServicerContext[pb.SearchArticlesRequest, pb.SearchArticlesResponse],
     ) -> pb.SearchArticlesResponse:
         search = wire.search_from(request, self._rankings.of(current_tenant()))
-        found = await find_answers(self._articles(), self._questions, search)
+        found, heard = await find_everywhere(self._articles(), self._elsewhere, self._questions, search)
         telemetry.count_search(len(found))
-        return pb.SearchArticlesResponse(results=map(wire.write_answer, found))
+        return pb.SearchArticlesResponse(
+            results=map(wire.write_answer, found), knowledge_bases=map(wire_bases.write_heard, heard)
+        )
 
     async def GetArticle(
         self,
@@ -127,20 +159,55 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
     rankings = Rankings.open(
         "knowledge", settings, closers, usual=OF_ARTICLES, part=lambda settings: settings.articles
     )
+    questions = Questions(embedder)
+    bases = _open_bases(settings, closers)
+    pages = Pages(closers.enter_context(Worker()))
+    cache = _open_cache(settings, closers)
+    syncs = Syncs(database, AUDIT)
+    syncing = Syncing(database, syncs, bases, pages, embedded=questions.embedded)
+    servicer = KnowledgeServicer(
+        database,
+        questions,
+        rankings,
+        bases,
+        syncs=syncs,
+        elsewhere=Elsewhere(bases, cache, pages, questions),
+    )
     return Service(
         servicers=[
             (
                 pb.DESCRIPTOR.services_by_name["KnowledgeService"],
-                lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(
-                    KnowledgeServicer(database, Questions(embedder), rankings), server
-                ),
+                lambda server: pb_grpc.add_KnowledgeServiceServicer_to_server(servicer, server),
             ),
             serving_rows(tenant_rows(database)),
         ],
         checks={"postgresql": database.check},
         background=[
             rankings.follow,
+            bases.follow,
+            Turns(syncs, bases, syncing).run,
             Relay.open("knowledge", database, settings, closers).run,
             *Backfill(Vectors(database), embedder, telemetry.EMBEDDING).jobs,
         ],
     )
+
+
+def _open_bases(settings: KnowledgeSettings, closers: AsyncExitStack) -> Bases:
+    sessions = GuardedSessions(
+        settings.permitted_networks, lambda guard: knowledge_base_session(guard, _REQUEST_SECONDS)
+    )
+    closers.push_async_callback(sessions.close)
+    peer = TenantsPeer(open_tenants("knowledge", settings, closers), settings.tenants_seconds)
+    return Bases(peer, load_connectors(), sessions)
+
+
+def _open_cache(settings: KnowledgeSettings, closers: AsyncExitStack) -> Cache:
+    url = settings.redis_url
+    redis = None
+    if url is not None:
+        redis = OptionalRedis.at(
+            url.get_secret_value(), use="knowledge_cache", seconds=settings.redis_seconds
+        )
+    cache = Cache(redis)
+    closers.push_async_callback(cache.close)
+    return cache

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -16,10 +17,12 @@ from retrieval.sparse import sparse_vector
 from services.knowledge.model import (
     TITLE_POSITION,
     Article,
+    ArticleId,
     ArticleKey,
     ArticleReference,
     Passage,
     PassageKey,
+    Source,
 )
 from services.knowledge.rows import article_key, article_of
 from services.knowledge.searching import NAME_COLUMNS, Searching
@@ -116,13 +119,13 @@ class Place:
 class TenantArticles:
     def __init__(self, database: Database, tenant: str, *, embedded: bool) -> None:
         self._database = database
-        self._tenant = tenant
+        self.tenant = tenant
         self._embedded = embedded
 
     async def record(self, article: IndexedArticle, *, by: Actor) -> Written:
         """Insert or replace one with its passages."""
         key = article.article.key
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             await self._become_writer(connection)
             row = await connection.fetchrow(
                 f"select {NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - constants
@@ -134,12 +137,12 @@ class TenantArticles:
                 before = article_of(row, body=row["body"]) if row is not None else None
                 changes = differences(before, article.article, without={"key"})
                 action = Action("RecordArticle", f"articles/{key.source}/{key.id}", changes)
-                await AUDIT.add(connection, self._tenant, by, action)
+                await AUDIT.add(connection, self.tenant, by, action)
         return written
 
     async def write(self, articles: Sequence[IndexedArticle], event: ImportEvent) -> Written:
         """Insert or replace some of an import in one transaction; no two have the same key."""
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             await self._become_writer(connection)
             written = await self._write(connection, articles)
             await event.count(connection, created=len(written.created), updated=len(written.updated))
@@ -157,7 +160,7 @@ class TenantArticles:
         )
 
     async def find(self, reference: ArticleReference) -> Article | None:
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             row = await connection.fetchrow(
                 f"select {NAME_COLUMNS}, body from knowledge.articles"  # noqa: S608 - a constant
                 " where article_id = $1 and ($2::text is null or source = $2) order by source limit 1",
@@ -173,7 +176,7 @@ class TenantArticles:
         if after is not None:
             where = "where (title_key, source, article_id) > ($2, $3, $4)"
             place = [after.title_key, after.key.source, after.key.id]
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             rows = await connection.fetch(
                 f"select {NAME_COLUMNS}, title_key from knowledge.articles {where}"  # noqa: S608 - constants
                 " order by title_key, source, article_id limit $1",
@@ -187,7 +190,7 @@ class TenantArticles:
         ) if last else None
 
     async def delete(self, reference: ArticleReference, *, by: Actor) -> bool:
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             await self._become_writer(connection)
             rows = await connection.fetch(
                 "delete from knowledge.articles"  # noqa: S608 - a constant
@@ -199,19 +202,41 @@ class TenantArticles:
             await self._forget_passages(connection, [article_key(row) for row in rows])
             if rows:
                 deleted = [article_of(row, body=row["body"]) for row in rows]
-                await AUDIT.add(connection, self._tenant, by, _deletion(deleted))
+                await AUDIT.add(connection, self.tenant, by, _deletion(deleted))
         return bool(rows)
+
+    async def versions(self, source: Source) -> dict[ArticleId, datetime | None]:
+        """All articles of a source, and when each last changed there."""
+        async with self._database.tenant(self.tenant) as connection:
+            rows = await connection.fetch(
+                "select article_id, updated from knowledge.articles where source = $1", source
+            )
+        return {ArticleId(row["article_id"]): row["updated"] for row in rows}
+
+    async def remove(self, source: Source, ids: Sequence[ArticleId], event: ImportEvent) -> int:
+        """Remove those that the source has no more, in one transaction; how many there were."""
+        async with self._database.tenant(self.tenant) as connection:
+            await self._become_writer(connection)
+            rows = await connection.fetch(
+                "delete from knowledge.articles where source = $1 and article_id = any($2::text[])"
+                " returning source, article_id",
+                source,
+                list(ids),
+            )
+            await self._forget_passages(connection, [article_key(row) for row in rows])
+            await event.count(connection, removed=len(rows))
+        return len(rows)
 
     @asynccontextmanager
     async def searching(self) -> AsyncIterator[Searching]:
         """One transaction for what one search reads."""
-        async with self._database.tenant(self._tenant) as connection:
+        async with self._database.tenant(self.tenant) as connection:
             yield Searching(connection)
 
     async def _become_writer(self, connection: Connection) -> None:
         """Wait for this tenant's other writers: they would lock the lexemes' counts in crossing orders."""
         await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"knowledge.articles:{self._tenant}"
+            "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"knowledge.articles:{self.tenant}"
         )
 
     async def _keep_passages(self, connection: Connection, articles: Sequence[IndexedArticle]) -> None:

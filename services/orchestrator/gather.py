@@ -59,7 +59,7 @@ async def gather(work: Work, *, peers: Peers, tools: Tools) -> tuple[Enhancement
     # Another content is another request; the same is the same, so that it is not bought again. How the
     # sources fared is not part of it: that differs each time.
     inputs.request_id = f"{run.id}:synthesize:{_digest(inputs)}"
-    inputs.sources.extend(answers[name].report for name in names)
+    inputs.sources.extend(report for name in names for report in answers[name].reports)
     standing = await work.journal.gathered(
         this.begun, unkept, ticket, inputs, read_hash=read_hash, settings_revision=tenant.revision
     )
@@ -124,7 +124,7 @@ async def _ask_all(
     try:
         while True:
             done, pending = await asyncio.wait(pending, timeout=_TOGETHER_SECONDS)
-            unkept += [task.result().step for task in tasks.values() if task in done]
+            unkept += [step for task in tasks.values() if task in done for step in task.result().steps]
             if not pending:
                 return {name: task.result() for name, task in tasks.items()}, unkept
             if unkept:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
@@ -48,28 +48,36 @@ _STATES: Final[Mapping[Kind, "SourceState.ValueType"]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of asking one source."""
+    """What became of asking one source, and of those that it asked in turn."""
 
     report: SourceReport
     evidence: Sequence[Evidence]
     start_time: datetime
+    in_turn: Sequence[SourceReport] = ()
 
     @property
-    def step(self) -> StepEnd:
-        answered = self.report.state == SOURCE_STATE_ANSWERED
-        return StepEnd(
-            name=self.report.source,
-            state=StepState.SUCCEEDED if answered else StepState.FAILED,
-            duration_seconds=self.report.duration.ToTimedelta().total_seconds(),
-            detail=f"{self._things} found" if answered else self.report.detail,
-            start_time=self.start_time,
-            report=self.report,
+    def reports(self) -> Sequence[SourceReport]:
+        return (self.report, *self.in_turn)
+
+    @property
+    def steps(self) -> Sequence[StepEnd]:
+        # The passages of an article are one thing.
+        things = len({each.id.partition("#")[0] for each in self.evidence})
+        return (
+            self._step(self.report, found=things),
+            *(self._step(each, found=each.evidence_count) for each in self.in_turn),
         )
 
-    @property
-    def _things(self) -> int:
-        """How many tickets, articles, assets: the passages of an article are one."""
-        return len({each.id.partition("#")[0] for each in self.evidence})
+    def _step(self, report: SourceReport, *, found: int) -> StepEnd:
+        answered = report.state == SOURCE_STATE_ANSWERED
+        return StepEnd(
+            name=report.source,
+            state=StepState.SUCCEEDED if answered else StepState.FAILED,
+            duration_seconds=report.duration.ToTimedelta().total_seconds(),
+            detail=f"{found} found" if answered else report.detail,
+            start_time=self.start_time,
+            report=report,
+        )
 
 
 def asking(
@@ -79,7 +87,7 @@ def asking(
     network = asyncio.create_task(_ask("network", lambda: _network(peers, ticket)))
     asked = {
         "history": asyncio.create_task(_after_network(peers, ticket, network)),
-        "knowledge": asyncio.create_task(_ask("knowledge", lambda: _knowledge(peers, ticket))),
+        "knowledge": asyncio.create_task(_ask_knowledge(peers, ticket)),
         "network": network,
     }
     for source in sources:
@@ -107,6 +115,25 @@ async def _after_network(peers: Peers, ticket: Ticket, network: asyncio.Task[Ans
     return await _ask("history", lambda: _history(peers, ticket, assets[:_ASSETS]))
 
 
+async def _ask_knowledge(peers: Peers, ticket: Ticket) -> Answer:
+    subject, description = searchable(ticket)
+    request = SearchArticlesRequest(
+        subject=subject, description=description, limit=_RESULTS, with_surroundings=True
+    )
+    knowledge_bases: list[SourceReport] = []
+
+    async def find() -> Sequence[Evidence]:
+        response = await peers.articles(request)
+        knowledge_bases.extend(response.knowledge_bases)
+        read = response.results[:_READ_ARTICLES]
+        return [
+            *map(pieces.of_passage, response.results),
+            *chain.from_iterable(map(pieces.around, read)),
+        ]
+
+    return replace(await _ask("knowledge", find), in_turn=knowledge_bases)
+
+
 async def _ask_source(peers: Peers, ticket: Ticket, source: ContextSource) -> Answer:
     async def find() -> Sequence[Evidence]:
         response = await peers.observations(
@@ -132,15 +159,6 @@ async def _history(peers: Peers, ticket: Ticket, assets: Sequence[str]) -> Seque
         organisation=organisation_of(ticket),
     )
     return [pieces.of_ticket(found) for found in (await peers.similar_tickets(request)).results]
-
-
-async def _knowledge(peers: Peers, ticket: Ticket) -> Sequence[Evidence]:
-    subject, description = searchable(ticket)
-    request = SearchArticlesRequest(
-        subject=subject, description=description, limit=_RESULTS, with_surroundings=True
-    )
-    found = (await peers.articles(request)).results
-    return [*map(pieces.of_passage, found), *chain.from_iterable(map(pieces.around, found[:_READ_ARTICLES]))]
 
 
 async def _network(peers: Peers, ticket: Ticket) -> Sequence[Evidence]:

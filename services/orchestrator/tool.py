@@ -10,8 +10,10 @@ from async_lru import alru_cache
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.tenants.v1.tenant_pb2 import Tenant
 from dossier.tenants.v1.tenant_service_pb2 import GetTicketingAccessResponse
+from egress.connection import Connection
 from egress.guard import Guard
 from egress.permits import Permits
+from egress.session import GuardedSessions
 from services.orchestrator import telemetry
 from services.orchestrator.failures import Permanent, Transient
 from services.orchestrator.pace import OutOfPermits, Pace, PacedTool
@@ -28,7 +30,7 @@ from ticketing.errors import (
     ToolUnavailable,
     UnknownTool,
 )
-from ticketing.model import Connection, PostedNote
+from ticketing.model import PostedNote
 from ticketing.options import requests_per_minute
 from ticketing.session import tool_session
 
@@ -40,22 +42,9 @@ _MOST_TENANTS: Final = 4096
 _permit: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("dossier_tool_permit")
 
 
-class ToolSessions:
-    """One HTTP session for all tenants who may reach the same networks, and none for two who may not.
-
-    So a connection that is kept alive is never handed to a tenant who could not have made it.
-    """
-
+class ToolSessions(GuardedSessions):
     def __init__(self, permits: Permits, timeout_seconds: float) -> None:
-        self._permits = permits
-        self._sessions = {guard: _paced_session(guard, timeout_seconds) for guard in permits.guards}
-
-    def of(self, tenant: str) -> ClientSession:
-        return self._sessions[self._permits.guard(tenant)]
-
-    async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        super().__init__(permits, lambda guard: _paced_session(guard, timeout_seconds))
 
 
 def _paced_session(guard: Guard, timeout_seconds: float) -> ClientSession:

@@ -18,13 +18,14 @@ class Grant:
     subjects: frozenset[str] | None = None
 
 
-_WHERE: Final = "where the ticketing tool and the sources are"
+_WHERE: Final = "where the ticketing tool, the sources and the knowledge bases are"
 _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         # The tool's credentials and the tickets go there.
         "ticketing.tool": _WHERE,
         "ticketing.base_url": _WHERE,
         "sources": _WHERE,
+        "knowledge_bases": _WHERE,
         # Who is in the log does not say when it goes.
         "retention.audit_days": "how long the audit log is kept",
         "limits": "what a client's limits are",
@@ -39,6 +40,7 @@ _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician",
 _GATEWAY: Final = Grant(frozenset({"service"}), subjects=frozenset({"gateway"}))
 _ORCHESTRATOR: Final = Grant(frozenset({"service"}), subjects=frozenset({"orchestrator"}))
 _SEARCHERS: Final = Grant(frozenset({"service"}), subjects=frozenset({"history", "knowledge"}))
+_KNOWLEDGE: Final = Grant(frozenset({"service"}), subjects=frozenset({"knowledge"}))
 _RECORDERS: Final = Grant(
     frozenset({"service"}), subjects=frozenset({"orchestrator", "history", "knowledge", "network"})
 )
@@ -79,6 +81,9 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "ListOperatorAuditEvents": _OPERATOR,
         "VerifyOperatorAuditLog": _OPERATOR,
         "RecordAuditEvents": _RECORDERS,
+        "SetKnowledgeBaseCredentials": _ADMIN,
+        "GetKnowledgeBaseAccess": _KNOWLEDGE,
+        "ListKnowledgeBases": _KNOWLEDGE,
     }
 )
 

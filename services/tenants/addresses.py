@@ -14,6 +14,14 @@ def check_addresses(settings: NewTenant, guard: Guard, *, before: NewTenant | No
             guard.check_url(base_url)
         except Refused as refused:
             violations.append(FieldViolation("tenant.ticketing.base_url", str(refused)))
+    led_to = {base.name: base.base_url for base in before.knowledge_bases} if before is not None else {}
+    for number, base in enumerate(settings.knowledge_bases):
+        if led_to.get(base.name) == base.base_url:
+            continue
+        try:
+            guard.check_url(base.base_url)
+        except Refused as refused:
+            violations.append(FieldViolation(f"tenant.knowledge_bases[{number}].base_url", str(refused)))
     known = {_address(source) for source in before.sources} if before is not None else frozenset()
     for number, source in enumerate(settings.sources):
         if _address(source) in known:

@@ -1,6 +1,6 @@
 """Changes a client: settings, whether it is served, secrets. Each leaves an audit event."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from egress.permits import Permits
 from services.tenants.addresses import check_addresses
 from services.tenants.differences import differences
 from services.tenants.errors import TenantChanged
+from services.tenants.knowledge_credentials import KnowledgeCredentials
 from services.tenants.model import (
     NewTenant,
     Secret,
@@ -23,7 +24,7 @@ from services.tenants.model import (
     TenantState,
 )
 from services.tenants.repeats import id_of
-from services.tenants.rules import check_settings
+from services.tenants.rules import Installed, check_settings
 from services.tenants.sealing import Place, Sealer
 from services.tenants.store import Directory
 from ticketing.model import NoteTrial
@@ -49,13 +50,12 @@ class Rotated:
 
 
 class Changer:
-    def __init__(
-        self, directory: Directory, sealer: Sealer, tools: Collection[str], permits: Permits
-    ) -> None:
+    def __init__(self, directory: Directory, sealer: Sealer, installed: Installed, permits: Permits) -> None:
         self._directory = directory
         self._sealer = sealer
-        self._tools = tools
+        self._installed = installed
         self._permits = permits
+        self.knowledge_credentials = KnowledgeCredentials(directory, sealer)
 
     async def update(
         self,
@@ -70,7 +70,7 @@ class Changer:
         async with self._directory.changing(tenant, actor) as change:
             before = change.tenant
             settings = wanted(before)
-            check_settings(settings, self._tools)
+            check_settings(settings, self._installed)
             check_addresses(settings, self._permits.guard(tenant), before=before)
             changes = differences(before, settings)
             # What is so already is no conflict: it may be this very call, repeated.
@@ -81,6 +81,9 @@ class Changer:
             if validate_only:
                 return Updated(_with(before, settings), changes)
             after = await change.save(_with(before, settings), Action("UpdateTenant", "tenant", changes))
+            await self.knowledge_credentials.keep_only(
+                change, {base.name for base in settings.knowledge_bases}
+            )
         _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in changes])
         return Updated(after, changes)
 
@@ -161,6 +164,7 @@ def _with(tenant: Tenant, settings: NewTenant) -> Tenant:
         queue=settings.queue,
         budget=settings.budget,
         retrieval=settings.retrieval,
+        knowledge_bases=settings.knowledge_bases,
     )
 
 

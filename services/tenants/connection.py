@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from egress.connection import Connection
 from egress.permits import Permits
 from services.runtime.deadline import remaining_seconds
 from services.tenants.errors import ToolUnknown
@@ -14,7 +15,7 @@ from services.tenants.model import Tenant, TenantId
 from services.tenants.telemetry import CONNECTION_TESTS
 from ticketing.checks import Finding, Verdict, check_connection
 from ticketing.contract import TicketingTool
-from ticketing.model import Connection, NoteTrial
+from ticketing.model import NoteTrial
 from ticketing.session import tool_session
 
 _SECONDS: Final = 20.0

@@ -6,7 +6,7 @@ import orjson
 
 from audit.changes import FieldChange
 from services.runtime.masking import masked
-from services.tenants.model import NewTenant
+from services.tenants.model import KnowledgeBase, NewTenant
 
 
 def differences(before: NewTenant | None, after: NewTenant) -> tuple[FieldChange, ...]:
@@ -57,4 +57,15 @@ def _fields(settings: NewTenant) -> dict[str, object]:
         for kind, ranking in settings.retrieval.own.items()
         for name, value in ranking.items()
     }
+    for base in settings.knowledge_bases:
+        said |= _of_knowledge_base(base)
     return {name: value for name, value in said.items() if value} | limits | budget | retrieval
+
+
+def _of_knowledge_base(base: KnowledgeBase) -> dict[str, object]:
+    said = {
+        **{name: value for name, value in asdict(base).items() if name not in {"name", "options"}},
+        "mode": base.mode.value,
+        **{f"options.{name}": value for name, value in base.options.items()},
+    }
+    return {f"knowledge_bases.{base.name}.{name}": value for name, value in said.items()}

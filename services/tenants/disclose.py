@@ -1,4 +1,4 @@
-"""Gives secrets to the two services that need them in the clear."""
+"""Gives secrets to the services that need them in the clear."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,15 @@ _log = structlog.get_logger(__name__)
 class TicketingAccess:
     tenant: Tenant
     credentials: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBaseAccess:
+    """`credentials` by the knowledge base's name; `secret_id` changes with any of them."""
+
+    tenant: Tenant
+    credentials: Mapping[str, Mapping[str, str]] = field(repr=False)
+    secret_id: str
 
 
 class Discloser:
@@ -82,6 +91,15 @@ class Discloser:
             raise TenantNotFound(tenant)
         credentials = orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
         return TicketingAccess(found, credentials)
+
+    async def knowledge_base_access(self, tenant: TenantId) -> KnowledgeBaseAccess:
+        found, kept = await self._directory.live_secrets(tenant, SecretKind.KNOWLEDGE_BASES)
+        if found is None:
+            raise TenantNotFound(tenant)
+        if not found.served:
+            raise TenantSuspended(tenant)
+        credentials = orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
+        return KnowledgeBaseAccess(found, credentials, kept[0].id if kept else "")
 
     async def _make_decoy(self) -> KeptSecret:
         return await self._sealer.seal(Secret.random(), Place(OPERATOR, SecretKind.WEBHOOK, 0))

@@ -75,6 +75,30 @@ class ToolUnknown(ServiceError):
         )
 
 
+class ConnectorUnknown(ServiceError):
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "CONNECTOR_UNKNOWN"
+
+    def __init__(self, connector: str, installed: Iterable[str], *, number: int) -> None:
+        names = ", ".join(sorted(installed))
+        super().__init__(
+            f"no connector {connector!r} for knowledge bases is installed; there are: {names}",
+            metadata={"connector": connector, "installed": names},
+            field=f"tenant.knowledge_bases[{number}].connector",
+        )
+
+
+class KnowledgeBaseNotFound(ServiceError):
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "KNOWLEDGE_BASE_NOT_FOUND"
+
+    def __init__(self, tenant: str, name: str) -> None:
+        super().__init__(
+            f"{tenant} has no knowledge base {name}; add it to the settings first",
+            metadata={"knowledge_base": name},
+        )
+
+
 class TenantChanged(ServiceError):
     code = grpc.StatusCode.ABORTED
     reason = "TENANT_CHANGED"

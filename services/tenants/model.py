@@ -38,6 +38,8 @@ class Role(Enum):
 class SecretKind(Enum):
     WEBHOOK = "webhook"
     TICKETING = "ticketing"
+    KNOWLEDGE_BASES = "knowledge_bases"
+    """Of all of them together, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,26 @@ class RetrievalSettings:
         return {kind: ranking for kind, ranking in kinds.items() if ranking}
 
 
+class KnowledgeBaseMode(Enum):
+    SYNC = "sync"
+    SEARCH = "search"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """0 means the default."""
+
+    name: str
+    connector: str
+    base_url: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    mode: KnowledgeBaseMode = KnowledgeBaseMode.SYNC
+    sync_minutes: int = 0
+    deadline_ms: int = 0
+    paused: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class NewTenant:
     id: TenantId
@@ -197,6 +219,7 @@ class NewTenant:
     queue: QueueSettings = QueueSettings()
     budget: Budget = Budget()
     retrieval: RetrievalSettings = RetrievalSettings()
+    knowledge_bases: tuple[KnowledgeBase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Takes a new client on: its settings, its webhook secret and its first API key, all or nothing."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -13,7 +13,7 @@ from services.tenants.addresses import check_addresses
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
 from services.tenants.remnants import Remnants
-from services.tenants.rules import check_settings
+from services.tenants.rules import Installed, check_settings
 from services.tenants.sealing import KeptSecret, Place, Sealer
 from services.tenants.store import Directory
 
@@ -45,20 +45,20 @@ class Registrar:
         directory: Directory,
         remnants: Remnants,
         sealer: Sealer,
-        tools: Collection[str],
+        installed: Installed,
         permits: Permits,
     ) -> None:
         self._directory = directory
         self._remnants = remnants
         self._sealer = sealer
-        self._tools = tools
+        self._installed = installed
         self._permits = permits
 
     async def register(
         self, new: NewTenant, *, actor: Actor, credentials: Mapping[str, str], request_id: str
     ) -> Registered:
         """Safe to repeat with the same request id for a day; the secrets are not shown again."""
-        check_settings(new, self._tools)
+        check_settings(new, self._installed)
         check_addresses(new, self._permits.guard(new.id))
         if await self._directory.tenant(new.id) is None:
             await self._remnants.require_none(new.id)

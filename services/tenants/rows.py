@@ -15,6 +15,8 @@ from services.tenants.model import (
     Budget,
     ContextSource,
     KeptApiKey,
+    KnowledgeBase,
+    KnowledgeBaseMode,
     Limits,
     NewTenant,
     NoteVisibility,
@@ -54,6 +56,7 @@ SETTINGS: Final = (
     "max_in_progress",
     "budget",
     "retrieval",
+    "knowledge_bases",
 )
 """The columns that hold what a client may change."""
 
@@ -84,6 +87,7 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.queue.max_in_progress,
         orjson.dumps(tenant.budget.own).decode(),
         orjson.dumps(tenant.retrieval.own).decode(),
+        orjson.dumps([{**asdict(each), "mode": each.mode.value} for each in tenant.knowledge_bases]).decode(),
     )
 
 
@@ -106,6 +110,7 @@ def tenant_of(row: Row) -> Tenant:
         queue=queue_of(row),
         budget=Budget(**orjson.loads(row["budget"])),
         retrieval=retrieval_of(row),
+        knowledge_bases=knowledge_bases_of(row),
         state=TenantState(row["state"]),
         create_time=row["create_time"],
         update_time=row["update_time"],
@@ -125,6 +130,13 @@ def queue_of(row: Row) -> QueueSettings:
 def retrieval_of(row: Row) -> RetrievalSettings:
     return RetrievalSettings(
         **{kind: Ranking(**ranking) for kind, ranking in orjson.loads(row["retrieval"]).items()}
+    )
+
+
+def knowledge_bases_of(row: Row) -> tuple[KnowledgeBase, ...]:
+    return tuple(
+        KnowledgeBase(**{**base, "mode": KnowledgeBaseMode(base["mode"])})
+        for base in orjson.loads(row["knowledge_bases"])
     )
 
 

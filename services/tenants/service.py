@@ -1,6 +1,6 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
@@ -10,6 +10,7 @@ from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from egress.permits import Permits
+from knowledgebases.discovery import load_connectors
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
 from services.runtime.notices import Notices
@@ -24,10 +25,10 @@ from services.tenants.change import Changer
 from services.tenants.connection import ConnectionTester
 from services.tenants.deletion import Deleter, Keeper, OwnRows
 from services.tenants.deletions import Deletions
-from services.tenants.disclose import Discloser
 from services.tenants.errors import DeletionNotFound, TenantNotFound
 from services.tenants.export import Source, archived
 from services.tenants.keys import open_sealer
+from services.tenants.knowledge_base_service import KnowledgeBaseServicer
 from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
 from services.tenants.pages import DEFAULT_SIZE, page_of_events, page_of_keys
 from services.tenants.peers import SUBJECT, open_peers
@@ -36,7 +37,7 @@ from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
 from services.tenants.remnants import Remnants
 from services.tenants.retention import KEPT_DAYS, keep_retention
-from services.tenants.retrieval_service import RetrievalServicer
+from services.tenants.rules import Installed
 from services.tenants.sealing import Sealer
 from services.tenants.secret_uses import record_uses
 from services.tenants.settings import TenantsSettings
@@ -73,6 +74,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
         await open_sealer(settings, closers),
         load_tools(),
         settings.permitted_networks,
+        connectors=load_connectors().keys(),
         public_url=str(settings.public_url or "").rstrip("/"),
         deletions=deletions,
         deleter=deleter,
@@ -94,7 +96,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
 
 
-class TenantServicer(RetrievalServicer):
+class TenantServicer(KnowledgeBaseServicer):
     def __init__(
         self,
         directory: Directory,
@@ -102,21 +104,22 @@ class TenantServicer(RetrievalServicer):
         tools: Mapping[str, TicketingTool],
         permits: Permits,
         *,
+        connectors: Collection[str],
         public_url: str,
         deletions: Deletions,
         deleter: Deleter,
         remnants: Remnants,
         sources: Mapping[str, Source],
     ) -> None:
-        super().__init__(directory)
+        super().__init__(directory, sealer)
         self._deletions = deletions
         self._deleter = deleter
         self._sources = sources
         self._sealer = sealer
         self._public_url = public_url
-        self._registrar = Registrar(directory, remnants, sealer, tools, permits)
-        self._changer = Changer(directory, sealer, tools, permits)
-        self._discloser = Discloser(directory, sealer)
+        installed = Installed(tools.keys(), connectors)
+        self._registrar = Registrar(directory, remnants, sealer, installed, permits)
+        self._changer = Changer(directory, sealer, installed, permits)
         self._tester = ConnectionTester(tools, permits)
 
     async def CreateTenant(

@@ -25,6 +25,7 @@ from services.tenants.model import (
     KeptApiKey,
     KeptEvaluation,
     KeyHolder,
+    KnowledgeBase,
     NewTenant,
     QueueSettings,
     RetrievalSettings,
@@ -39,6 +40,7 @@ from services.tenants.rows import (
     NotAnEvent,
     event_of,
     key_of,
+    knowledge_bases_of,
     queue_of,
     retrieval_of,
     secret_of,
@@ -189,6 +191,16 @@ class Directory:
                 "select * from tenants.retrieval_settings_after($1, $2)", tenant or "", count
             )
         return [(TenantId(row["tenant_id"]), retrieval_of(row)) for row in rows]
+
+    async def knowledge_bases_after(
+        self, tenant: TenantId | None, count: int
+    ) -> Sequence[tuple[TenantId, tuple[KnowledgeBase, ...]]]:
+        """Those of served clients that have any, by tenant, from the beginning if none is given."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                "select * from tenants.knowledge_bases_after($1, $2)", tenant or "", count
+            )
+        return [(TenantId(row["tenant_id"]), knowledge_bases_of(row)) for row in rows]
 
     async def evaluations_before(
         self, tenant: TenantId, before: tuple[datetime, str] | None, count: int

@@ -174,6 +174,10 @@ class Change(KeyChange):
         await add_secrets(self._connection, [secret])
         await self.record(action)
 
+    async def replace_secret(self, secret: KeptSecret) -> None:
+        """Of a change whose event tells of it."""
+        await add_secrets(self._connection, [secret])
+
     async def add_evaluation(
         self, evaluation_id: str, evaluation: Evaluation, action: Action
     ) -> KeptEvaluation:

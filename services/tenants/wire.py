@@ -14,7 +14,7 @@ from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
-from services.tenants import wire_settings
+from services.tenants import wire_knowledge_bases, wire_settings
 from services.tenants.audit import AuditEvent, Origin, ReportedEvent, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
 from services.tenants.deletions import Deletion, Store
@@ -58,6 +58,7 @@ _CHANGEABLE: Final = frozenset(
         "queue",
         "budget",
         "retrieval",
+        "knowledge_bases",
     }
 )
 _ROLES: Final[Mapping[Role, "api_key_pb2.Role.ValueType"]] = {
@@ -95,6 +96,7 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
         queue=wire_settings.read_queue(tenant.queue),
         budget=Budget(**{field.name: value for field, value in tenant.budget.ListFields()}),
         retrieval=wire_settings.read_retrieval(tenant.retrieval),
+        knowledge_bases=tuple(map(wire_knowledge_bases.read, tenant.knowledge_bases)),
     )
 
 
@@ -128,6 +130,7 @@ def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
         revision=tenant.revision,
         budget=tenant_pb2.Budget(**tenant.budget.own) if tenant.budget.own else None,
         retrieval=wire_settings.write_retrieval(tenant.retrieval),
+        knowledge_bases=map(wire_knowledge_bases.write, tenant.knowledge_bases),
     )
 
 
@@ -407,6 +410,9 @@ def _kept_texts(tenant: tenant_pb2.Tenant) -> Iterator[tuple[str, str]]:
         yield "tenant.ticketing.options", name + value
     for source in tenant.sources:
         yield "tenant.sources", source.target
+    for base in tenant.knowledge_bases:
+        for name, value in base.options.items():
+            yield "tenant.knowledge_bases", name + value
 
 
 def _without_nul(text: str) -> str:

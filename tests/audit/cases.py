@@ -212,6 +212,10 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
         ),
     ),
     "KnowledgeService.DeleteArticle": _deleted_article,
+    "KnowledgeService.SyncKnowledgeBase": lambda of, _: Case(
+        knowledge.SyncKnowledgeBaseRequest(knowledge_base=of.knowledge_base),
+        knowledge.SyncKnowledgeBaseRequest(knowledge_base="nobodys"),
+    ),
     "NetworkService.ImportAssets": lambda _of, _: Case(
         network.ImportAssetsRequest(assets=[Asset(name="imported", notes=str(uuid4()))])
     ),
@@ -252,6 +256,12 @@ CASES: Final[Mapping[str, Callable[[Belongings, Do], Case]]] = {
     ),
     "TenantService.SetTicketingCredentials": lambda of, _: Case(
         tenants.SetTicketingCredentialsRequest(tenant_id=of.tenant, credentials={"authtoken": PASSWORD})
+    ),
+    "TenantService.SetKnowledgeBaseCredentials": lambda of, _: Case(
+        tenants.SetKnowledgeBaseCredentialsRequest(
+            tenant_id=of.tenant, knowledge_base=of.knowledge_base, credentials={"token": PASSWORD}
+        ),
+        tenants.SetKnowledgeBaseCredentialsRequest(tenant_id=of.tenant, knowledge_base="nobodys"),
     ),
     "TenantService.CreateApiKey": lambda of, _: Case(
         tenants.CreateApiKeyRequest(tenant_id=of.tenant, role=ROLE_VIEWER, request_id=str(uuid4()))
@@ -299,6 +309,8 @@ EXCEPTED: Final[Mapping[str, str]] = {
 
 REPEATED: Final[Mapping[str, str]] = {
     "TenantService.SetTicketingCredentials": "has no request's id, and keeps what it is given anew each time",
+    "TenantService.SetKnowledgeBaseCredentials": "as with those of the ticketing tool",
+    "KnowledgeService.SyncKnowledgeBase": "has a sync begin anew each time",
     "TenantService.TestConnection": "tries the tool anew each time",
     "TenantService.ExportTenant": "hands the data out anew each time",
 }

@@ -201,7 +201,10 @@ def test_what_only_reads_leaves_none(world: World, method: MethodDescriptor) -> 
     callers = [
         *(Credential(whose, "operator", "gateway") for whose in (world.tenant, None)),
         *(Credential(whose, "service", "gateway") for whose in (world.tenant, None)),
-        *(Credential(world.tenant, "service", subject) for subject in ("orchestrator", "tenants", "history")),
+        *(
+            Credential(world.tenant, "service", subject)
+            for subject in ("orchestrator", "tenants", "history", "knowledge")
+        ),
     ]
     answers = [answer for caller in callers for answer in ask(caller, request_id=request_id)]
 

@@ -32,6 +32,8 @@ UNARY_WITHOUT_REST = {
     "dossier.tenants.v1.TenantService.AuthenticateApiKey",
     "dossier.tenants.v1.TenantService.RecordWebhookSecretUses",
     "dossier.tenants.v1.TenantService.RecordAuditEvents",
+    "dossier.tenants.v1.TenantService.GetKnowledgeBaseAccess",
+    "dossier.tenants.v1.TenantService.ListKnowledgeBases",
 }
 
 

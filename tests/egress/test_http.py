@@ -8,12 +8,12 @@ from typing import ClassVar
 import pytest
 from aiohttp import ClientConnectorError, ClientSession, TCPConnector, ThreadedResolver
 
+from egress.connection import Connection
 from egress.guard import Guard
 from egress.permits import Permits
 from tests.egress.listener import Listener, listening
 from tests.support.names import Names
 from ticketing.errors import AddressRefused, ToolError, ToolRejected
-from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 from ticketing.session import tool_session
 

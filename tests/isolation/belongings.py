@@ -28,6 +28,7 @@ class Belongings:
     ticket_source: str
     article: str
     article_source: str
+    knowledge_base: str
     asset: str
     address: str
     mac_address: str

@@ -117,6 +117,13 @@ CASES: Final[Mapping[str, Case]] = {
             subject=of.word,
         )
     ],
+    "KnowledgeService.ListKnowledgeBaseSyncs": lambda _: [knowledge.ListKnowledgeBaseSyncsRequest()],
+    "KnowledgeService.SyncKnowledgeBase": lambda of: [
+        knowledge.SyncKnowledgeBaseRequest(knowledge_base=of.knowledge_base)
+    ],
+    "KnowledgeService.TestKnowledgeBase": lambda of: [
+        knowledge.TestKnowledgeBaseRequest(knowledge_base=of.knowledge_base)
+    ],
     "KnowledgeService.DeleteArticle": lambda of: [
         knowledge.DeleteArticleRequest(article_id=of.article, source=of.article_source)
     ],
@@ -320,6 +327,13 @@ CASES: Final[Mapping[str, Case]] = {
             ]
         )
     ],
+    "TenantService.SetKnowledgeBaseCredentials": lambda of: [
+        tenants.SetKnowledgeBaseCredentialsRequest(
+            tenant_id=of.tenant, knowledge_base=of.knowledge_base, credentials={"token": AUTHTOKEN}
+        )
+    ],
+    "TenantService.GetKnowledgeBaseAccess": lambda _: [tenants.GetKnowledgeBaseAccessRequest()],
+    "TenantService.ListKnowledgeBases": lambda _: [tenants.ListKnowledgeBasesRequest()],
     "TenantService.ReencryptSecrets": lambda _: [tenants.ReencryptSecretsRequest()],
     "TenantService.AuthenticateApiKey": lambda of: [tenants.AuthenticateApiKeyRequest(api_key=of.api_key)],
 }
@@ -334,6 +348,7 @@ ACROSS_CLIENTS: Final[Mapping[tuple[str, str], str]] = {
         "TenantService.ListRetrievalSettings",
         "service knowledge",
     ): "each client is searched by its own weights",
+    ("TenantService.ListKnowledgeBases", "service knowledge"): "all clients' knowledge bases are synced",
     ("TenantService.ReencryptSecrets", "operator"): "one key-encryption key is for all clients",
     ("TenantService.AuthenticateApiKey", "service gateway"): "who has a key is told whose it is",
 }

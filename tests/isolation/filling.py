@@ -114,6 +114,7 @@ class Filling:
             ticket_source=f"{word}.desk",
             article=f"{word}-article-1",
             article_source=f"{word}.wiki",
+            knowledge_base=f"{word}.pages",
             asset=f"{word}-srv-1",
             address=f"10.{number}.0.1",
             mac_address=f"02:00:00:00:{number:02x}:01",
@@ -131,6 +132,7 @@ class Filling:
             webhook_secret_id=self._webhook_secret_id(tenant),
         )
         self._load(has)
+        self._sync(has, desk)
         self._embed(has)
         has = self._enhance(has, desk)
         with psycopg.connect(self._admin_url) as connection:
@@ -231,6 +233,31 @@ class Filling:
             admin,
             prefixes=[{"prefix": each, **site} for each in (has.prefix, other)],
         )
+
+    def _sync(self, has: Belongings, desk: Desk) -> None:
+        """A knowledge base that is synced, in vain: the desk is none."""
+        base = {"name": has.knowledge_base, "connector": "confluence", "base_url": desk.base_url}
+        self._done(
+            "TenantService.UpdateTenant",
+            Credential(None, "operator"),
+            tenant_id=has.tenant,
+            tenant={"knowledge_bases": [{**base, "options": {"spaces": has.word}}]},
+            update_mask="knowledgeBases",
+        )
+        self._done(
+            "TenantService.SetKnowledgeBaseCredentials",
+            Credential(None, "operator"),
+            tenant_id=has.tenant,
+            knowledge_base=has.knowledge_base,
+            credentials={"token": AUTHTOKEN},
+        )
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            of = {"tenant": has.tenant}
+            tried = "select from knowledge.base_syncs where tenant_id = %(tenant)s and error <> ''"
+            eventually(lambda: bool(connection.execute(tried, of).fetchall()), what="the sync")
+            # From here on it changes no more by itself.
+            later = "update knowledge.base_syncs set due_time = now() + '1 year' where tenant_id = %(tenant)s"
+            connection.execute(later, of)
 
     def _embed(self, has: Belongings) -> None:
         """Searches answer the same from here on."""

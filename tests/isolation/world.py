@@ -30,7 +30,7 @@ FOREIGN: Final = tuple(
     Credential(BOREALIS, role, subject)
     for role, subject in (
         *((role, "somebody") for role in ("admin", "technician", "viewer", "operator")),
-        *(("service", subject) for subject in ("gateway", "orchestrator", "history")),
+        *(("service", subject) for subject in ("gateway", "orchestrator", "history", "knowledge")),
     )
 )
 """Every token that is for borealis: of each role that there is, and of the services that act for clients."""

@@ -2,8 +2,9 @@
 
 from tests.support.mesh import Mesh
 
-LIMIT_MB = 850
-"""Of it 130 are the embedder's: the model and what runs it."""
+LIMIT_MB = 880
+"""Of it 130 are the embedder's: the model and what runs it. 17 are for knowledge to reach clients' own
+knowledge bases by HTTP."""
 
 
 def test_the_mesh_at_rest_stays_below_its_limit(mesh: Mesh) -> None:

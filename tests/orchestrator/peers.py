@@ -13,7 +13,12 @@ from google.protobuf.message import Message
 from cli.demo.desk import AUTHTOKEN
 from dossier.context.v1 import context_source_service_pb2 as context_pb2
 from dossier.context.v1 import context_source_service_pb2_grpc as context_grpc
-from dossier.context.v1.evidence_pb2 import EVIDENCE_KIND_OBSERVATION, SOURCE_STATE_ANSWERED, Evidence
+from dossier.context.v1.evidence_pb2 import (
+    EVIDENCE_KIND_OBSERVATION,
+    SOURCE_STATE_ANSWERED,
+    Evidence,
+    SourceReport,
+)
 from dossier.history.v1 import history_service_pb2 as history_pb2
 from dossier.history.v1 import history_service_pb2_grpc as history_grpc
 from dossier.history.v1.past_ticket_pb2 import PastTicket
@@ -140,12 +145,15 @@ class Knowledge(knowledge_grpc.KnowledgeServiceServicer):
                 surroundings=[Passage(heading="Cure", anchor="cure", text="Shorten the interval.")],
             )
         ]
+        self.knowledge_bases: list[SourceReport] = []
 
     async def SearchArticles(
         self, request: knowledge_pb2.SearchArticlesRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> knowledge_pb2.SearchArticlesResponse:
         await self.does.called(request)
-        response = knowledge_pb2.SearchArticlesResponse(results=self.passages)
+        response = knowledge_pb2.SearchArticlesResponse(
+            results=self.passages, knowledge_bases=self.knowledge_bases
+        )
         if not request.with_surroundings:
             for result in response.results:
                 del result.surroundings[:]

@@ -43,6 +43,29 @@ async def test_a_source_that_does_not_answer_in_time_is_named(
     assert "knowledge: timed out after 1.5 s" in desk.requests["1"].notes[0].description
 
 
+async def test_a_knowledge_base_that_fails_is_named_beside_what_was_found(
+    acme: Client, peers: Peers, desk: ServiceDesk
+) -> None:
+    peers.knowledge.knowledge_bases = [
+        context.SourceReport(source="handbook", state=context.SOURCE_STATE_ANSWERED, evidence_count=2),
+        context.SourceReport(
+            source="wiki", state=context.SOURCE_STATE_TIMED_OUT, detail="timed out after 10 s"
+        ),
+    ]
+
+    ended = await acme.ended(await acme.submit_one("1"))
+
+    assert ended.state == pb.ENHANCEMENT_STATE_SUCCEEDED
+    assert report(ended, "knowledge").state == context.SOURCE_STATE_ANSWERED
+    assert report(ended, "wiki").state == context.SOURCE_STATE_TIMED_OUT
+    note = desk.requests["1"].notes[0].description
+    assert "wiki: timed out after 10 s" in note
+    assert "handbook" not in note
+    steps = {step.name: (step.state, step.detail) for step in ended.steps}
+    assert steps["handbook"] == (pb.STEP_STATE_SUCCEEDED, "2 found")
+    assert steps["wiki"] == (pb.STEP_STATE_FAILED, "timed out after 10 s")
+
+
 async def test_sources_that_answered_are_seen_while_another_is_waited_for(acme: Client, peers: Peers) -> None:
     peers.knowledge.does.hold = asyncio.Event()
     enhancement_id = await acme.submit_one("1")

@@ -12,6 +12,7 @@ from dossier.tenants.v1 import api_key_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange, ReportedEvent
 from dossier.tenants.v1.connection_test_pb2 import ConnectionTest
+from dossier.tenants.v1.knowledge_base_pb2 import KNOWLEDGE_BASE_MODE_SYNC, KnowledgeBase
 from dossier.tenants.v1.retrieval_pb2 import (
     EVALUATED_KIND_TICKETS,
     EVALUATION_BASIS_OWN_TICKETS,
@@ -40,7 +41,20 @@ def tenant(tenant_id: str = "acme", *, tool: str = TOOL) -> Tenant:
         brief=BriefSettings(language="nl", model="gpt-5-mini", max_words=300),
         sources=[ContextSource(name="monitoring", target="monitoring.acme.example:443", deadline_ms=3000)],
         retention=Retention(ticket_days=365, run_days=30, ledger_days=400, audit_days=730),
+        knowledge_bases=[knowledge_base()],
     )
+
+
+def knowledge_base(named: str = "wiki", **told: object) -> KnowledgeBase:
+    base = KnowledgeBase(
+        name=named,
+        connector="confluence",
+        base_url="https://acme.atlassian.example/wiki",
+        options={"spaces": "IT"},
+        mode=KNOWLEDGE_BASE_MODE_SYNC,
+    )
+    base.MergeFrom(KnowledgeBase(**told))  # type: ignore[arg-type]
+    return base
 
 
 def reported(**told: object) -> ReportedEvent:
@@ -302,6 +316,24 @@ class Client:
         """How many of them were not in the log of the tenant that the token names."""
         request = pb.RecordAuditEventsRequest(events=events)
         return (await self.stub.RecordAuditEvents(request, metadata=self.metadata)).recorded_count
+
+    async def set_knowledge_credentials(
+        self, tenant_id: str, name: str = "wiki", credentials: Mapping[str, str] = CREDENTIALS
+    ) -> str:
+        request = pb.SetKnowledgeBaseCredentialsRequest(
+            tenant_id=tenant_id, knowledge_base=name, credentials=credentials
+        )
+        return (await self.stub.SetKnowledgeBaseCredentials(request, metadata=self.metadata)).secret_id
+
+    async def knowledge_access(self) -> pb.GetKnowledgeBaseAccessResponse:
+        request = pb.GetKnowledgeBaseAccessRequest()
+        return await self.stub.GetKnowledgeBaseAccess(request, metadata=self.metadata)
+
+    async def knowledge_bases(
+        self, *, page_size: int = 0, page_token: str = ""
+    ) -> pb.ListKnowledgeBasesResponse:
+        request = pb.ListKnowledgeBasesRequest(page_size=page_size, page_token=page_token)
+        return await self.stub.ListKnowledgeBases(request, metadata=self.metadata)
 
     async def authenticate(self, api_key: str) -> pb.AuthenticateApiKeyResponse:
         request = pb.AuthenticateApiKeyRequest(api_key=api_key)

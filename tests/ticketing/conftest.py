@@ -4,8 +4,8 @@ import pytest
 from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import NewRequest, ServiceDesk, running
+from egress.connection import Connection
 from egress.permits import Permits
-from ticketing.model import Connection
 from ticketing.session import tool_session
 
 REQUEST = NewRequest(

@@ -14,10 +14,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from cli.standins.servicedesk_plus import ServiceDesk
 from cli.standins.servicedesk_plus.faults import Fault
+from egress.connection import Connection
 from egress.guard import Guard
 from tests.ticketing.test_hostile_tool import BOMB, KEY, SUCCESS, always, tool
 from ticketing.checks import Check, Finding, Verdict, check_connection
-from ticketing.model import Connection, NoteTrial
+from ticketing.model import NoteTrial
 from ticketing.servicedesk_plus import ServiceDeskPlus
 from ticketing.session import tool_session
 

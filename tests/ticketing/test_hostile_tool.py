@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from cli.standins.loopback import listening
+from egress.connection import Connection
 from tests.support.leaks import CANARY
 from ticketing.errors import PermissionMissing, ToolError, ToolRejected, ToolUnavailable
-from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 
 TOOL = ServiceDeskPlus()

@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 
+from egress.connection import Connection
 from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools, tool_named
 from ticketing.errors import (
@@ -12,7 +13,6 @@ from ticketing.errors import (
     ToolUnavailable,
     UnknownTool,
 )
-from ticketing.model import Connection
 
 
 def test_installed_adapters_are_found_by_name() -> None:

@@ -9,8 +9,8 @@ import pytest
 from aiohttp import ClientSession
 
 from cli.standins.servicedesk_plus import Fault, NewRequest, ServiceDesk
+from egress.connection import Connection
 from ticketing.errors import PermissionMissing, TicketMissing, ToolRateLimited, ToolRejected, ToolUnavailable
-from ticketing.model import Connection
 from ticketing.servicedesk_plus import ServiceDeskPlus
 
 TOOL = ServiceDeskPlus()

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from aiohttp import ClientSession
 
+from egress.connection import Connection
 from ticketing.contract import NoteFormat
 from ticketing.model import (
-    Connection,
     NoteTrial,
     PostedNote,
     Ticket,

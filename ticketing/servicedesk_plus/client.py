@@ -7,13 +7,12 @@ The tool says how a call went in `response_status`, not always in the HTTP statu
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeVar
 
-from aiohttp import ClientError, ClientResponse, ClientSession, InvalidURL
+from aiohttp import ClientError, ClientSession, InvalidURL
 from pydantic import ValidationError
 
+from egress.replies import TooLarge, retry_after_seconds, what_broke, whole_body
 from ticketing.errors import (
     PermissionMissing,
     TicketMissing,
@@ -22,7 +21,6 @@ from ticketing.errors import (
     ToolRejected,
     ToolUnavailable,
 )
-from ticketing.reach import what_broke
 from ticketing.servicedesk_plus.site import Site
 from ticketing.servicedesk_plus.wire import Reply, ResponseStatus
 
@@ -30,7 +28,6 @@ R = TypeVar("R", bound=Reply)
 
 LARGEST_REPLY_BYTES: Final = 5 * 1024 * 1024
 _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0  # the limits are not published; a minute is their usual window
-_LONGEST_RETRY_AFTER_SECONDS: Final = 3600.0
 _BROKEN: Final = 500
 _WORTH_ANOTHER_TRY: Final = frozenset({408, 423, 425})
 
@@ -78,22 +75,18 @@ async def _exchange(http: ClientSession, site: Site, this: Call) -> tuple[int, M
                 allow_redirects=False,
             ) as response,
         ):
-            return response.status, response.headers, await _body(response, this)
+            body = await whole_body(response, most_bytes=LARGEST_REPLY_BYTES)
+            return response.status, response.headers, body
+    except TooLarge:
+        raise ToolRejected(
+            f"cannot {this.doing}: the answer is larger than {LARGEST_REPLY_BYTES} bytes"
+        ) from None
     except TimeoutError:
         raise ToolUnavailable(f"cannot {this.doing}: no answer within {site.timeout_seconds:g} s") from None
     except InvalidURL:
         raise ToolRejected("base_url is not an address") from None
     except ClientError as error:
         raise ToolUnavailable(f"cannot {this.doing}: {what_broke(error)}") from error
-
-
-async def _body(response: ClientResponse, this: Call) -> bytes:
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > LARGEST_REPLY_BYTES:
-            raise ToolRejected(f"cannot {this.doing}: the answer is larger than {LARGEST_REPLY_BYTES} bytes")
-    return bytes(body)
 
 
 def _outcome(body: bytes) -> ResponseStatus | None:
@@ -109,7 +102,10 @@ def _failure(  # noqa: PLR0911 - a table: one row per meaning
     code = outcome.code if outcome is not None else None
     match code, status:
         case (4015, _) | (_, 429):
-            return ToolRateLimited(f"cannot {this.doing}: rate limited", _retry_after(headers))
+            return ToolRateLimited(
+                f"cannot {this.doing}: rate limited",
+                retry_after_seconds(headers, default=_DEFAULT_RETRY_AFTER_SECONDS),
+            )
         case (4022, _) | (_, 401):
             return ToolRejected(
                 f"cannot {this.doing}: the API key is refused",
@@ -147,20 +143,6 @@ def _said(outcome: ResponseStatus | None, site: Site) -> str:
     for secret in {*site.headers.values(), site.token}:
         text = text.replace(secret, "***")
     return f": {text[:200]}" if text else ""
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value) if value.isdigit() else _until(parsedate_to_datetime(value))
-    except ValueError:
-        return _DEFAULT_RETRY_AFTER_SECONDS
-    return min(max(seconds, 1.0), _LONGEST_RETRY_AFTER_SECONDS)
-
-
-def _until(moment: datetime) -> float:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - datetime.now(UTC)).total_seconds()
 
 
 def _unreadable(this: Call, body: bytes, error: ValidationError) -> ToolError:

@@ -9,8 +9,9 @@ from typing import Final
 
 from aiohttp import ClientSession
 
+from egress.connection import Connection
 from ticketing.errors import CannotTell, PermissionMissing, ToolRejected
-from ticketing.model import Connection, NoteTrial
+from ticketing.model import NoteTrial
 from ticketing.servicedesk_plus.client import Call, call
 from ticketing.servicedesk_plus.notes import find_note, post_note
 from ticketing.servicedesk_plus.site import Site

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
+from egress.connection import Connection
 from ticketing.errors import ToolRejected
-from ticketing.model import Connection
 from ticketing.servicedesk_plus.wire import TICKET_ID
 
 Edition = Literal["onprem", "cloud"]

@@ -7,8 +7,9 @@ from typing import Final
 
 from aiohttp import ClientSession
 
+from egress.connection import Connection
 from ticketing.errors import TicketMissing
-from ticketing.model import Connection, Ticket
+from ticketing.model import Ticket
 from ticketing.plain_text import plain_text
 from ticketing.servicedesk_plus.client import Call, call
 from ticketing.servicedesk_plus.site import Site

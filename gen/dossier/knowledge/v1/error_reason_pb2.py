@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dossier/knowledge/v1/error_reason.proto\x12\x14\x64ossier.knowledge.v1*O\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_ARTICLE_NOT_FOUND\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dossier/knowledge/v1/error_reason.proto\x12\x14\x64ossier.knowledge.v1*z\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_ARTICLE_NOT_FOUND\x10\x01\x12)\n%ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.knowledge.v1.error_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=65
-  _globals['_ERRORREASON']._serialized_end=144
+  _globals['_ERRORREASON']._serialized_end=187
 # @@protoc_insertion_point(module_scope)

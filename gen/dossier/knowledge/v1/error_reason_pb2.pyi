@@ -26,6 +26,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Not set; never sent."""
     ERROR_REASON_ARTICLE_NOT_FOUND: _ErrorReason.ValueType  # 1
     """NOT_FOUND: this tenant has no such article. Metadata `article_id`. Example: there is no article KB-017."""
+    ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND: _ErrorReason.ValueType  # 2
+    """NOT_FOUND: this tenant's settings name no such knowledge base, or not in a mode that allows what is asked. Metadata
+    `knowledge_base`. Example: acme has no knowledge base wiki that is synced.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the knowledge service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -36,4 +40,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not set; never sent."""
 ERROR_REASON_ARTICLE_NOT_FOUND: ErrorReason.ValueType  # 1
 """NOT_FOUND: this tenant has no such article. Metadata `article_id`. Example: there is no article KB-017."""
+ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND: ErrorReason.ValueType  # 2
+"""NOT_FOUND: this tenant's settings name no such knowledge base, or not in a mode that allows what is asked. Metadata
+`knowledge_base`. Example: acme has no knowledge base wiki that is synced.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,11 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from dossier.context.v1 import evidence_pb2 as dossier_dot_context_dot_v1_dot_evidence__pb2
 from dossier.knowledge.v1 import article_pb2 as dossier_dot_knowledge_dot_v1_dot_article__pb2
+from dossier.knowledge.v1 import knowledge_base_pb2 as dossier_dot_knowledge_dot_v1_dot_knowledge__base__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dossier/knowledge/v1/knowledge_service.proto\x12\x14\x64ossier.knowledge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"dossier/knowledge/v1/article.proto\x1a\x1cgoogle/api/annotations.proto\"\xf9\x02\n\x15SearchArticlesRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x18\n\x05limit\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12/\n\tmin_score\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x19\n\x11with_surroundings\x18\x05 \x01(\x08\x12\x33\n\rmeaning_share\x18\x14 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01:j\xbaHg\x1a\x65\n\x0bsearch.text\x12(subject or description must not be empty\x1a,this.subject != \'\' || this.description != \'\'B\x0c\n\n_min_scoreB\x10\n\x0e_meaning_share\"M\n\x16SearchArticlesResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".dossier.knowledge.v1.FoundPassage\"\xa0\x02\n\x0c\x46oundPassage\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12.\n\x07passage\x18\x02 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Passage\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x15\n\rmatched_terms\x18\x04 \x03(\t\x12\x33\n\x0csurroundings\x18\x05 \x03(\x0b\x32\x1d.dossier.knowledge.v1.Passage\x12\x15\n\rlexical_score\x18\x06 \x01(\x01\x12\x1b\n\x0esemantic_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x62oosts\x18\x08 \x03(\tB\x11\n\x0f_semantic_score\"L\n\x11GetArticleRequest\x12\x1e\n\narticle_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"D\n\x12GetArticleResponse\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\"R\n\x13ListArticlesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"`\n\x14ListArticlesResponse\x12/\n\x08\x61rticles\x18\x01 \x03(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x14RecordArticleRequest\x12\x36\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.ArticleB\x06\xbaH\x03\xc8\x01\x01\"X\n\x15RecordArticleResponse\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"y\n\x15ImportArticlesRequest\x12\'\n\x06source\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x37\n\x08\x61rticles\x18\x02 \x03(\x0b\x32\x1d.dossier.knowledge.v1.ArticleB\x06\xbaH\x03\xd8\x01\x03\"\xb0\x01\n\x16ImportArticlesResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\x12\x15\n\rupdated_count\x18\x02 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x03\x12\x16\n\x0erejected_count\x18\x04 \x01(\x03\x12\x37\n\x08rejected\x18\x05 \x03(\x0b\x32%.dossier.knowledge.v1.RejectedArticle\"I\n\x0fRejectedArticle\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"O\n\x14\x44\x65leteArticleRequest\x12\x1e\n\narticle_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x17\n\x15\x44\x65leteArticleResponse\"\xe5\x01\n\x12RateArticleRequest\x12\x1c\n\trating_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x08revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1e\n\narticle_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x06source\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x14\n\x07helpful\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x07subject\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@B\n\n\x08_helpful\"&\n\x13RateArticleResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x32\xcc\x07\n\x10KnowledgeService\x12\x8e\x01\n\x0eSearchArticles\x12+.dossier.knowledge.v1.SearchArticlesRequest\x1a,.dossier.knowledge.v1.SearchArticlesResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\"\x13/v1/articles:search:\x01*\x12\x85\x01\n\nGetArticle\x12\'.dossier.knowledge.v1.GetArticleRequest\x1a(.dossier.knowledge.v1.GetArticleResponse\"$\x90\x02\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/articles/{article_id}\x12~\n\x0cListArticles\x12).dossier.knowledge.v1.ListArticlesRequest\x1a*.dossier.knowledge.v1.ListArticlesResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/articles\x12\x8a\x01\n\rRecordArticle\x12*.dossier.knowledge.v1.RecordArticleRequest\x1a+.dossier.knowledge.v1.RecordArticleResponse\" \x90\x02\x02\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/articles:\x07\x61rticle\x12\x97\x01\n\x0eImportArticles\x12+.dossier.knowledge.v1.ImportArticlesRequest\x1a,.dossier.knowledge.v1.ImportArticlesResponse\"(\x90\x02\x02\x82\xd3\xe4\x93\x02\x1f\"\x13/v1/articles:import:\x08\x61rticles(\x01\x12\x8e\x01\n\rDeleteArticle\x12*.dossier.knowledge.v1.DeleteArticleRequest\x1a+.dossier.knowledge.v1.DeleteArticleResponse\"$\x90\x02\x02\x82\xd3\xe4\x93\x02\x1b*\x19/v1/articles/{article_id}\x12g\n\x0bRateArticle\x12(.dossier.knowledge.v1.RateArticleRequest\x1a).dossier.knowledge.v1.RateArticleResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dossier/knowledge/v1/knowledge_service.proto\x12\x14\x64ossier.knowledge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dossier/context/v1/evidence.proto\x1a\"dossier/knowledge/v1/article.proto\x1a)dossier/knowledge/v1/knowledge_base.proto\x1a\x1cgoogle/api/annotations.proto\"\xf9\x02\n\x15SearchArticlesRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@\x12\x18\n\x05limit\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12/\n\tmin_score\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x12\x19\n\x11with_surroundings\x18\x05 \x01(\x08\x12\x33\n\rmeaning_share\x18\x14 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01:j\xbaHg\x1a\x65\n\x0bsearch.text\x12(subject or description must not be empty\x1a,this.subject != \'\' || this.description != \'\'B\x0c\n\n_min_scoreB\x10\n\x0e_meaning_share\"\x88\x01\n\x16SearchArticlesResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".dossier.knowledge.v1.FoundPassage\x12\x39\n\x0fknowledge_bases\x18\x02 \x03(\x0b\x32 .dossier.context.v1.SourceReport\"\xa0\x02\n\x0c\x46oundPassage\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12.\n\x07passage\x18\x02 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Passage\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x15\n\rmatched_terms\x18\x04 \x03(\t\x12\x33\n\x0csurroundings\x18\x05 \x03(\x0b\x32\x1d.dossier.knowledge.v1.Passage\x12\x15\n\rlexical_score\x18\x06 \x01(\x01\x12\x1b\n\x0esemantic_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x62oosts\x18\x08 \x03(\tB\x11\n\x0f_semantic_score\"L\n\x11GetArticleRequest\x12\x1e\n\narticle_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"D\n\x12GetArticleResponse\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\"R\n\x13ListArticlesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"`\n\x14ListArticlesResponse\x12/\n\x08\x61rticles\x18\x01 \x03(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x14RecordArticleRequest\x12\x36\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.ArticleB\x06\xbaH\x03\xc8\x01\x01\"X\n\x15RecordArticleResponse\x12.\n\x07\x61rticle\x18\x01 \x01(\x0b\x32\x1d.dossier.knowledge.v1.Article\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"y\n\x15ImportArticlesRequest\x12\'\n\x06source\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x18@2\x0e^[a-z0-9_.-]*$\x12\x37\n\x08\x61rticles\x18\x02 \x03(\x0b\x32\x1d.dossier.knowledge.v1.ArticleB\x06\xbaH\x03\xd8\x01\x03\"\xb0\x01\n\x16ImportArticlesResponse\x12\x15\n\rcreated_count\x18\x01 \x01(\x03\x12\x15\n\rupdated_count\x18\x02 \x01(\x03\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x03\x12\x16\n\x0erejected_count\x18\x04 \x01(\x03\x12\x37\n\x08rejected\x18\x05 \x03(\x0b\x32%.dossier.knowledge.v1.RejectedArticle\"I\n\x0fRejectedArticle\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"O\n\x14\x44\x65leteArticleRequest\x12\x1e\n\narticle_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06source\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x17\n\x15\x44\x65leteArticleResponse\"\xe5\x01\n\x12RateArticleRequest\x12\x1c\n\trating_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x08revision\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1e\n\narticle_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x06source\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x14\n\x07helpful\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x07subject\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\x0b\x64\x65scription\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80@B\n\n\x08_helpful\"&\n\x13RateArticleResponse\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\"\x1f\n\x1dListKnowledgeBaseSyncsRequest\"X\n\x1eListKnowledgeBaseSyncsResponse\x12\x36\n\x05syncs\x18\x01 \x03(\x0b\x32\'.dossier.knowledge.v1.KnowledgeBaseSync\"=\n\x18SyncKnowledgeBaseRequest\x12!\n\x0eknowledge_base\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"R\n\x19SyncKnowledgeBaseResponse\x12\x35\n\x04sync\x18\x01 \x01(\x0b\x32\'.dossier.knowledge.v1.KnowledgeBaseSync\"=\n\x18TestKnowledgeBaseRequest\x12!\n\x0eknowledge_base\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"U\n\x19TestKnowledgeBaseResponse\x12\x38\n\x06\x63hecks\x18\x01 \x03(\x0b\x32(.dossier.knowledge.v1.KnowledgeBaseCheck2\xd3\x0b\n\x10KnowledgeService\x12\x8e\x01\n\x0eSearchArticles\x12+.dossier.knowledge.v1.SearchArticlesRequest\x1a,.dossier.knowledge.v1.SearchArticlesResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\"\x13/v1/articles:search:\x01*\x12\x85\x01\n\nGetArticle\x12\'.dossier.knowledge.v1.GetArticleRequest\x1a(.dossier.knowledge.v1.GetArticleResponse\"$\x90\x02\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/articles/{article_id}\x12~\n\x0cListArticles\x12).dossier.knowledge.v1.ListArticlesRequest\x1a*.dossier.knowledge.v1.ListArticlesResponse\"\x17\x90\x02\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/articles\x12\x8a\x01\n\rRecordArticle\x12*.dossier.knowledge.v1.RecordArticleRequest\x1a+.dossier.knowledge.v1.RecordArticleResponse\" \x90\x02\x02\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/articles:\x07\x61rticle\x12\x97\x01\n\x0eImportArticles\x12+.dossier.knowledge.v1.ImportArticlesRequest\x1a,.dossier.knowledge.v1.ImportArticlesResponse\"(\x90\x02\x02\x82\xd3\xe4\x93\x02\x1f\"\x13/v1/articles:import:\x08\x61rticles(\x01\x12\x8e\x01\n\rDeleteArticle\x12*.dossier.knowledge.v1.DeleteArticleRequest\x1a+.dossier.knowledge.v1.DeleteArticleResponse\"$\x90\x02\x02\x82\xd3\xe4\x93\x02\x1b*\x19/v1/articles/{article_id}\x12g\n\x0bRateArticle\x12(.dossier.knowledge.v1.RateArticleRequest\x1a).dossier.knowledge.v1.RateArticleResponse\"\x03\x90\x02\x02\x12\xa6\x01\n\x16ListKnowledgeBaseSyncs\x12\x33.dossier.knowledge.v1.ListKnowledgeBaseSyncsRequest\x1a\x34.dossier.knowledge.v1.ListKnowledgeBaseSyncsResponse\"!\x90\x02\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/knowledgeBaseSyncs\x12\xac\x01\n\x11SyncKnowledgeBase\x12..dossier.knowledge.v1.SyncKnowledgeBaseRequest\x1a/.dossier.knowledge.v1.SyncKnowledgeBaseResponse\"6\x90\x02\x02\x82\xd3\xe4\x93\x02-\"(/v1/knowledgeBases/{knowledge_base}:sync:\x01*\x12\xac\x01\n\x11TestKnowledgeBase\x12..dossier.knowledge.v1.TestKnowledgeBaseRequest\x1a/.dossier.knowledge.v1.TestKnowledgeBaseResponse\"6\x90\x02\x01\x82\xd3\xe4\x93\x02-\"(/v1/knowledgeBases/{knowledge_base}:test:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -76,6 +78,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RATEARTICLEREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_RATEARTICLEREQUEST'].fields_by_name['description']._loaded_options = None
   _globals['_RATEARTICLEREQUEST'].fields_by_name['description']._serialized_options = b'\272H\006r\004\030\200\200@'
+  _globals['_SYNCKNOWLEDGEBASEREQUEST'].fields_by_name['knowledge_base']._loaded_options = None
+  _globals['_SYNCKNOWLEDGEBASEREQUEST'].fields_by_name['knowledge_base']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_TESTKNOWLEDGEBASEREQUEST'].fields_by_name['knowledge_base']._loaded_options = None
+  _globals['_TESTKNOWLEDGEBASEREQUEST'].fields_by_name['knowledge_base']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_KNOWLEDGESERVICE'].methods_by_name['SearchArticles']._loaded_options = None
   _globals['_KNOWLEDGESERVICE'].methods_by_name['SearchArticles']._serialized_options = b'\220\002\001\202\323\344\223\002\030\"\023/v1/articles:search:\001*'
   _globals['_KNOWLEDGESERVICE'].methods_by_name['GetArticle']._loaded_options = None
@@ -90,38 +96,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KNOWLEDGESERVICE'].methods_by_name['DeleteArticle']._serialized_options = b'\220\002\002\202\323\344\223\002\033*\031/v1/articles/{article_id}'
   _globals['_KNOWLEDGESERVICE'].methods_by_name['RateArticle']._loaded_options = None
   _globals['_KNOWLEDGESERVICE'].methods_by_name['RateArticle']._serialized_options = b'\220\002\002'
-  _globals['_SEARCHARTICLESREQUEST']._serialized_start=166
-  _globals['_SEARCHARTICLESREQUEST']._serialized_end=543
-  _globals['_SEARCHARTICLESRESPONSE']._serialized_start=545
-  _globals['_SEARCHARTICLESRESPONSE']._serialized_end=622
-  _globals['_FOUNDPASSAGE']._serialized_start=625
-  _globals['_FOUNDPASSAGE']._serialized_end=913
-  _globals['_GETARTICLEREQUEST']._serialized_start=915
-  _globals['_GETARTICLEREQUEST']._serialized_end=991
-  _globals['_GETARTICLERESPONSE']._serialized_start=993
-  _globals['_GETARTICLERESPONSE']._serialized_end=1061
-  _globals['_LISTARTICLESREQUEST']._serialized_start=1063
-  _globals['_LISTARTICLESREQUEST']._serialized_end=1145
-  _globals['_LISTARTICLESRESPONSE']._serialized_start=1147
-  _globals['_LISTARTICLESRESPONSE']._serialized_end=1243
-  _globals['_RECORDARTICLEREQUEST']._serialized_start=1245
-  _globals['_RECORDARTICLEREQUEST']._serialized_end=1323
-  _globals['_RECORDARTICLERESPONSE']._serialized_start=1325
-  _globals['_RECORDARTICLERESPONSE']._serialized_end=1413
-  _globals['_IMPORTARTICLESREQUEST']._serialized_start=1415
-  _globals['_IMPORTARTICLESREQUEST']._serialized_end=1536
-  _globals['_IMPORTARTICLESRESPONSE']._serialized_start=1539
-  _globals['_IMPORTARTICLESRESPONSE']._serialized_end=1715
-  _globals['_REJECTEDARTICLE']._serialized_start=1717
-  _globals['_REJECTEDARTICLE']._serialized_end=1790
-  _globals['_DELETEARTICLEREQUEST']._serialized_start=1792
-  _globals['_DELETEARTICLEREQUEST']._serialized_end=1871
-  _globals['_DELETEARTICLERESPONSE']._serialized_start=1873
-  _globals['_DELETEARTICLERESPONSE']._serialized_end=1896
-  _globals['_RATEARTICLEREQUEST']._serialized_start=1899
-  _globals['_RATEARTICLEREQUEST']._serialized_end=2128
-  _globals['_RATEARTICLERESPONSE']._serialized_start=2130
-  _globals['_RATEARTICLERESPONSE']._serialized_end=2168
-  _globals['_KNOWLEDGESERVICE']._serialized_start=2171
-  _globals['_KNOWLEDGESERVICE']._serialized_end=3143
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['ListKnowledgeBaseSyncs']._loaded_options = None
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['ListKnowledgeBaseSyncs']._serialized_options = b'\220\002\001\202\323\344\223\002\030\022\026/v1/knowledgeBaseSyncs'
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['SyncKnowledgeBase']._loaded_options = None
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['SyncKnowledgeBase']._serialized_options = b'\220\002\002\202\323\344\223\002-\"(/v1/knowledgeBases/{knowledge_base}:sync:\001*'
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['TestKnowledgeBase']._loaded_options = None
+  _globals['_KNOWLEDGESERVICE'].methods_by_name['TestKnowledgeBase']._serialized_options = b'\220\002\001\202\323\344\223\002-\"(/v1/knowledgeBases/{knowledge_base}:test:\001*'
+  _globals['_SEARCHARTICLESREQUEST']._serialized_start=244
+  _globals['_SEARCHARTICLESREQUEST']._serialized_end=621
+  _globals['_SEARCHARTICLESRESPONSE']._serialized_start=624
+  _globals['_SEARCHARTICLESRESPONSE']._serialized_end=760
+  _globals['_FOUNDPASSAGE']._serialized_start=763
+  _globals['_FOUNDPASSAGE']._serialized_end=1051
+  _globals['_GETARTICLEREQUEST']._serialized_start=1053
+  _globals['_GETARTICLEREQUEST']._serialized_end=1129
+  _globals['_GETARTICLERESPONSE']._serialized_start=1131
+  _globals['_GETARTICLERESPONSE']._serialized_end=1199
+  _globals['_LISTARTICLESREQUEST']._serialized_start=1201
+  _globals['_LISTARTICLESREQUEST']._serialized_end=1283
+  _globals['_LISTARTICLESRESPONSE']._serialized_start=1285
+  _globals['_LISTARTICLESRESPONSE']._serialized_end=1381
+  _globals['_RECORDARTICLEREQUEST']._serialized_start=1383
+  _globals['_RECORDARTICLEREQUEST']._serialized_end=1461
+  _globals['_RECORDARTICLERESPONSE']._serialized_start=1463
+  _globals['_RECORDARTICLERESPONSE']._serialized_end=1551
+  _globals['_IMPORTARTICLESREQUEST']._serialized_start=1553
+  _globals['_IMPORTARTICLESREQUEST']._serialized_end=1674
+  _globals['_IMPORTARTICLESRESPONSE']._serialized_start=1677
+  _globals['_IMPORTARTICLESRESPONSE']._serialized_end=1853
+  _globals['_REJECTEDARTICLE']._serialized_start=1855
+  _globals['_REJECTEDARTICLE']._serialized_end=1928
+  _globals['_DELETEARTICLEREQUEST']._serialized_start=1930
+  _globals['_DELETEARTICLEREQUEST']._serialized_end=2009
+  _globals['_DELETEARTICLERESPONSE']._serialized_start=2011
+  _globals['_DELETEARTICLERESPONSE']._serialized_end=2034
+  _globals['_RATEARTICLEREQUEST']._serialized_start=2037
+  _globals['_RATEARTICLEREQUEST']._serialized_end=2266
+  _globals['_RATEARTICLERESPONSE']._serialized_start=2268
+  _globals['_RATEARTICLERESPONSE']._serialized_end=2306
+  _globals['_LISTKNOWLEDGEBASESYNCSREQUEST']._serialized_start=2308
+  _globals['_LISTKNOWLEDGEBASESYNCSREQUEST']._serialized_end=2339
+  _globals['_LISTKNOWLEDGEBASESYNCSRESPONSE']._serialized_start=2341
+  _globals['_LISTKNOWLEDGEBASESYNCSRESPONSE']._serialized_end=2429
+  _globals['_SYNCKNOWLEDGEBASEREQUEST']._serialized_start=2431
+  _globals['_SYNCKNOWLEDGEBASEREQUEST']._serialized_end=2492
+  _globals['_SYNCKNOWLEDGEBASERESPONSE']._serialized_start=2494
+  _globals['_SYNCKNOWLEDGEBASERESPONSE']._serialized_end=2576
+  _globals['_TESTKNOWLEDGEBASEREQUEST']._serialized_start=2578
+  _globals['_TESTKNOWLEDGEBASEREQUEST']._serialized_end=2639
+  _globals['_TESTKNOWLEDGEBASERESPONSE']._serialized_start=2641
+  _globals['_TESTKNOWLEDGEBASERESPONSE']._serialized_end=2726
+  _globals['_KNOWLEDGESERVICE']._serialized_start=2729
+  _globals['_KNOWLEDGESERVICE']._serialized_end=4220
 # @@protoc_insertion_point(module_scope)

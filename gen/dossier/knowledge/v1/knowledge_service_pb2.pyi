@@ -4,7 +4,9 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from dossier.context.v1 import evidence_pb2 as _evidence_pb2
 from dossier.knowledge.v1 import article_pb2 as _article_pb2
+from dossier.knowledge.v1 import knowledge_base_pb2 as _knowledge_base_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -79,18 +81,24 @@ class SearchArticlesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    KNOWLEDGE_BASES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundPassage]:
         """Best first; empty when nothing reaches the floor."""
+
+    @_builtins.property
+    def knowledge_bases(self) -> _containers.RepeatedCompositeFieldContainer[_evidence_pb2.SourceReport]:
+        """How the client's knowledge bases fared that were asked, by name."""
 
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___FoundPassage] | None = ...,
+        knowledge_bases: _abc.Iterable[_evidence_pb2.SourceReport] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["knowledge_bases", b"knowledge_bases", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -531,3 +539,136 @@ class RateArticleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RateArticleResponse: _TypeAlias = RateArticleResponse  # noqa: Y015
+
+@_typing.final
+class ListKnowledgeBaseSyncsRequest(_message.Message):
+    """Asks how syncs stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKnowledgeBaseSyncsRequest: _TypeAlias = ListKnowledgeBaseSyncsRequest  # noqa: Y015
+
+@_typing.final
+class ListKnowledgeBaseSyncsResponse(_message.Message):
+    """How syncs stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNCS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def syncs(self) -> _containers.RepeatedCompositeFieldContainer[_knowledge_base_pb2.KnowledgeBaseSync]:
+        """By name; of those alone that are synced."""
+
+    def __init__(
+        self,
+        *,
+        syncs: _abc.Iterable[_knowledge_base_pb2.KnowledgeBaseSync] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["syncs", b"syncs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKnowledgeBaseSyncsResponse: _TypeAlias = ListKnowledgeBaseSyncsResponse  # noqa: Y015
+
+@_typing.final
+class SyncKnowledgeBaseRequest(_message.Message):
+    """Asks for a sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWLEDGE_BASE_FIELD_NUMBER: _builtins.int
+    knowledge_base: _builtins.str
+    """The knowledge base's name, as in the client's settings."""
+    def __init__(
+        self,
+        *,
+        knowledge_base: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["knowledge_base", b"knowledge_base"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncKnowledgeBaseRequest: _TypeAlias = SyncKnowledgeBaseRequest  # noqa: Y015
+
+@_typing.final
+class SyncKnowledgeBaseResponse(_message.Message):
+    """The sync is to begin within seconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sync(self) -> _knowledge_base_pb2.KnowledgeBaseSync:
+        """How it stands."""
+
+    def __init__(
+        self,
+        *,
+        sync: _knowledge_base_pb2.KnowledgeBaseSync | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncKnowledgeBaseResponse: _TypeAlias = SyncKnowledgeBaseResponse  # noqa: Y015
+
+@_typing.final
+class TestKnowledgeBaseRequest(_message.Message):
+    """Asks for a test."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWLEDGE_BASE_FIELD_NUMBER: _builtins.int
+    knowledge_base: _builtins.str
+    """The knowledge base's name, as in the client's settings."""
+    def __init__(
+        self,
+        *,
+        knowledge_base: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["knowledge_base", b"knowledge_base"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestKnowledgeBaseRequest: _TypeAlias = TestKnowledgeBaseRequest  # noqa: Y015
+
+@_typing.final
+class TestKnowledgeBaseResponse(_message.Message):
+    """What the test found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[_knowledge_base_pb2.KnowledgeBaseCheck]:
+        """In the order in which they are made; always all of them."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[_knowledge_base_pb2.KnowledgeBaseCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestKnowledgeBaseResponse: _TypeAlias = TestKnowledgeBaseResponse  # noqa: Y015

@@ -72,6 +72,21 @@ class KnowledgeServiceStub:
                 request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.SerializeToString,
                 response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.FromString,
                 _registered_method=True)
+        self.ListKnowledgeBaseSyncs = channel.unary_unary(
+                '/dossier.knowledge.v1.KnowledgeService/ListKnowledgeBaseSyncs',
+                request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsRequest.SerializeToString,
+                response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsResponse.FromString,
+                _registered_method=True)
+        self.SyncKnowledgeBase = channel.unary_unary(
+                '/dossier.knowledge.v1.KnowledgeService/SyncKnowledgeBase',
+                request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseRequest.SerializeToString,
+                response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseResponse.FromString,
+                _registered_method=True)
+        self.TestKnowledgeBase = channel.unary_unary(
+                '/dossier.knowledge.v1.KnowledgeService/TestKnowledgeBase',
+                request_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseRequest.SerializeToString,
+                response_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseResponse.FromString,
+                _registered_method=True)
 
 
 class KnowledgeServiceServicer:
@@ -82,7 +97,8 @@ class KnowledgeServiceServicer:
 
     def SearchArticles(self, request, context):
         """Finds the passages that answer a ticket or a question, best first, at most one an article; nothing when
-        nothing answers.
+        nothing answers. The client's knowledge bases that are searched are asked as well, each within its deadline; one
+        that fails is told in the answer.
         Own error reasons: none. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -140,6 +156,32 @@ class KnowledgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListKnowledgeBaseSyncs(self, request, context):
+        """Lists how the syncs of the client's knowledge bases stand, by name.
+        Own error reasons: none. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncKnowledgeBase(self, request, context):
+        """Has a knowledge base synced now, and all of it compared, in the background. One that is being synced is synced
+        once more afterwards.
+        Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestKnowledgeBase(self, request, context):
+        """Tests the connection to a knowledge base, as it is set now: one attempt of each thing that is needed there, within
+        20 seconds. Nothing is changed there. That something failed is part of the answer and no error.
+        Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KnowledgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -177,6 +219,21 @@ def add_KnowledgeServiceServicer_to_server(servicer, server):
                     servicer.RateArticle,
                     request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.FromString,
                     response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.SerializeToString,
+            ),
+            'ListKnowledgeBaseSyncs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKnowledgeBaseSyncs,
+                    request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsRequest.FromString,
+                    response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsResponse.SerializeToString,
+            ),
+            'SyncKnowledgeBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncKnowledgeBase,
+                    request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseRequest.FromString,
+                    response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseResponse.SerializeToString,
+            ),
+            'TestKnowledgeBase': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestKnowledgeBase,
+                    request_deserializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseRequest.FromString,
+                    response_serializer=dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -371,6 +428,87 @@ class KnowledgeService:
             '/dossier.knowledge.v1.KnowledgeService/RateArticle',
             dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleRequest.SerializeToString,
             dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.RateArticleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKnowledgeBaseSyncs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.knowledge.v1.KnowledgeService/ListKnowledgeBaseSyncs',
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsRequest.SerializeToString,
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.ListKnowledgeBaseSyncsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncKnowledgeBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.knowledge.v1.KnowledgeService/SyncKnowledgeBase',
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseRequest.SerializeToString,
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.SyncKnowledgeBaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestKnowledgeBase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.knowledge.v1.KnowledgeService/TestKnowledgeBase',
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseRequest.SerializeToString,
+            dossier_dot_knowledge_dot_v1_dot_knowledge__service__pb2.TestKnowledgeBaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,7 +38,8 @@ class KnowledgeServiceStub:
     def __new__(cls, channel: _aio.Channel) -> KnowledgeServiceAsyncStub: ...
     SearchArticles: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.SearchArticlesRequest, _knowledge_service_pb2.SearchArticlesResponse]
     """Finds the passages that answer a ticket or a question, best first, at most one an article; nothing when
-    nothing answers.
+    nothing answers. The client's knowledge bases that are searched are asked as well, each within its deadline; one
+    that fails is told in the answer.
     Own error reasons: none. Safe to retry.
     """
     GetArticle: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.GetArticleRequest, _knowledge_service_pb2.GetArticleResponse]
@@ -68,6 +69,20 @@ class KnowledgeServiceStub:
     An article that is not there (any more) is not rated, and that is no error.
     Own error reasons: none. Safe to retry.
     """
+    ListKnowledgeBaseSyncs: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.ListKnowledgeBaseSyncsRequest, _knowledge_service_pb2.ListKnowledgeBaseSyncsResponse]
+    """Lists how the syncs of the client's knowledge bases stand, by name.
+    Own error reasons: none. Safe to retry.
+    """
+    SyncKnowledgeBase: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.SyncKnowledgeBaseRequest, _knowledge_service_pb2.SyncKnowledgeBaseResponse]
+    """Has a knowledge base synced now, and all of it compared, in the background. One that is being synced is synced
+    once more afterwards.
+    Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+    """
+    TestKnowledgeBase: _grpc.UnaryUnaryMultiCallable[_knowledge_service_pb2.TestKnowledgeBaseRequest, _knowledge_service_pb2.TestKnowledgeBaseResponse]
+    """Tests the connection to a knowledge base, as it is set now: one attempt of each thing that is needed there, within
+    20 seconds. Nothing is changed there. That something failed is part of the answer and no error.
+    Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+    """
 
 @_typing.type_check_only
 class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
@@ -79,7 +94,8 @@ class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SearchArticles: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.SearchArticlesRequest, _knowledge_service_pb2.SearchArticlesResponse]  # type: ignore[assignment]
     """Finds the passages that answer a ticket or a question, best first, at most one an article; nothing when
-    nothing answers.
+    nothing answers. The client's knowledge bases that are searched are asked as well, each within its deadline; one
+    that fails is told in the answer.
     Own error reasons: none. Safe to retry.
     """
     GetArticle: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.GetArticleRequest, _knowledge_service_pb2.GetArticleResponse]  # type: ignore[assignment]
@@ -109,6 +125,20 @@ class KnowledgeServiceAsyncStub(KnowledgeServiceStub):
     An article that is not there (any more) is not rated, and that is no error.
     Own error reasons: none. Safe to retry.
     """
+    ListKnowledgeBaseSyncs: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.ListKnowledgeBaseSyncsRequest, _knowledge_service_pb2.ListKnowledgeBaseSyncsResponse]  # type: ignore[assignment]
+    """Lists how the syncs of the client's knowledge bases stand, by name.
+    Own error reasons: none. Safe to retry.
+    """
+    SyncKnowledgeBase: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.SyncKnowledgeBaseRequest, _knowledge_service_pb2.SyncKnowledgeBaseResponse]  # type: ignore[assignment]
+    """Has a knowledge base synced now, and all of it compared, in the background. One that is being synced is synced
+    once more afterwards.
+    Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+    """
+    TestKnowledgeBase: _aio.UnaryUnaryMultiCallable[_knowledge_service_pb2.TestKnowledgeBaseRequest, _knowledge_service_pb2.TestKnowledgeBaseResponse]  # type: ignore[assignment]
+    """Tests the connection to a knowledge base, as it is set now: one attempt of each thing that is needed there, within
+    20 seconds. Nothing is changed there. That something failed is part of the answer and no error.
+    Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+    """
 
 class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers which passages of a client's knowledge base bear on a ticket, and keeps the articles.
@@ -123,7 +153,8 @@ class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_knowledge_service_pb2.SearchArticlesResponse, _abc.Awaitable[_knowledge_service_pb2.SearchArticlesResponse]]:
         """Finds the passages that answer a ticket or a question, best first, at most one an article; nothing when
-        nothing answers.
+        nothing answers. The client's knowledge bases that are searched are asked as well, each within its deadline; one
+        that fails is told in the answer.
         Own error reasons: none. Safe to retry.
         """
 
@@ -188,6 +219,38 @@ class KnowledgeServiceServicer(metaclass=_abc_1.ABCMeta):
         higher or lower for questions like the one that the brief answered. The latest revision of a rating holds.
         An article that is not there (any more) is not rated, and that is no error.
         Own error reasons: none. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListKnowledgeBaseSyncs(
+        self,
+        request: _knowledge_service_pb2.ListKnowledgeBaseSyncsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_service_pb2.ListKnowledgeBaseSyncsResponse, _abc.Awaitable[_knowledge_service_pb2.ListKnowledgeBaseSyncsResponse]]:
+        """Lists how the syncs of the client's knowledge bases stand, by name.
+        Own error reasons: none. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncKnowledgeBase(
+        self,
+        request: _knowledge_service_pb2.SyncKnowledgeBaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_service_pb2.SyncKnowledgeBaseResponse, _abc.Awaitable[_knowledge_service_pb2.SyncKnowledgeBaseResponse]]:
+        """Has a knowledge base synced now, and all of it compared, in the background. One that is being synced is synced
+        once more afterwards.
+        Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def TestKnowledgeBase(
+        self,
+        request: _knowledge_service_pb2.TestKnowledgeBaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_knowledge_service_pb2.TestKnowledgeBaseResponse, _abc.Awaitable[_knowledge_service_pb2.TestKnowledgeBaseResponse]]:
+        """Tests the connection to a knowledge base, as it is set now: one attempt of each thing that is needed there, within
+        20 seconds. Nothing is changed there. That something failed is part of the answer and no error.
+        Own error reasons: KNOWLEDGE_BASE_NOT_FOUND. Safe to retry.
         """
 
 def add_KnowledgeServiceServicer_to_server(servicer: KnowledgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dossier/tenants/v1/error_reason.proto\x12\x12\x64ossier.tenants.v1*\xc6\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_TENANT_NOT_FOUND\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_TENANT_EXISTS\x10\x02\x12!\n\x1d\x45RROR_REASON_TENANT_SUSPENDED\x10\x03\x12\x1d\n\x19\x45RROR_REASON_TOOL_UNKNOWN\x10\x04\x12 \n\x1c\x45RROR_REASON_API_KEY_INVALID\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_TENANT_CHANGED\x10\x06\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\x07\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_API_KEYS\x10\x08\x12 \n\x1c\x45RROR_REASON_TENANT_DELETING\x10\x14\x12 \n\x1c\x45RROR_REASON_TENANT_REMNANTS\x10\x16\x12#\n\x1f\x45RROR_REASON_DELETION_NOT_FOUND\x10\x15\x12 \n\x1c\x45RROR_REASON_TENANT_CONFINED\x10\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dossier/tenants/v1/error_reason.proto\x12\x12\x64ossier.tenants.v1*\x95\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_TENANT_NOT_FOUND\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_TENANT_EXISTS\x10\x02\x12!\n\x1d\x45RROR_REASON_TENANT_SUSPENDED\x10\x03\x12\x1d\n\x19\x45RROR_REASON_TOOL_UNKNOWN\x10\x04\x12 \n\x1c\x45RROR_REASON_API_KEY_INVALID\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_TENANT_CHANGED\x10\x06\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\x07\x12\"\n\x1e\x45RROR_REASON_TOO_MANY_API_KEYS\x10\x08\x12 \n\x1c\x45RROR_REASON_TENANT_DELETING\x10\x14\x12 \n\x1c\x45RROR_REASON_TENANT_REMNANTS\x10\x16\x12#\n\x1f\x45RROR_REASON_DELETION_NOT_FOUND\x10\x15\x12 \n\x1c\x45RROR_REASON_TENANT_CONFINED\x10\x10\x12\"\n\x1e\x45RROR_REASON_CONNECTOR_UNKNOWN\x10\x1e\x12)\n%ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND\x10\x1f\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.tenants.v1.error_re
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=62
-  _globals['_ERRORREASON']._serialized_end=516
+  _globals['_ERRORREASON']._serialized_end=595
 # @@protoc_insertion_point(module_scope)

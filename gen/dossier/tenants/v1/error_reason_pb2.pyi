@@ -52,6 +52,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the call is for one client, and what it is about is the operator's own. Metadata `tenant_id`.
     Over REST, leave out `X-Dossier-Tenant`.
     """
+    ERROR_REASON_CONNECTOR_UNKNOWN: _ErrorReason.ValueType  # 30
+    """INVALID_ARGUMENT: no connector of that name is installed. Metadata `connector`, `installed`."""
+    ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """NOT_FOUND: the tenant's settings name no such knowledge base. Metadata `knowledge_base`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of the tenants service, in `google.rpc.ErrorInfo.reason` without the prefix; domain
@@ -88,4 +92,8 @@ ERROR_REASON_TENANT_CONFINED: ErrorReason.ValueType  # 16
 """PERMISSION_DENIED: the call is for one client, and what it is about is the operator's own. Metadata `tenant_id`.
 Over REST, leave out `X-Dossier-Tenant`.
 """
+ERROR_REASON_CONNECTOR_UNKNOWN: ErrorReason.ValueType  # 30
+"""INVALID_ARGUMENT: no connector of that name is installed. Metadata `connector`, `installed`."""
+ERROR_REASON_KNOWLEDGE_BASE_NOT_FOUND: ErrorReason.ValueType  # 31
+"""NOT_FOUND: the tenant's settings name no such knowledge base. Metadata `knowledge_base`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from dossier.orchestrator.v1 import queue_pb2 as _queue_pb2
 from dossier.synthesis.v1 import brief_pb2 as _brief_pb2
+from dossier.tenants.v1 import knowledge_base_pb2 as _knowledge_base_pb2
 from dossier.tenants.v1 import retrieval_pb2 as _retrieval_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -97,6 +98,7 @@ class Tenant(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     RETRIEVAL_FIELD_NUMBER: _builtins.int
+    KNOWLEDGE_BASES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name in addresses and tokens: a lower-case DNS label of 1 to 63 characters. Never changes."""
     display_name: _builtins.str
@@ -151,6 +153,10 @@ class Tenant(_message.Message):
     def retrieval(self) -> _retrieval_pb2.RetrievalSettings:
         """How its past tickets and articles are searched. Absent: as calibrated."""
 
+    @_builtins.property
+    def knowledge_bases(self) -> _containers.RepeatedCompositeFieldContainer[_knowledge_base_pb2.KnowledgeBase]:
+        """Its own knowledge bases. Changed by operators only. At most 8."""
+
     def __init__(
         self,
         *,
@@ -170,10 +176,11 @@ class Tenant(_message.Message):
         revision: _builtins.int = ...,
         budget: Global___Budget | None = ...,
         retrieval: _retrieval_pb2.RetrievalSettings | None = ...,
+        knowledge_bases: _abc.Iterable[_knowledge_base_pb2.KnowledgeBase] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "budget", b"budget", "create_time", b"create_time", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "retrieval", b"retrieval", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "budget", b"budget", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "retrieval", b"retrieval", "revision", b"revision", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "budget", b"budget", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "knowledge_bases", b"knowledge_bases", "limits", b"limits", "note", b"note", "queue", b"queue", "retention", b"retention", "retrieval", b"retrieval", "revision", b"revision", "sources", b"sources", "state", b"state", "ticketing", b"ticketing", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -207,6 +207,21 @@ class TenantServiceStub:
                 request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.SerializeToString,
                 response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.FromString,
                 _registered_method=True)
+        self.SetKnowledgeBaseCredentials = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/SetKnowledgeBaseCredentials',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsResponse.FromString,
+                _registered_method=True)
+        self.GetKnowledgeBaseAccess = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/GetKnowledgeBaseAccess',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessResponse.FromString,
+                _registered_method=True)
+        self.ListKnowledgeBases = channel.unary_unary(
+                '/dossier.tenants.v1.TenantService/ListKnowledgeBases',
+                request_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesRequest.SerializeToString,
+                response_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesResponse.FromString,
+                _registered_method=True)
 
 
 class TenantServiceServicer:
@@ -218,8 +233,9 @@ class TenantServiceServicer:
     def CreateTenant(self, request, context):
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
-        the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
+        Safe to retry with the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown
+        only once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,9 +260,10 @@ class TenantServiceServicer:
     def UpdateTenant(self, request, context):
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-        that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
-        limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING. Role:
+        operator, or admin of that tenant, who does not say where the tool, the sources and the knowledge bases are, for
+        there its credentials go, nor what its limits and its share of the queue are, nor how long its audit log is kept.
+        Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -516,6 +533,31 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetKnowledgeBaseCredentials(self, request, context):
+        """Replaces the credentials with which one of the client's knowledge bases is reached.
+        Own error reasons: TENANT_NOT_FOUND, KNOWLEDGE_BASE_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that
+        tenant. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKnowledgeBaseAccess(self, request, context):
+        """Gives what is needed to read the knowledge bases of the tenant in the caller's token, credentials included.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (knowledge only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKnowledgeBases(self, request, context):
+        """Lists the knowledge bases of all clients that are served and have some, by the client's id, without credentials.
+        Own error reasons: none. Role: service (knowledge only). Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TenantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -688,6 +730,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.RecordAuditEvents,
                     request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.FromString,
                     response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.SerializeToString,
+            ),
+            'SetKnowledgeBaseCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetKnowledgeBaseCredentials,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsResponse.SerializeToString,
+            ),
+            'GetKnowledgeBaseAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKnowledgeBaseAccess,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessResponse.SerializeToString,
+            ),
+            'ListKnowledgeBases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKnowledgeBases,
+                    request_deserializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesRequest.FromString,
+                    response_serializer=dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1611,6 +1668,87 @@ class TenantService:
             '/dossier.tenants.v1.TenantService/RecordAuditEvents',
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsRequest.SerializeToString,
             dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.RecordAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetKnowledgeBaseCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/SetKnowledgeBaseCredentials',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.SetKnowledgeBaseCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKnowledgeBaseAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/GetKnowledgeBaseAccess',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.GetKnowledgeBaseAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKnowledgeBases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dossier.tenants.v1.TenantService/ListKnowledgeBases',
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesRequest.SerializeToString,
+            dossier_dot_tenants_dot_v1_dot_tenant__service__pb2.ListKnowledgeBasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,8 +39,9 @@ class TenantServiceStub:
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
-    the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
+    Safe to retry with the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown
+    only once.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
     """Reads one client.
@@ -53,9 +54,10 @@ class TenantServiceStub:
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-    that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
-    limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING. Role:
+    operator, or admin of that tenant, who does not say where the tool, the sources and the knowledge bases are, for
+    there its credentials go, nor what its limits and its share of the queue are, nor how long its audit log is kept.
+    Safe to retry.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -201,6 +203,19 @@ class TenantServiceStub:
     names; with a token that names none, into the operator's own. Events that are known by their id are left out.
     Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
     """
+    SetKnowledgeBaseCredentials: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SetKnowledgeBaseCredentialsRequest, _tenant_service_pb2.SetKnowledgeBaseCredentialsResponse]
+    """Replaces the credentials with which one of the client's knowledge bases is reached.
+    Own error reasons: TENANT_NOT_FOUND, KNOWLEDGE_BASE_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that
+    tenant. Safe to retry.
+    """
+    GetKnowledgeBaseAccess: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetKnowledgeBaseAccessRequest, _tenant_service_pb2.GetKnowledgeBaseAccessResponse]
+    """Gives what is needed to read the knowledge bases of the tenant in the caller's token, credentials included.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (knowledge only). Safe to retry.
+    """
+    ListKnowledgeBases: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListKnowledgeBasesRequest, _tenant_service_pb2.ListKnowledgeBasesResponse]
+    """Lists the knowledge bases of all clients that are served and have some, by the client's id, without credentials.
+    Own error reasons: none. Role: service (knowledge only). Safe to retry.
+    """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
@@ -213,8 +228,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
-    the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+    Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
+    Safe to retry with the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown
+    only once.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Reads one client.
@@ -227,9 +243,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
     `validate_only` nothing changes, and the answer says what would.
-    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-    that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
-    limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING. Role:
+    operator, or admin of that tenant, who does not say where the tool, the sources and the knowledge bases are, for
+    there its credentials go, nor what its limits and its share of the queue are, nor how long its audit log is kept.
+    Safe to retry.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_service_pb2.SuspendTenantResponse]  # type: ignore[assignment]
     """Stops serving a client: its webhooks are refused, its API keys are no good, its runs end at their next step.
@@ -375,6 +392,19 @@ class TenantServiceAsyncStub(TenantServiceStub):
     names; with a token that names none, into the operator's own. Events that are known by their id are left out.
     Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
     """
+    SetKnowledgeBaseCredentials: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SetKnowledgeBaseCredentialsRequest, _tenant_service_pb2.SetKnowledgeBaseCredentialsResponse]  # type: ignore[assignment]
+    """Replaces the credentials with which one of the client's knowledge bases is reached.
+    Own error reasons: TENANT_NOT_FOUND, KNOWLEDGE_BASE_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that
+    tenant. Safe to retry.
+    """
+    GetKnowledgeBaseAccess: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetKnowledgeBaseAccessRequest, _tenant_service_pb2.GetKnowledgeBaseAccessResponse]  # type: ignore[assignment]
+    """Gives what is needed to read the knowledge bases of the tenant in the caller's token, credentials included.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (knowledge only). Safe to retry.
+    """
+    ListKnowledgeBases: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListKnowledgeBasesRequest, _tenant_service_pb2.ListKnowledgeBasesResponse]  # type: ignore[assignment]
+    """Lists the knowledge bases of all clients that are served and have some, by the client's id, without credentials.
+    Own error reasons: none. Role: service (knowledge only). Safe to retry.
+    """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the clients, how their tools are reached, their secrets and their keys.
@@ -390,8 +420,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.CreateTenantResponse, _abc.Awaitable[_tenant_service_pb2.CreateTenantResponse]]:
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
-        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator. Safe to retry with
-        the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown only once.
+        Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
+        Safe to retry with the same `request_id` for 24 hours: the answer is then the tenant alone, since secrets are shown
+        only once.
         """
 
     @_abc_1.abstractmethod
@@ -422,9 +453,10 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.UpdateTenantResponse, _abc.Awaitable[_tenant_service_pb2.UpdateTenantResponse]]:
         """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
         `validate_only` nothing changes, and the answer says what would.
-        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, TENANT_DELETING. Role: operator, or admin of
-        that tenant, who does not say where the tool and the sources are, for there its credentials go, nor what its
-        limits and its share of the queue are, nor how long its audit log is kept. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING. Role:
+        operator, or admin of that tenant, who does not say where the tool, the sources and the knowledge bases are, for
+        there its credentials go, nor what its limits and its share of the queue are, nor how long its audit log is kept.
+        Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -749,6 +781,37 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes over events that another service has recorded of its own changes, into the log of the client that the token
         names; with a token that names none, into the operator's own. Events that are known by their id are left out.
         Own error reasons: TENANT_NOT_FOUND. Role: service, and only those that record events. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def SetKnowledgeBaseCredentials(
+        self,
+        request: _tenant_service_pb2.SetKnowledgeBaseCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.SetKnowledgeBaseCredentialsResponse, _abc.Awaitable[_tenant_service_pb2.SetKnowledgeBaseCredentialsResponse]]:
+        """Replaces the credentials with which one of the client's knowledge bases is reached.
+        Own error reasons: TENANT_NOT_FOUND, KNOWLEDGE_BASE_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that
+        tenant. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def GetKnowledgeBaseAccess(
+        self,
+        request: _tenant_service_pb2.GetKnowledgeBaseAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.GetKnowledgeBaseAccessResponse, _abc.Awaitable[_tenant_service_pb2.GetKnowledgeBaseAccessResponse]]:
+        """Gives what is needed to read the knowledge bases of the tenant in the caller's token, credentials included.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_SUSPENDED. Role: service (knowledge only). Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListKnowledgeBases(
+        self,
+        request: _tenant_service_pb2.ListKnowledgeBasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.ListKnowledgeBasesResponse, _abc.Awaitable[_tenant_service_pb2.ListKnowledgeBasesResponse]]:
+        """Lists the knowledge bases of all clients that are served and have some, by the client's id, without credentials.
+        Own error reasons: none. Role: service (knowledge only). Safe to retry.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

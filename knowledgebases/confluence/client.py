@@ -1,0 +1,95 @@
+"""One call to the REST API, and what its failures mean."""
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from aiohttp import ClientError, ClientSession, InvalidURL
+from pydantic import BaseModel, ValidationError
+from yarl import URL
+
+from egress.replies import TooLarge, retry_after_seconds, what_broke, whole_body
+from knowledgebases.confluence.site import Site
+from knowledgebases.confluence.wire import Failure
+from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, TooMuch, Unavailable
+
+R = TypeVar("R", bound=BaseModel)
+
+LARGEST_REPLY_BYTES: Final = 16 * 1024 * 1024
+_DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
+_TOLD_CHARACTERS: Final = 200
+
+
+async def get(http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str) -> R:
+    """`path` begins with `/rest/api/` and is encoded; `doing` is what an administrator would call it."""
+    try:
+        url = URL(site.root + path, encoded=True)
+        async with http.get(url, headers=site.headers, allow_redirects=False) as response:
+            status, headers = response.status, response.headers
+            body = await whole_body(response, most_bytes=LARGEST_REPLY_BYTES)
+    except TooLarge:
+        raise TooMuch(f"cannot {doing}: the answer is larger than {LARGEST_REPLY_BYTES >> 20} MiB") from None
+    except TimeoutError:
+        raise Unavailable(f"cannot {doing}: no answer in time") from None
+    except InvalidURL:
+        raise Rejected("base_url is not an address") from None
+    except ClientError as error:
+        raise Unavailable(f"cannot {doing}: {what_broke(error)}") from error
+    if status != 200:
+        raise _failure(site, doing, status=status, headers=headers, body=body)
+    try:
+        return reply_type.model_validate_json(body)
+    except ValidationError as error:
+        raise _unreadable(doing, body, error) from None
+
+
+def _failure(  # noqa: PLR0911 - a table: one row per meaning
+    site: Site, doing: str, *, status: int, headers: Mapping[str, str], body: bytes
+) -> KnowledgeBaseError:
+    match status:
+        case 429:
+            seconds = retry_after_seconds(headers, default=_DEFAULT_RETRY_AFTER_SECONDS)
+            return RateLimited(f"cannot {doing}: rate limited", seconds)
+        case 401:
+            return Rejected(
+                f"cannot {doing}: the credentials are refused",
+                "check that token is not expired or revoked, and that email is given with an API token",
+            )
+        case 403:
+            return Rejected(
+                f"cannot {doing}: forbidden{_said(site, body)}",
+                "check that the account may use Confluence and view the spaces",
+            )
+        case 404:
+            return Rejected(
+                f"cannot {doing}: no API at this address", "check base_url; in Cloud it ends with /wiki"
+            )
+        case _ if 300 <= status < 400:
+            return Rejected(f"cannot {doing}: redirected ({status})", "set base_url to the final address")
+        case _ if status >= 500 or status == 408:
+            return Unavailable(f"cannot {doing}: HTTP {status}")
+        case _:
+            return Rejected(f"cannot {doing}: refused with HTTP {status}{_said(site, body)}")
+
+
+def _said(site: Site, body: bytes) -> str:
+    """Quote it, less the credentials if it repeats them."""
+    try:
+        text = Failure.model_validate_json(body).message
+    except ValidationError:
+        return ""
+    for secret in site.secrets:
+        text = text.replace(secret, "***")
+    return f": {' '.join(text.split())[:_TOLD_CHARACTERS]}" if text else ""
+
+
+def _unreadable(doing: str, body: bytes, error: ValidationError) -> KnowledgeBaseError:
+    if body.lstrip()[:1] == b"<":
+        return Rejected(
+            f"cannot {doing}: answered with a web page",
+            "check base_url, and that no login page or proxy stands before the API",
+        )
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return Unavailable(f"cannot {doing}: the answer is cut short or not JSON")
+    field = ".".join(str(part) for part in first["loc"])
+    return Rejected(f"cannot {doing}: the answer is not one of Confluence ({field}: {first['msg']})")

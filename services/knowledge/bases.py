@@ -1,0 +1,120 @@
+"""Clients' own knowledge bases: which there are, and how each is reached."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Final
+
+from aiohttp import ClientSession
+from async_lru import alru_cache
+
+from dossier.tenants.v1.knowledge_base_pb2 import (
+    KNOWLEDGE_BASE_MODE_BOTH,
+    KNOWLEDGE_BASE_MODE_SEARCH,
+    KnowledgeBase,
+)
+from egress.connection import Connection
+from egress.session import GuardedSessions
+from knowledgebases.contract import Connector
+from knowledgebases.discovery import connector_named
+from knowledgebases.errors import Rejected, UnknownConnector
+from services.knowledge.model import Source
+from services.knowledge.peers import TenantsPeer
+from tuning.copies import Copy
+
+_BELIEVED_SECONDS: Final = 2.0
+_MOST_TENANTS: Final = 4096
+_SYNC_MINUTES: Final = 60
+_SEARCH_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One knowledge base, and what reaches it."""
+
+    name: Source
+    synced: bool
+    searched: bool
+    paused: bool
+    every: timedelta
+    """How long after one sync the next begins."""
+    seconds: float
+    """How long a search waits."""
+    version: str
+    """Changes with its settings and credentials."""
+    connector_name: str
+    connection: Connection
+    connectors: Mapping[str, Connector]
+    http: ClientSession
+
+    @property
+    def connector(self) -> Connector:
+        """Raises `Rejected`: one that was installed when it was set may be no more."""
+        try:
+            return connector_named(self.connectors, self.connector_name)
+        except UnknownConnector as error:
+            raise Rejected(str(error), "install it, or change the knowledge base's connector") from error
+
+
+class Bases:
+    def __init__(
+        self, peer: TenantsPeer, connectors: Mapping[str, Connector], sessions: GuardedSessions
+    ) -> None:
+        self._connectors = connectors
+        self._sessions = sessions
+        self._copy = Copy(peer.knowledge_bases, service="knowledge", what="knowledge_bases")
+        self._access = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(peer.access)
+        self.follow = self._copy.follow
+
+    def searched(self, tenant: str) -> Sequence[Source]:
+        """The names of those that are asked when this client's articles are searched."""
+        return [Source(base.name) for base in self._copy.by_tenant.get(tenant, ()) if _is_searched(base)]
+
+    def synced(self) -> Mapping[str, Sequence[Source]]:
+        """The names of those that are synced, of every client that has some."""
+        return {
+            tenant: names
+            for tenant, bases in self._copy.by_tenant.items()
+            if (names := [Source(base.name) for base in bases if _is_synced(base) and not base.paused])
+        }
+
+    async def reach_anew(self, tenant: str) -> Mapping[Source, Base]:
+        """As `reach`, without believing what was said a moment ago: articles may be removed for it."""
+        self._access.cache_invalidate(tenant)
+        return await self.reach(tenant)
+
+    async def reach(self, tenant: str) -> Mapping[Source, Base]:
+        """How all of a client's are reached now, by name. Raises `NotServed` and `AccessUnknown`."""
+        access = await self._access(tenant)
+        return {
+            Source(each.knowledge_base.name): self._base(
+                tenant, each.knowledge_base, each.credentials, access.secret_id
+            )
+            for each in access.knowledge_bases
+        }
+
+    def _base(self, tenant: str, base: KnowledgeBase, credentials: Mapping[str, str], secret_id: str) -> Base:
+        settings = base.SerializeToString(deterministic=True)
+        return Base(
+            name=Source(base.name),
+            synced=_is_synced(base),
+            searched=_is_searched(base),
+            paused=base.paused,
+            every=timedelta(minutes=base.sync_minutes or _SYNC_MINUTES),
+            seconds=base.deadline_ms / 1000 or _SEARCH_SECONDS,
+            version=sha256(settings + secret_id.encode()).hexdigest(),
+            connector_name=base.connector,
+            connection=Connection(base.base_url, dict(credentials), dict(base.options)),
+            connectors=self._connectors,
+            http=self._sessions.of(tenant),
+        )
+
+
+def _is_searched(base: KnowledgeBase) -> bool:
+    return not base.paused and base.mode in {KNOWLEDGE_BASE_MODE_SEARCH, KNOWLEDGE_BASE_MODE_BOTH}
+
+
+def _is_synced(base: KnowledgeBase) -> bool:
+    """Also while it is paused: what is kept of it stays."""
+    return base.mode != KNOWLEDGE_BASE_MODE_SEARCH

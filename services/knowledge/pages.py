@@ -1,0 +1,39 @@
+"""Pages of knowledge bases as articles."""
+
+import asyncio
+
+from converting.errors import Unconvertible
+from converting.worker import Worker
+from dossier.knowledge.v1.article_pb2 import Article as Row
+from knowledgebases.model import Page
+from services.knowledge.model import Article, Source
+from services.knowledge.wire import read_article
+from services.runtime.importing import Broken
+
+_TITLE_CHARACTERS = 4_096
+_BODY_CHARACTERS = 1_048_576
+_URL_CHARACTERS = 2_048
+_LABELS = 64
+_LABEL_CHARACTERS = 128
+
+
+class Pages:
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def article(self, source: Source, page: Page) -> Article | Broken:
+        """Read a page as an import reads a row; of what is too long, the beginning."""
+        try:
+            body = await asyncio.to_thread(self._worker.markdown, page.html, base_url=page.url)
+        except Unconvertible as error:
+            return Broken(page.id, "body", str(error))
+        row = Row(
+            id=page.id,
+            title=page.title[:_TITLE_CHARACTERS] or page.id,
+            body=body[:_BODY_CHARACTERS],
+            url=page.url if len(page.url) <= _URL_CHARACTERS else "",
+            tags=[label[:_LABEL_CHARACTERS] for label in page.labels[:_LABELS]],
+        )
+        if page.updated is not None:
+            row.update_time.FromDatetime(page.updated)
+        return read_article(row, source=source)

@@ -1,0 +1,186 @@
+"""Syncs one knowledge base: takes in what is new or has changed, and removes what is there no more."""
+
+import asyncio
+import traceback
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from audit.event import Actor
+from audit.imports import ImportEvent, Origin
+from knowledgebases.errors import KnowledgeBaseError, RateLimited, TooMuch
+from knowledgebases.model import Page
+from services.knowledge import telemetry
+from services.knowledge.bases import Base, Bases
+from services.knowledge.ingest import keep
+from services.knowledge.model import Article, ArticleId, Source
+from services.knowledge.pages import Pages
+from services.knowledge.peers import SUBJECT, AccessUnknown, NotServed
+from services.knowledge.store import AUDIT, TenantArticles
+from services.knowledge.syncs import Claimed, Counts, LeaseLost, Syncs
+from services.runtime.database import Database
+from services.runtime.errors import DependencyUnavailable
+from services.runtime.importing import ImportReport
+
+_LEASE: Final = timedelta(seconds=60)
+_RENEW_SECONDS: Final = 15.0
+# Between these, only what has changed is asked for, and so nothing is found to be gone.
+_WHOLE_EVERY: Final = timedelta(hours=6)
+_AGAIN_AFTER_TROUBLE: Final = timedelta(minutes=5)
+_REMOVED_AT_ONCE: Final = 100
+_TOLD_CHARACTERS: Final = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+class Syncing:
+    def __init__(
+        self, database: Database, syncs: Syncs, bases: Bases, pages: Pages, *, embedded: bool
+    ) -> None:
+        self._database = database
+        self._syncs = syncs
+        self._bases = bases
+        self._pages = pages
+        self._embedded = embedded
+
+    async def sync_next(self, tenant: str) -> None:
+        """The client's next one that is due, if there is one: to its end, or until its time to come again."""
+        claimed = await self._syncs.claim(tenant, lease=_LEASE)
+        if claimed is None:
+            return
+        counts = Counts()
+        try:
+            async with asyncio.TaskGroup() as group:
+                renewing = group.create_task(self._renew(tenant, claimed, counts))
+                await self._sync(tenant, claimed, counts)
+                renewing.cancel()
+        except* LeaseLost:
+            _log.info("knowledge_base_sync_lost", tenant_id=tenant)
+
+    async def _renew(self, tenant: str, claimed: Claimed, counts: Counts) -> None:
+        while True:
+            await self._syncs.renew(tenant, claimed, counts, lease=_LEASE)
+            await asyncio.sleep(_RENEW_SECONDS)
+
+    async def _sync(self, tenant: str, claimed: Claimed, counts: Counts) -> None:
+        articles = TenantArticles(self._database, tenant, embedded=self._embedded)
+        of_base = _Round(self._database, articles, claimed.name, self._pages, counts)
+        try:
+            await self._run(tenant, claimed, of_base, counts)
+        except NotServed:
+            await self._syncs.fail(tenant, claimed, "", again=_AGAIN_AFTER_TROUBLE)
+        except AccessUnknown as error:
+            await self._failed(tenant, claimed, error.message, again=_AGAIN_AFTER_TROUBLE)
+        except RateLimited as error:
+            again = timedelta(seconds=error.retry_after_seconds)
+            await self._failed(tenant, claimed, str(error), again=again)
+        except KnowledgeBaseError as error:
+            await self._failed(tenant, claimed, str(error), again=_AGAIN_AFTER_TROUBLE)
+        except (LeaseLost, DependencyUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - connectors are anybody's, and the next one has its turn
+            # Where, and not what it says: that may quote a credential.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("knowledge_base_sync_broke", where=f"{place.filename}:{place.lineno}")
+            told = f"failed with {type(error).__name__}; the log says where"
+            await self._failed(tenant, claimed, told, again=_AGAIN_AFTER_TROUBLE)
+        finally:
+            await of_base.end()
+
+    async def _run(self, tenant: str, claimed: Claimed, of_base: "_Round", counts: Counts) -> None:
+        base = (await self._bases.reach_anew(tenant)).get(claimed.name)
+        if base is None or not base.synced:
+            await of_base.remove_all()
+            await self._syncs.forget(tenant, claimed)
+        elif base.paused:
+            await self._syncs.fail(tenant, claimed, "", again=base.every)
+        else:
+            whole = claimed.whole or _is_over(claimed.whole_time)
+            await of_base.run(base, since=None if whole else claimed.changed_since)
+            await self._syncs.renew(tenant, claimed, counts, lease=_LEASE)
+            await self._syncs.succeed(tenant, claimed, whole=whole, again=base.every)
+            telemetry.count_base_sync(done=True)
+
+    async def _failed(self, tenant: str, claimed: Claimed, error: str, *, again: timedelta) -> None:
+        await self._syncs.fail(tenant, claimed, error[:_TOLD_CHARACTERS], again=again)
+        telemetry.count_base_sync(done=False)
+        _log.warning("knowledge_base_sync_failed", tenant_id=tenant, error=error)
+
+
+class _Round:
+    def __init__(
+        self, database: Database, articles: TenantArticles, source: Source, pages: Pages, counts: Counts
+    ) -> None:
+        self._database = database
+        self._articles = articles
+        self._source = source
+        self._pages = pages
+        self._counts = counts
+        actor = Actor(principal=SUBJECT, subject=SUBJECT, role="service", request_id="")
+        origin = Origin(articles.tenant, actor, "ImportArticles", f"knowledge_bases/{source}")
+        self._event = ImportEvent(AUDIT, origin)
+
+    async def run(self, base: Base, *, since: datetime | None) -> None:
+        """What a round that was cut off has taken in is not read again; without `since`, all are compared."""
+        connector = base.connector
+        known = await self._articles.versions(self._source)
+        listed = set[ArticleId]()
+        async for some in connector.list_pages(base.http, base.connection, since=since):
+            ids = [ArticleId(each.id) for each in some]
+            listed.update(ids)
+            news = [
+                page_id
+                for page_id, page in zip(ids, some, strict=True)
+                if page_id not in known or known[page_id] != page.updated
+            ]
+            for few in _some_at_a_time(news, connector.most_at_once):
+                await self._take_in(await self._read(base, few))
+        if since is None:
+            for few in _some_at_a_time(sorted(known.keys() - listed), connector.most_at_once):
+                there = await self._read(base, few)
+                await self._take_in(there)
+                await self._remove([*{*few} - {ArticleId(page.id) for page in there}])
+
+    async def remove_all(self) -> None:
+        ids = list(await self._articles.versions(self._source))
+        for some in _some_at_a_time(ids, _REMOVED_AT_ONCE):
+            await self._remove(some)
+
+    async def end(self) -> None:
+        report = ImportReport(rejected=self._counts.rejected)
+        await self._event.end(self._database, report)
+
+    async def _read(self, base: Base, page_ids: Sequence[ArticleId]) -> Sequence[Page]:
+        """Those that are too long together are read by halves; one that is too long alone is left out."""
+        try:
+            return await base.connector.read(base.http, base.connection, page_ids)
+        except TooMuch:
+            if len(page_ids) == 1:
+                self._counts.rejected += 1
+                telemetry.count_rows(ImportReport(rejected=1))
+                return ()
+        half = len(page_ids) // 2
+        return [*await self._read(base, page_ids[:half]), *await self._read(base, page_ids[half:])]
+
+    async def _take_in(self, pages: Sequence[Page]) -> None:
+        read = [await self._pages.article(self._source, page) for page in pages]
+        rows = [each for each in read if isinstance(each, Article)]
+        report = await keep(self._articles, self._event, rows)
+        report.rejected = len(read) - len(rows)
+        telemetry.count_rows(report)
+        self._counts.created += report.created
+        self._counts.updated += report.updated
+        self._counts.rejected += report.rejected
+
+    async def _remove(self, ids: Sequence[ArticleId]) -> None:
+        self._counts.removed += await self._articles.remove(self._source, ids, self._event)
+
+
+def _is_over(whole_time: datetime | None) -> bool:
+    return whole_time is None or datetime.now(UTC) - whole_time > _WHOLE_EVERY
+
+
+def _some_at_a_time(ids: Sequence[ArticleId], most: int) -> Iterator[Sequence[ArticleId]]:
+    return (ids[start : start + most] for start in range(0, len(ids), most))

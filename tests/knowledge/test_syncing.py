@@ -1,0 +1,293 @@
+"""Pages of clients' knowledge bases become articles: what is new, changed, gone, in trouble, cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import grpc
+import pytest
+
+from dossier.knowledge.v1 import knowledge_service_pb2 as pb
+from dossier.knowledge.v1.article_pb2 import Article
+from dossier.tenants.v1.knowledge_base_pb2 import KNOWLEDGE_BASE_MODE_SEARCH, KNOWLEDGE_BASE_MODE_SYNC
+from knowledgebases.confluence import client as confluence_client
+from services.runtime.errors import error_info
+from services.tenants.settings import TenantsSettings
+from tests.knowledge.bases import World, running_world, until
+from tests.knowledge.client import Client
+from tests.knowledge.conftest import running_knowledge
+from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited, running_confluence
+from tests.support.databases import TestDatabase
+from tests.support.keys import Keys
+from tests.tenants.conftest import key_file, settings
+
+__all__ = ["key_file", "settings"]
+
+TITLES = [f"Page {number:03}" for number in range(45)]
+
+
+@pytest.fixture
+async def confluence() -> Confluence:
+    made = Confluence()
+    made.put(
+        *(
+            Page(str(1000 + number), title, f"<h1>Cure</h1><p>Turn screw {number}.</p>")
+            for number, title in enumerate(TITLES)
+        )
+    )
+    return made
+
+
+@pytest.fixture
+async def base_url(confluence: Confluence) -> AsyncIterator[str]:
+    async with running_confluence(confluence) as address:
+        yield address
+
+
+@pytest.fixture
+async def world(
+    settings: TenantsSettings, database: TestDatabase, keys: Keys, confluence: Confluence, base_url: str
+) -> AsyncIterator[World]:
+    async with running_world(settings, database, keys, confluence, base_url) as world:
+        yield world
+
+
+async def executed(database: TestDatabase, statement: str) -> list[asyncpg.Record]:
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        return await admin.fetch(statement)
+    finally:
+        await admin.close()
+
+
+async def again(world: World) -> None:
+    """Have it synced whole, to the end."""
+    before = (await world.syncs())[0].success_time.ToNanoseconds()
+    await world.sync_now()
+
+    async def done() -> bool:
+        return (await world.syncs())[0].success_time.ToNanoseconds() > before
+
+    await until(done)
+
+
+async def test_all_pages_become_articles_with_their_headings(world: World) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    sync = await world.synced()
+
+    assert await world.titles() == TITLES
+    assert (sync.name, sync.created_count, sync.article_count, sync.error) == ("wiki", 45, 45, "")
+    article = await world.client().get("1007", "wiki")
+    assert article.body == "# Cure\n\nTurn screw 7."
+    assert article.url == f"{world.base_url}/spaces/IT/pages/1007"
+    assert article.HasField("update_time")
+    assert (await world.client().found("Turn screw 7"))[0] == "1007"
+    assert await world.titles("globex") == []
+
+
+async def test_only_what_has_changed_is_read_again_and_what_is_gone_is_removed(
+    world: World, confluence: Confluence
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    await world.client().import_(Article(id="mine", title="Zebra", body="Not from the wiki."))
+    confluence.bodies_read.clear()
+    confluence.change("1001", title="Page 001 anew")
+    confluence.change("1002", status="trashed")
+    del confluence.pages["1003"]
+    confluence.put(Page("2000", "Page new", "<p>New.</p>"))
+
+    await again(world)
+
+    assert sorted(confluence.bodies_read) == ["1001", "2000"]
+    (sync,) = await world.syncs()
+    assert (sync.created_count, sync.updated_count, sync.removed_count) == (1, 1, 2)
+    expected = {*TITLES, "Page 001 anew", "Page new", "Zebra"} - {"Page 001", "Page 002", "Page 003"}
+    assert set(await world.titles()) == expected
+    assert "1003" not in await world.client().found("Turn screw 3")
+
+
+async def test_when_it_is_due_only_changes_are_asked_for(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    confluence.queries.clear()
+    confluence.change("1001", title="Page 001 anew")
+    await executed(database, "update knowledge.base_syncs set due_time = now()")
+
+    async def is_taken_in() -> bool:
+        return "Page 001 anew" in await world.titles()
+
+    await until(is_taken_in)
+    listings = [query for query in confluence.queries if "order by" in query]
+    assert len(listings) == 1
+    assert "lastmodified >= now(" in listings[0]
+
+
+async def test_a_page_that_a_listing_misses_is_not_removed(world: World, confluence: Confluence) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    confluence.invisible = {"1004", "1005"}
+    del confluence.pages["1005"]
+    await again(world)
+    titles = await world.titles()
+    assert "Page 004" in titles
+    assert "Page 005" not in titles
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(failing, "HTTP 503"), (lambda: rate_limited("1"), "rate limited")]
+)
+async def test_trouble_is_told_and_what_was_taken_in_stays(
+    world: World, confluence: Confluence, fault: object, told: str, database: TestDatabase
+) -> None:
+    """A listing, a first batch, and then it breaks off."""
+    confluence.faults += [0.0, 0.0, fault]  # type: ignore[list-item]
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+
+    async def troubled() -> bool:
+        return any(sync.error for sync in await world.syncs())
+
+    await until(troubled)
+    (sync,) = await world.syncs()
+    assert told in sync.error
+    assert TOKEN not in sync.error
+    assert not sync.HasField("success_time")
+    assert len(await world.titles()) == 20
+
+    confluence.bodies_read.clear()
+    await executed(database, "update knowledge.base_syncs set due_time = now()")
+
+    async def mended() -> bool:
+        return (await world.syncs())[0].HasField("success_time")
+
+    await until(mended)
+    assert len(confluence.bodies_read) == 25
+    assert await world.titles() == TITLES
+    assert not (await world.syncs())[0].error
+
+
+async def test_another_replica_goes_on_where_a_killed_one_was(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    confluence.delay_bodies = 1.0
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+
+    async def begun() -> bool:
+        return len(await world.titles()) > 0
+
+    await until(begun)
+    await world.knowledge.aclose()
+    (kept,) = await executed(database, "select count(*) from knowledge.articles")
+    assert 0 < kept["count"] < len(TITLES)
+    (left,) = await executed(database, "select lease_end > now() as held from knowledge.base_syncs")
+    assert left["held"]
+    confluence.delay_bodies = 0.0
+    confluence.bodies_read.clear()
+    await executed(database, "update knowledge.base_syncs set lease_end = now()")
+
+    async with running_knowledge(world.own) as stub:
+        world.clients["acme"] = Client(stub, world.keys.metadata("knowledge", tenant="acme"))
+
+        async def whole() -> bool:
+            return await world.titles() == TITLES
+
+        await until(whole)
+    assert len(confluence.bodies_read) == len(TITLES) - kept["count"]
+
+
+async def test_a_page_that_is_too_long_is_left_out_and_counted(
+    world: World, confluence: Confluence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confluence_client, "LARGEST_REPLY_BYTES", 20_000)
+    confluence.put(Page("3000", "Endless", "<p>" + "x" * 30_000 + "</p>"))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    sync = await world.synced()
+    assert (sync.created_count, sync.rejected_count, sync.error) == (45, 1, "")
+    assert "Endless" not in await world.titles()
+
+
+async def test_a_hostile_page_holds_nothing_up(world: World, confluence: Confluence) -> None:
+    confluence.put(
+        Page("3001", "Deep", "<div>" * 5000 + "x"),
+        Page("3002", "Nul", "<p>a\0b</p><script>alert(1)</script>"),
+        Page("3003", "", "<p>Untitled.</p>"),
+    )
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    sync = await world.synced()
+    assert sync.rejected_count == 1
+    assert (await world.client().get("3003", "wiki")).title == "3003"
+    assert "alert" not in (await world.client().get("3002", "wiki")).body
+
+
+async def test_what_is_no_longer_synced_takes_its_articles_along(
+    world: World, database: TestDatabase
+) -> None:
+    await world.client().import_(Article(id="mine", title="Zebra", body="Not from the wiki."))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await asyncio.sleep(2.1)
+    await executed(database, "update knowledge.base_syncs set due_time = now()")
+
+    async def is_gone() -> bool:
+        return await world.titles() == ["Zebra"] and not await world.syncs()
+
+    await until(is_gone)
+
+
+async def test_two_clients_with_one_name_have_their_own_pages(world: World, confluence: Confluence) -> None:
+    confluence.put(Page("1000", "Page of HR", "<p>Of HR.</p>", space="HR"))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, tenant="globex", options={"spaces": "HR"})
+    await world.synced()
+    await world.synced(tenant="globex")
+    assert await world.titles() == TITLES[1:]
+    assert await world.titles("globex") == ["Page of HR"]
+
+
+async def test_a_sync_leaves_an_event_of_what_it_changed(world: World) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+
+    async def told() -> bool:
+        events = await world.operator.events("acme")
+        return any(
+            event.action == "ImportArticles"
+            and event.resource == "knowledge_bases/wiki"
+            and [(each.field, each.after) for each in event.changes] == [("created", "45")]
+            for event in events
+        )
+
+    await until(told)
+
+
+@pytest.mark.parametrize("name", ["nobodys", "wiki"])
+async def test_what_is_not_synced_cannot_be(world: World, name: str) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await asyncio.sleep(2.1)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await world.sync_now(name)
+    info = error_info(raised.value)
+    assert info is not None
+    assert (raised.value.code(), info.reason) == (grpc.StatusCode.NOT_FOUND, "KNOWLEDGE_BASE_NOT_FOUND")
+
+
+async def test_a_test_says_of_each_thing_whether_it_works(world: World, confluence: Confluence) -> None:
+    client = world.client()
+    request = pb.TestKnowledgeBaseRequest(knowledge_base="wiki")
+
+    async def checks() -> list[tuple[int, int]]:
+        answer = await client.stub.TestKnowledgeBase(request, metadata=client.metadata)
+        return [(each.kind, each.verdict) for each in answer.checks]
+
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    assert await checks() == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, credentials={"token": "wrong"})
+    await asyncio.sleep(2.1)
+    assert await checks() == [(1, 1), (2, 2), (3, 3), (4, 3)]
+    confluence.pages.clear()
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await asyncio.sleep(2.1)
+    assert await checks() == [(1, 1), (2, 1), (3, 2), (4, 1)]

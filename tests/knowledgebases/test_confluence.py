@@ -1,0 +1,268 @@
+"""The connector against a Confluence on loopback, over real HTTP, in both editions."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import ClientSession
+from starlette.responses import JSONResponse, Response
+
+from egress.connection import Connection
+from egress.permits import Permits
+from knowledgebases.confluence import Confluence as Connector
+from knowledgebases.confluence import client
+from knowledgebases.confluence.cql import with_any
+from knowledgebases.contract import Connector as Contract
+from knowledgebases.discovery import connector_named, load_connectors
+from knowledgebases.errors import (
+    AddressRefused,
+    KnowledgeBaseError,
+    RateLimited,
+    Rejected,
+    TooMuch,
+    Unavailable,
+    UnknownConnector,
+)
+from knowledgebases.session import knowledge_base_session
+from tests.support.confluence import (
+    TOKEN,
+    Confluence,
+    Page,
+    failing,
+    login_page,
+    moved,
+    rate_limited,
+    running_confluence,
+)
+
+VPN = Page("101", "VPN drops", "<h1>Cure</h1><p>Renew the certificate.</p>", labels=("vpn", "remote"))
+PRINTER = Page("102", "Printer jams", "<p>Clean the rollers.</p>")
+HR = Page("103", "Holidays", "<p>Ask HR about the VPN.</p>", space="HR")
+
+
+@pytest.fixture(params=["cloud", "datacenter"])
+def confluence(request: pytest.FixtureRequest) -> Confluence:
+    made = Confluence(edition=request.param)
+    made.put(VPN, PRINTER, HR)
+    return made
+
+
+@pytest.fixture
+async def connection(confluence: Confluence) -> AsyncIterator[Connection]:
+    async with running_confluence(confluence) as base_url:
+        yield Connection(base_url, confluence.credentials, {"spaces": "IT, OPS"})
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with knowledge_base_session(Permits.parse("127.0.0.1/32").guard("acme"), 5) as session:
+        yield session
+
+
+connector: Contract = Connector()
+
+
+async def listed(http: ClientSession, at: Connection, since: datetime | None = None) -> list[str]:
+    return [each.id async for some in connector.list_pages(http, at, since=since) for each in some]
+
+
+async def test_pages_of_the_chosen_spaces_are_listed_and_read(
+    http: ClientSession, connection: Connection
+) -> None:
+    assert sorted(await listed(http, connection)) == ["101", "102"]
+
+    (page,) = await connector.read(http, connection, ["101", "103"])
+
+    assert (page.title, page.html, page.labels) == (VPN.title, VPN.body, VPN.labels)
+    assert page.url == f"{connection.base_url}/spaces/IT/pages/101"
+    assert page.updated is not None
+    assert abs(page.updated - VPN.when) < timedelta(milliseconds=1)
+
+
+async def test_a_listing_is_followed_to_its_end(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.most_at_once = 3
+    confluence.put(*(Page(str(number), f"Page {number}", "<p>x</p>") for number in range(200, 211)))
+
+    assert sorted(await listed(http, connection)) == ["101", "102", *map(str, range(200, 211))]
+    assert len(confluence.queries) == 5
+
+
+async def test_only_what_has_changed_since_is_listed(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    assert await listed(http, connection, datetime.now(UTC) - timedelta(hours=1)) == []
+    confluence.change("102", title="Printer jams again")
+    assert await listed(http, connection, datetime.now(UTC) - timedelta(hours=1)) == ["102"]
+
+
+async def test_what_is_archived_or_in_the_bin_is_not_there(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.change("101", status="archived")
+    confluence.change("102", status="trashed")
+
+    assert await listed(http, connection) == []
+    assert await connector.read(http, connection, ["101", "102"]) == []
+
+
+async def test_any_of_the_words_finds_a_page_of_the_chosen_spaces(
+    http: ClientSession, connection: Connection
+) -> None:
+    found = await connector.search(http, connection, ["VPN", "certificate", "rollers"], limit=5)
+    assert [page.id for page in found] == ["101", "102"]
+    assert [page.id for page in await connector.search(http, connection, ["vpn", "rollers"], limit=1)] == [
+        "101"
+    ]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        '" or space = "HR',
+        'x") or (space = HR) or (text ~ "x',
+        "\\",
+        "AND",
+        "OR NOT",
+        "*",
+        "vpn~0.1",
+        "a:b/c",
+        '""',
+    ],
+)
+async def test_a_word_is_never_more_than_a_word(
+    word: str, confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    found = await connector.search(http, connection, [word, "holidays"], limit=5)
+
+    assert "103" not in [page.id for page in found]
+    assert all("or space" not in query.replace('"', " ") or "text ~" in query for query in confluence.queries)
+
+
+def test_words_without_a_letter_are_no_query() -> None:
+    assert with_any(["!", "***", "_", "a"]) is None
+    assert with_any(["VPN", "vpn", "10.20.0.1"]) == '(text ~ "vpn" or text ~ "10 20 0 1")'
+
+
+async def test_an_id_that_is_no_pages_is_not_asked_for(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    assert await connector.read(http, connection, ["KB-1", "1) or space = HR or id in (2"]) == ()
+    assert confluence.queries == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "told"),
+    [
+        (rate_limited, RateLimited, "rate limited"),
+        (failing, Unavailable, "HTTP 503"),
+        (login_page, Rejected, "web page"),
+        (moved, Rejected, "redirected"),
+        (lambda: JSONResponse({"message": "no"}, status_code=403), Rejected, "forbidden: no"),
+        (lambda: JSONResponse({"message": f"{TOKEN}?"}, status_code=400), Rejected, r"400: \*\*\*\?"),
+        (lambda: JSONResponse({}, status_code=404), Rejected, "no API"),
+        (lambda: JSONResponse({"results": 7}), Rejected, "results"),
+        (lambda: Response('{"results": ['), Unavailable, "cut short"),
+        (
+            lambda: JSONResponse({"results": [], "_links": {"next": "@evil.example/x?y"}}),
+            Rejected,
+            "next page",
+        ),
+        (
+            lambda: JSONResponse({"results": [], "_links": {"next": "/rest/api/content/search?a=\r\nb"}}),
+            Rejected,
+            "next page",
+        ),
+    ],
+)
+async def test_what_goes_wrong_is_told_by_what_to_do(  # noqa: PLR0917 - fixtures and cases
+    fault: Callable[[], Response],
+    kind: type[KnowledgeBaseError],
+    told: str,
+    confluence: Confluence,
+    http: ClientSession,
+    connection: Connection,
+) -> None:
+    confluence.faults.append(fault)
+    with pytest.raises(kind, match=told) as raised:
+        await listed(http, connection)
+    assert TOKEN not in str(raised.value)
+
+
+async def test_a_limit_says_for_how_long(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.faults += [lambda: rate_limited("17"), lambda: rate_limited("soon")]
+    for seconds in (17, 60):
+        with pytest.raises(RateLimited) as raised:
+            await connector.sign_in(http, connection)
+        assert raised.value.retry_after_seconds == seconds
+
+
+async def test_an_answer_without_end_is_not_read(
+    confluence: Confluence, http: ClientSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LARGEST_REPLY_BYTES", 1000)
+    confluence.put(Page("104", "Long", "x" * 2000))
+    with pytest.raises(TooMuch):
+        await connector.read(http, connection, ["104"])
+
+
+async def test_a_listing_that_leads_in_a_circle_ends(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    again = {"results": [], "_links": {"next": "/rest/api/content/search?cursor=1"}}
+    confluence.faults += [lambda: JSONResponse(again)] * 10
+    with pytest.raises(Rejected, match="circle"):
+        await listed(http, connection)
+
+
+async def test_signing_in_says_as_whom_and_wrong_credentials_are_refused(
+    http: ClientSession, connection: Connection
+) -> None:
+    assert await connector.sign_in(http, connection) == "signed in as Sync account"
+    for wrong in ({"token": "guessed"}, {"email": "x@y.example", "token": "guessed"}):
+        with pytest.raises(Rejected, match="credentials are refused"):
+            await connector.sign_in(http, Connection(connection.base_url, wrong, connection.options))
+
+
+async def test_an_anonymous_visitor_is_not_signed_in(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.faults.append(lambda: JSONResponse({"type": "anonymous", "displayName": "Anonymous"}))
+    with pytest.raises(Rejected, match="anonymous"):
+        await connector.sign_in(http, connection)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "credentials", "options", "told"),
+    [
+        ("ftp://wiki.example", {"token": "t"}, {"spaces": "IT"}, "base_url"),
+        ("https://u:p@wiki.example", {"token": "t"}, {"spaces": "IT"}, "base_url"),
+        ("https://wiki.example/?x", {"token": "t"}, {"spaces": "IT"}, "base_url"),
+        ("https://wiki.example", {}, {"spaces": "IT"}, "token"),
+        ("https://wiki.example", {"token": "a\r\nb"}, {"spaces": "IT"}, "token"),
+        ("https://wiki.example", {"email": "a:b", "token": "t"}, {"spaces": "IT"}, "email"),
+        ("https://wiki.example", {"token": "t"}, {}, "spaces"),
+        ("https://wiki.example", {"token": "t"}, {"spaces": 'IT"'}, "spaces"),
+    ],
+)
+async def test_wrong_settings_are_named_before_anything_is_sent(
+    base_url: str, credentials: dict[str, str], options: dict[str, str], told: str, http: ClientSession
+) -> None:
+    with pytest.raises(Rejected, match=told):
+        await connector.sign_in(http, Connection(base_url, credentials, options))
+
+
+async def test_an_address_that_is_not_permitted_is_not_reached() -> None:
+    async with knowledge_base_session(Permits.parse("").guard("acme"), 5) as http:
+        at = Connection("http://127.0.0.1:1/wiki", {"token": "t"}, {"spaces": "IT"})
+        with pytest.raises(AddressRefused, match="not public"):
+            await connector.sign_in(http, at)
+
+
+def test_installed_connectors_are_found_by_name() -> None:
+    assert connector_named(load_connectors(), "confluence").name == "confluence"
+    with pytest.raises(UnknownConnector, match="confluence"):
+        connector_named(load_connectors(), "abacus")
