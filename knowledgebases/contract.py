@@ -19,6 +19,8 @@ class Connector(Protocol):
     """
 
     name: ClassVar[str]
+    options: ClassVar[frozenset[str]]
+    """What of a connection's options it reads. None may hold a secret: they are shown."""
     most_at_once: ClassVar[int]
     """How many pages `read` takes."""
 

@@ -48,6 +48,9 @@ class TicketingTool(Protocol):
 
     name: ClassVar[str]
     note_format: ClassVar[NoteFormat]
+    options: ClassVar[frozenset[str]]
+    """What of a connection's options it reads, beside those of `ticketing.options`. None may hold a secret:
+    they are shown."""
 
     def verify(self, request: WebhookRequest, secrets: Sequence[WebhookSecret]) -> str | None:
         """Return the id of the secret the webhook was sent with, None to refuse it.

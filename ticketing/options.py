@@ -5,6 +5,7 @@ from typing import Final
 from egress.connection import Connection
 from ticketing.errors import ToolRejected
 
+EVERYWHERE: Final = frozenset({"requests_per_minute"})
 _MOST_PER_MINUTE: Final = 10_000
 
 

@@ -70,7 +70,7 @@ class Changer:
         async with self._directory.changing(tenant, actor) as change:
             before = change.tenant
             settings = wanted(before)
-            check_settings(settings, self._installed)
+            check_settings(settings, self._installed, before=before)
             check_addresses(settings, self._permits.guard(tenant), before=before)
             changes = differences(before, settings)
             # What is so already is no conflict: it may be this very call, repeated.

@@ -1,6 +1,6 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
@@ -10,6 +10,7 @@ from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from egress.permits import Permits
+from knowledgebases.contract import Connector
 from knowledgebases.discovery import load_connectors
 from services.runtime.caller import current_caller, current_tenant
 from services.runtime.database import Database
@@ -45,6 +46,7 @@ from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
 from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools
+from ticketing.options import EVERYWHERE
 
 _SHARES: Final = 1000
 
@@ -74,7 +76,7 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
         await open_sealer(settings, closers),
         load_tools(),
         settings.permitted_networks,
-        connectors=load_connectors().keys(),
+        connectors=load_connectors(),
         public_url=str(settings.public_url or "").rstrip("/"),
         deletions=deletions,
         deleter=deleter,
@@ -104,7 +106,7 @@ class TenantServicer(KnowledgeBaseServicer):
         tools: Mapping[str, TicketingTool],
         permits: Permits,
         *,
-        connectors: Collection[str],
+        connectors: Mapping[str, Connector],
         public_url: str,
         deletions: Deletions,
         deleter: Deleter,
@@ -117,7 +119,10 @@ class TenantServicer(KnowledgeBaseServicer):
         self._sources = sources
         self._sealer = sealer
         self._public_url = public_url
-        installed = Installed(tools.keys(), connectors)
+        installed = Installed(
+            tools={name: tool.options | EVERYWHERE for name, tool in tools.items()},
+            connectors={name: connector.options for name, connector in connectors.items()},
+        )
         self._registrar = Registrar(directory, remnants, sealer, installed, permits)
         self._changer = Changer(directory, sealer, installed, permits)
         self._tester = ConnectionTester(tools, permits)

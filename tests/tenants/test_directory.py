@@ -105,6 +105,27 @@ async def test_a_tool_without_an_adapter_is_refused(operator: Client, tool: str)
     assert not (await operator.list_all()).tenants
 
 
+async def test_an_option_that_no_adapter_reads_is_refused_for_it_may_be_meant_as_a_secret(
+    operator: Client, database: TestDatabase
+) -> None:
+    new = tenant()
+    new.ticketing.options["api_key"] = "hush"
+
+    failure = await failure_of(operator.create(new))
+
+    assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert failure.fields == ["tenant.ticketing.options.api_key"]
+    assert "edition, portal, requests_per_minute, timeout_seconds" in failure.message
+    assert "hush" not in failure.message
+    assert not (await operator.list_all()).tenants
+
+    # One that is there already does not stop other changes.
+    await operator.create()
+    await execute(database, 'update tenants.tenants set options = \'{"former": "1"}\'')
+    assert (await operator.update("acme", with_name("New"), "display_name")).tenant.display_name == "New"
+    assert (await failure_of(operator.update("acme", new, "ticketing"))).fields == failure.fields
+
+
 def with_name(name: str) -> Tenant:
     changed = tenant()
     changed.display_name = name

@@ -26,6 +26,7 @@ from ticketing.servicedesk_plus.webhook import parse_webhook
 class ServiceDeskPlus:
     name: ClassVar[str] = "servicedesk_plus"
     note_format: ClassVar[NoteFormat] = "html"
+    options: ClassVar[frozenset[str]] = frozenset({"edition", "portal", "timeout_seconds"})
 
     def verify(self, request: WebhookRequest, secrets: Sequence[WebhookSecret]) -> str | None:
         return matching_secret(request, secrets)
