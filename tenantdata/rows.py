@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 import orjson
 from google.protobuf.json_format import MessageToDict
@@ -20,6 +21,7 @@ _CHUNK_BYTES: Final = 256 * 1024
 _FETCHED: Final = 200
 # Each holds a connection for as long as its reader takes.
 _EXPORTS: Final = 2
+_STALLED_SECONDS: Final = 60.0
 _SECONDS_A_DAY: Final = 86_400
 _NOTHING: Final[Mapping[str, str]] = {}
 
@@ -75,6 +77,7 @@ class TenantRows:
         self._messages = messages or {}
         self._expiry = expiry
         self._exporting = asyncio.Semaphore(_EXPORTS)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def count(self, tenant: str, *, without: Collection[str] = ()) -> Mapping[str, int]:
         """By table, also where there are none."""
@@ -125,9 +128,17 @@ class TenantRows:
         return count, count == _BITE
 
     async def export(self, tenant: str) -> AsyncGenerator[Chunk | LeftOut, None]:
-        """Everything as it stands at one moment, table by table in the order of their names."""
-        async with self._exporting, self._database.tenant(tenant) as connection:
+        """Everything as it stands at one moment, table by table in the order of their names.
+
+        Who does not go on reading for a minute gets `DependencyUnavailable`: others wait for the connection.
+        """
+        # A client's second export waits for its first, and takes no place of another client's.
+        turn = self._turns.setdefault(tenant, asyncio.Lock())
+        async with turn, self._exporting, self._database.tenant(tenant) as connection:
             await connection.execute("set transaction isolation level repeatable read, read only")
+            await connection.execute(
+                f"set local idle_in_transaction_session_timeout = {round(_STALLED_SECONDS * 1000)}"
+            )
             tables = await self._tables(connection)
             for what, reason in sorted(self._not_exported.items()):
                 yield LeftOut(what, reason)

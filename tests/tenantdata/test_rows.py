@@ -1,5 +1,6 @@
 """A service's rows of a client, on a real database under the service's own role."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 
 from services.history.tenant_data import tenant_rows
 from services.runtime.database import Database
+from services.runtime.errors import DependencyUnavailable
 from tenantdata.rows import Chunk, LeftOut, TenantRows
 from tests.support.databases import TestDatabase
 
@@ -137,6 +139,31 @@ async def test_an_export_is_whole_and_comes_in_pieces(
     assert sorted(each["ticket_id"] for each in exported) == sorted(f"acme-{n}" for n in range(1, 2001))
     left_out = {part.what for part in parts if isinstance(part, LeftOut)}
     assert left_out == {"ticket_search", "lexeme_counts", "ticket_vectors", "embedding_backlog"}
+
+
+async def test_one_clients_exports_that_nobody_reads_are_in_nobodys_way_and_end(
+    rows: TenantRows, admin: "Admin[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenantdata.rows._STALLED_SECONDS", 1.0)
+    for tenant in ("acme", "globex"):
+        await fill(admin, tenant, 2_000)
+    stalled = [rows.export("acme") for _ in range(3)]
+    first, *waiting = (asyncio.ensure_future(anext(export)) for export in stalled)
+    await first
+
+    async with asyncio.timeout(10):
+        assert [part async for part in rows.export("globex")]
+        assert not any(each.done() for each in waiting)
+        await asyncio.sleep(1.5)
+        with pytest.raises(DependencyUnavailable):
+            async for _ in stalled[0]:
+                pass
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    for export in stalled:
+        await export.aclose()
 
 
 async def test_a_client_without_anything_has_empty_files(rows: TenantRows) -> None:
