@@ -4,6 +4,7 @@ At least once, in any order and by any replica: who is told knows each rating by
 """
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
@@ -22,6 +23,7 @@ from services.runtime.errors import DependencyUnavailable, TransactionAborted
 _AT_ONCE: Final = 100
 _IDLE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
+_LONGEST_POSTPONED_SECONDS: Final = 600.0
 # Those who rank weigh less of it.
 _DESCRIPTION: Final = 4096
 _TROUBLES: Final[tuple[type[Exception], ...]] = (
@@ -39,6 +41,8 @@ class Ratings:
         self._database = database
         self._peers = peers
         self._failing = False
+        self._postponed: dict[str, tuple[float, float]] = {}
+        """By rating, until when, and how long that pause is: it is what fails, and not whoever is told."""
 
     async def follow(self) -> None:
         pause = _IDLE_SECONDS
@@ -60,7 +64,8 @@ class Ratings:
         for tenant in tenants:
             with acting_for(tenant, subject=SUBJECT):
                 for rating in await waiting(self._database, tenant, most=_AT_ONCE):
-                    if rating.document.kind not in away:
+                    until, _ = self._postponed.get(rating.id, (0.0, 0.0))
+                    if rating.document.kind not in away and until <= time.monotonic():
                         await self._hand_over(tenant, rating, away)
         return next(iter(away.values()), None)
 
@@ -68,13 +73,23 @@ class Ratings:
         try:
             result = "applied" if await self._rate(rating) else "unchanged"
         except PeerFailure as failure:
+            if not failure.final and failure.kind == "failed":
+                self._postpone(rating, str(failure))
+                return
             if not failure.final:
                 away[rating.document.kind] = str(failure)
                 return
             _log.error("rating_refused", rating_id=rating.id, cause=str(failure))
             result = "refused"
         await handed_over(self._database, tenant, rating)
+        self._postponed.pop(rating.id, None)
         telemetry.RATINGS.labels(result=result).inc()
+
+    def _postpone(self, rating: Rating, cause: str) -> None:
+        _, last = self._postponed.get(rating.id, (0.0, _IDLE_SECONDS / 2))
+        pause = min(2 * last, _LONGEST_POSTPONED_SECONDS)
+        self._postponed[rating.id] = (time.monotonic() + pause, pause)
+        _log.warning("rating_postponed", rating_id=rating.id, seconds=pause, cause=cause)
 
     async def _rate(self, rating: Rating) -> bool:
         subject, description = searchable(rating.ticket)

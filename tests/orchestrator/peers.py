@@ -75,11 +75,15 @@ class Behaviour:
     """The first call, from 1, that `hold` holds."""
     failures: int = 0
     """The next so many calls fail with INTERNAL."""
+    failing: Callable[[Message], bool] = lambda _: False
+    """What fails each time."""
     seconds: float = 0
     """How long an answer takes."""
 
     async def called(self, request: Message) -> None:
         self.calls.append((current_tenant(), request))
+        if self.failing(request):
+            raise Internal("made to fail")
         if self.failures > 0:
             self.failures -= 1
             raise Internal("made to fail")

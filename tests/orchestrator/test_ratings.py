@@ -162,6 +162,21 @@ async def test_one_that_failed_is_handed_over_again(
     assert len({(rating.rating_id, rating.revision) for _, rating in ratings}) == 1
 
 
+async def test_one_that_history_cannot_take_holds_up_no_other(
+    acme: Client, peers: Peers, brief: enhancement_pb.Enhancement
+) -> None:
+    peers.history.does.failing = lambda request: getattr(request, "helpful", None) is True
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=True, author="Ann")
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=False, author="Ben")
+
+    async with asyncio.timeout(SECONDS):
+        while [rating.helpful for _, rating in told(peers.history.does)].count(True) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    # It is tried again and again, and Ben's reached history once.
+    assert [rating.helpful for _, rating in told(peers.history.does)].count(False) == 1
+
+
 async def test_a_thumb_survives_the_orchestrator(
     settings: OrchestratorSettings, keys: Keys, peers: Peers
 ) -> None:
