@@ -2,7 +2,7 @@
 
 They are read at the start and every few minutes, and out of turn when a token names one that we do not know,
 but never twice within the pause: tokens are sent by anybody, and must not make us hammer the provider. While
-it is away, what it told last goes on to count.
+it is away, what it told last goes on to count for a day.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from services.runtime.errors import ServiceError
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 _MOST_BYTES: Final = 512 * 1024
 _MOST_KEYS: Final = 100
+# Who keeps us from the provider would keep a key in use that it has taken back.
+_BELIEVED_SECONDS: Final = 86_400.0
 _LEAST_RSA_BITS: Final = 2048
 _CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 
@@ -63,6 +65,7 @@ class IssuerKeys:
         self._told: bool | None = None
         """Whether the provider answered when it was last asked; None before the first time."""
         self._asked_at = float("-inf")
+        self._told_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
     async def watch(self) -> None:
@@ -78,6 +81,8 @@ class IssuerKeys:
     async def find(self, key_id: str, algorithm: str, *, may_ask: bool) -> jwt.PyJWK | None:
         """None is what the provider does not name; raises `IssuerUnavailable` where it cannot be asked."""
         name = (key_id, algorithm)
+        if self._keys and time.monotonic() - self._told_at > _BELIEVED_SECONDS:
+            self._keys = {}
         if name not in self._keys and may_ask and (self._asking is not None or self._paused_enough()):
             await self._read()
         if name in self._keys:
@@ -111,6 +116,7 @@ class IssuerKeys:
     async def _read_now(self) -> None:
         try:
             self._keys = await self._current()
+            self._told_at = time.monotonic()
         except (ClientError, TimeoutError, _Unusable) as problem:
             oidc_key_reads.labels("failed").inc()
             if self._told is not False:

@@ -18,6 +18,8 @@ from services.runtime.errors import (
 )
 
 _CLOCK_SKEW_SECONDS: Final = 30
+# Nobody can take one back.
+_LONGEST_SECONDS: Final = 86_400
 _REQUIRED: Final = ["exp", "iat", "iss", "aud", "sub"]
 # As OpenID Connect has it. One that is longer or stranger is refused and not cut: it might become another's.
 _SUBJECT: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -95,6 +97,8 @@ class People:
         if key is None:
             raise TokenInvalid("the token is signed with a key that the identity provider does not name")
         claims = self._decoded(token, key, algorithm)
+        if int(claims["exp"]) - int(claims["iat"]) > _LONGEST_SECONDS:
+            raise TokenInvalid("the token is good for more than a day, which is too long here")
         self._check_party(claims)
         return claims
 

@@ -208,6 +208,7 @@ REFUSED: dict[str, tuple[Callable[[IdentityProvider], str], str]] = {
     "not yet": (lambda of: of.token(nbf=later(SKEW + 60)), "TOKEN_INVALID"),
     "made in the future": (lambda of: of.token(iat=later(SKEW + 60)), "TOKEN_INVALID"),
     "for ever": (lambda of: of.token(exp=None), "TOKEN_INVALID"),
+    "for too long": (lambda of: of.token(exp=later(86_400 + 60)), "TOKEN_INVALID"),
     "another audience": (lambda of: of.token(aud="payroll"), "TOKEN_WRONG_AUDIENCE"),
     "no audience": (lambda of: of.token(aud=None), "TOKEN_INVALID"),
     "another issuer": (lambda of: of.token(iss="https://id.example"), "TOKEN_WRONG_ISSUER"),

@@ -132,6 +132,20 @@ async def test_while_the_provider_is_away_what_it_said_last_counts(
         assert outcome(await read(world, unknown)) == (503, "IDENTITY_PROVIDER_UNAVAILABLE")
 
 
+async def test_a_provider_that_is_away_for_long_is_believed_no_more(
+    keys: Keys, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with signing_on(keys, provider, oidc_keys_seconds=1, **AT_ONCE) as world:
+        assert outcome(await read(world, provider.token())) == (200, "")
+
+        await provider.stop()
+        monkeypatch.setattr("gateway.oidc.keys._BELIEVED_SECONDS", 0.0)
+        await eventually(lambda: provider.reads > 0)
+        await asyncio.sleep(1.5)
+
+        assert outcome(await read(world, provider.token())) == (503, "IDENTITY_PROVIDER_UNAVAILABLE")
+
+
 async def test_a_provider_that_hangs_keeps_no_gateway_from_ending(
     keys: Keys, provider: IdentityProvider
 ) -> None:
