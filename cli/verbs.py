@@ -13,6 +13,7 @@ VERBS = {
     "status": "cli.commands.mesh:status",
     "demo": "cli.commands.demo:demo",
     "tenant": "cli.commands.tenant:tenant",
+    "knowledge-base": "cli.commands.knowledge_bases:knowledge_base",
     "operator": "cli.commands.operator:operator",
     "import": "cli.commands.imports:import_rows",
     "search": "cli.commands.search:search",

@@ -57,6 +57,8 @@ class Copy(Generic[Setting]):
         self._service = service
         self._what = what
         self._known = True
+        self.is_made = False
+        """Whether the tenants service has answered yet."""
         self.by_tenant: Mapping[str, Setting] = {}
 
     async def follow(self) -> None:
@@ -68,6 +70,7 @@ class Copy(Generic[Setting]):
             except grpc.aio.AioRpcError as failure:
                 self._say(known=False, why=failure.code().name)
             else:
+                self.is_made = True
                 self._say(known=True)
             await asyncio.sleep(_EVERY_SECONDS)
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Final
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +13,8 @@ from cli.options import DataDirOption, text_or_stdin
 from cli.output import Json, JsonOption, Output
 from cli.rpc import calling
 from cli.tenancy import TenantOption, tenant_or_only
-from cli.words import iso, word
+from cli.words import iso, seconds, word
+from dossier.context.v1.evidence_pb2 import SourceReport, SourceState
 from dossier.history.v1 import history_service_pb2 as history
 from dossier.history.v1.history_service_pb2_grpc import HistoryServiceStub
 from dossier.knowledge.v1 import knowledge_service_pb2 as knowledge
@@ -76,14 +77,20 @@ def search_articles(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the articles that answer, and the passage that does."""
+    """Find the articles that answer, and the passage that does; also in knowledge bases that are searched."""
     subject, description = _placed(text_or_stdin(words))
     request = knowledge.SearchArticlesRequest(
         subject=subject, description=description, limit=limit, min_score=min_score
     )
     found = asyncio.run(_articles(Instance.resolve(data_dir), request, tenant=tenant))
-    data: dict[str, Json] = {"results": [_passage_json(each) for each in found.results]}
-    Output(as_json=as_json).result(data, shown=_articles_table(found))
+    data: dict[str, Json] = {
+        "results": [_passage_json(each) for each in found.results],
+        "knowledge_bases": [_report_json(each) for each in found.knowledge_bases],
+    }
+    away = [
+        Text(f"{each.source}: {each.detail}", style="yellow") for each in found.knowledge_bases if each.detail
+    ]
+    Output(as_json=as_json).result(data, shown=Group(_articles_table(found), *away))
 
 
 def lookup(
@@ -170,6 +177,16 @@ def _passage_json(found: knowledge.FoundPassage) -> dict[str, Json]:
         "updated": iso(article.update_time),
         "matched_terms": list(found.matched_terms),
         "boosts": list(found.boosts),
+    }
+
+
+def _report_json(report: SourceReport) -> dict[str, Json]:
+    return {
+        "name": report.source,
+        "state": word(SourceState.DESCRIPTOR, report.state),
+        "detail": report.detail,
+        "seconds": seconds(report.duration),
+        "found": report.evidence_count,
     }
 
 

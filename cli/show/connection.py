@@ -10,7 +10,7 @@ from cli.output import Json
 from cli.words import word
 from dossier.tenants.v1.connection_test_pb2 import ConnectionCheckKind, ConnectionTest, ConnectionVerdict
 
-_STYLES: Final[Mapping[str, str]] = {
+STYLES: Final[Mapping[str, str]] = {
     "ok": "green",
     "failed": "bold red",
     "unknown": "yellow",
@@ -39,7 +39,7 @@ def connection_table(test: ConnectionTest) -> Table:
         verdict = word(ConnectionVerdict.DESCRIPTOR, each.verdict)
         table.add_row(
             Text(word(ConnectionCheckKind.DESCRIPTOR, each.kind).replace("_", " ")),
-            Text(verdict, style=_STYLES[verdict]),
+            Text(verdict, style=STYLES[verdict]),
             *(Text(cell, overflow="fold") for cell in (each.seen, each.next_step)),
         )
     return table

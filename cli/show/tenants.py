@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cli.instance import Instance
 from cli.output import Json
+from cli.show.knowledge_bases import knowledge_base_json
 from cli.words import iso, moment, word
 from dossier.orchestrator.v1.queue_pb2 import QueueWeight
 from dossier.synthesis.v1.brief_pb2 import SectionKind
@@ -34,6 +35,7 @@ def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
             {"name": source.name, "target": source.target, "deadline_ms": source.deadline_ms}
             for source in each.sources
         ],
+        "knowledge_bases": [knowledge_base_json(base) for base in each.knowledge_bases],
         "retention": {
             field.name: getattr(each.retention, field.name) for field in Retention.DESCRIPTOR.fields
         },

@@ -71,12 +71,14 @@ class Bases:
         """The names of those that are asked when this client's articles are searched."""
         return [Source(base.name) for base in self._copy.by_tenant.get(tenant, ()) if _is_searched(base)]
 
-    def synced(self) -> Mapping[str, Sequence[Source]]:
-        """The names of those that are synced, of every client that has some."""
+    def synced(self) -> Mapping[str, Sequence[Source]] | None:
+        """The names of those that are synced, of every client that has some; None while nobody has said."""
+        if not self._copy.is_made:
+            return None
         return {
             tenant: names
             for tenant, bases in self._copy.by_tenant.items()
-            if (names := [Source(base.name) for base in bases if _is_synced(base) and not base.paused])
+            if (names := [Source(base.name) for base in bases if _is_synced(base)])
         }
 
     async def reach_anew(self, tenant: str) -> Mapping[Source, Base]:

@@ -70,7 +70,7 @@ class KnowledgeBaseServicer(pb_grpc.KnowledgeServiceServicer):
     async def _base(self, name: str) -> Base:
         """As it is set now."""
         try:
-            reached = await self._bases.reach(current_tenant())
+            reached = await self._bases.reach_anew(current_tenant())
         except NotServed:
             reached = {}
         except AccessUnknown as error:

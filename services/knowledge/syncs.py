@@ -90,12 +90,23 @@ class Syncs:
         self._outbox = outbox
 
     async def know(self, tenant: str, names: Collection[Source]) -> None:
-        """New ones are due at once."""
+        """New ones are due at once, and so are those that are synced no more: what was kept is removed."""
         async with self._database.tenant(tenant) as connection:
             await connection.execute(
                 "insert into knowledge.base_syncs (name) select unnest($1::text[]) on conflict do nothing",
                 list(names),
             )
+            await connection.execute(
+                "update knowledge.base_syncs set due_time = now()"
+                " where name <> all($1::text[]) and due_time > now()",
+                list(names),
+            )
+
+    async def clients(self) -> Sequence[str]:
+        """All that have one that is synced, or was."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch("select tenant_id from knowledge.clients_with_syncs()")
+        return [row["tenant_id"] for row in rows]
 
     async def due(self, most: int) -> Sequence[str]:
         """Clients of whom one is due and none is under way, the one that has waited longest first."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -28,7 +29,7 @@ class Turns:
         self._syncs = syncs
         self._bases = bases
         self._syncing = syncing
-        self._known: set[tuple[str, Source]] = set()
+        self._known: Mapping[str, Sequence[Source]] = {}
         self._know_all_at = 0.0
         self._at_it: dict[str, asyncio.Task[None]] = {}
 
@@ -37,21 +38,26 @@ class Turns:
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
-                    await self._know_new_ones()
+                    await self._know_changes()
                     await self._begin_due_ones(group)
                 except _LATER:
                     pass
                 await asyncio.sleep(_IDLE_SECONDS)
 
-    async def _know_new_ones(self) -> None:
+    async def _know_changes(self) -> None:
+        synced = self._bases.synced()
+        if synced is None:
+            return
+        changed = {
+            tenant for tenant in {*synced, *self._known} if synced.get(tenant) != self._known.get(tenant)
+        }
         now = time.monotonic()
         if now >= self._know_all_at:
-            # One may have been forgotten just when it was set again.
-            self._known.clear()
+            # Some changed while nobody was here, or were forgotten just when they were set again.
+            changed = {*synced, *await self._syncs.clients()}
             self._know_all_at = now + _KNOW_ALL_SECONDS
-        synced = {(tenant, name) for tenant, names in self._bases.synced().items() for name in names}
-        for tenant in {tenant for tenant, _ in synced - self._known}:
-            await self._syncs.know(tenant, self._bases.synced().get(tenant, ()))
+        for tenant in changed:
+            await self._syncs.know(tenant, synced.get(tenant, ()))
         self._known = synced
 
     async def _begin_due_ones(self, group: asyncio.TaskGroup) -> None:

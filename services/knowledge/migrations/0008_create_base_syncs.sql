@@ -42,11 +42,17 @@ create function knowledge.due_syncs(row_limit integer) returns table (tenant_id 
         order by min(s.due_time)
         limit row_limit
     $$;
+create function knowledge.clients_with_syncs() returns table (tenant_id text)
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+    as $$ select distinct s.tenant_id from knowledge.base_syncs s $$;
+alter function knowledge.clients_with_syncs owner to dossier_knowledge_backlog;
+revoke execute on function knowledge.clients_with_syncs from public;
+grant execute on function knowledge.clients_with_syncs to dossier_knowledge;
 alter function knowledge.due_syncs owner to dossier_knowledge_backlog;
 revoke execute on function knowledge.due_syncs from public;
 grant execute on function knowledge.due_syncs to dossier_knowledge;
 revoke create on schema knowledge from dossier_knowledge_backlog;
 
 -- migrate:down
-drop function knowledge.due_syncs;
+drop function knowledge.due_syncs, knowledge.clients_with_syncs;
 drop table knowledge.base_syncs;
