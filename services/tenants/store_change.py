@@ -181,9 +181,10 @@ class Change(KeyChange):
     async def add_evaluation(
         self, evaluation_id: str, evaluation: Evaluation, action: Action
     ) -> KeptEvaluation:
-        """Give the one of that id, which may be there already."""
+        """Give the one of that id, which may be there already. The oldest goes where there are too many."""
         added = await store_evaluations.insert(self._connection, self.tenant.id, evaluation_id, evaluation)
         if added is not None:
+            await store_evaluations.remove_oldest(self._connection, self.tenant.id)
             await self.record(action)
             return added
         known = await store_evaluations.read(self._connection, self.tenant.id, evaluation_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
 import orjson
 
@@ -15,6 +16,9 @@ from services.tenants.model import (
     Measure,
     TenantId,
 )
+
+_KEPT: Final = 200
+"""Of one client; the contract says so."""
 
 
 async def insert(
@@ -35,6 +39,21 @@ async def insert(
         orjson.dumps({name: asdict(measure) for name, measure in evaluation.measures.items()}).decode(),
     )
     return _kept(row) if row is not None else None
+
+
+async def remove_oldest(connection: Connection, tenant: TenantId) -> None:
+    """Remove those beyond the latest that are kept."""
+    await connection.execute(
+        """
+        delete from tenants.retrieval_evaluations
+        where tenant_id = $1 and evaluation_id in (
+            select evaluation_id from tenants.retrieval_evaluations
+            where tenant_id = $1 order by create_time desc, evaluation_id desc offset $2
+        )
+        """,
+        tenant,
+        _KEPT,
+    )
 
 
 async def read(connection: Connection, tenant: TenantId, evaluation_id: str) -> KeptEvaluation | None:

@@ -133,6 +133,39 @@ async def test_the_same_request_is_kept_once(operator: Client) -> None:
     ]
 
 
+async def test_the_audit_event_tells_the_means_also_those_of_nothing(operator: Client) -> None:
+    await operator.create()
+    nothing = RetrievalMeasure(name="p_at_1", mean=0, low=0, high=0.1)
+
+    await operator.record_evaluation("acme", measured(measures=[nothing]))
+
+    event = (await operator.events("acme"))[-1]
+    assert event.action == "RecordRetrievalEvaluation"
+    assert [(each.field, each.before, each.after) for each in event.changes] == [
+        ("kind", "", '"tickets"'),
+        ("basis", "", '"own_tickets"'),
+        ("query_count", "", "120"),
+        ("meaning_share", "", "0.5"),
+        ("floor", "", "0.2"),
+        ("measures.ndcg_at_10", "", "0.7"),
+        ("measures.p_at_1", "", "0.0"),
+    ]
+
+
+async def test_the_latest_200_of_a_client_are_kept(operator: Client) -> None:
+    await operator.create()
+    await operator.create(tenant("globex"))
+    other = await operator.record_evaluation("globex")
+    kept = [await operator.record_evaluation("acme", measured(query_count=count)) for count in range(1, 203)]
+
+    listed = (await operator.evaluations("acme", page_size=200)).evaluations
+
+    assert [each.id for each in listed] == [each.id for each in kept[:1:-1]]
+    assert len(listed) == 200
+    assert not (await operator.evaluations("acme", page_size=200)).next_page_token
+    assert [each.id for each in (await operator.evaluations("globex")).evaluations] == [other.id]
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [

@@ -435,7 +435,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordRetrievalEvaluation(self, request, context):
-        """Keeps how good the search of a client was found to be.
+        """Keeps how good the search of a client was found to be. The latest 200 of a client are kept: the oldest goes in the
+        same commit. The audit event tells the means, and outlives it.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
         the same `request_id`: it is then kept once.
         """
@@ -444,7 +445,7 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRetrievalEvaluations(self, request, context):
-        """Lists how good the search of a client was found to be, the latest first.
+        """Lists how good the search of a client was found to be, the latest first; 200 at most are kept.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

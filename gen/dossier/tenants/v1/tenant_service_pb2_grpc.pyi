@@ -149,12 +149,13 @@ class TenantServiceStub:
     Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
     """
     RecordRetrievalEvaluation: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordRetrievalEvaluationRequest, _tenant_service_pb2.RecordRetrievalEvaluationResponse]
-    """Keeps how good the search of a client was found to be.
+    """Keeps how good the search of a client was found to be. The latest 200 of a client are kept: the oldest goes in the
+    same commit. The audit event tells the means, and outlives it.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
     the same `request_id`: it is then kept once.
     """
     ListRetrievalEvaluations: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalEvaluationsRequest, _tenant_service_pb2.ListRetrievalEvaluationsResponse]
-    """Lists how good the search of a client was found to be, the latest first.
+    """Lists how good the search of a client was found to be, the latest first; 200 at most are kept.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
     """
     AuthenticateApiKey: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]
@@ -338,12 +339,13 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Own error reasons: none. Role: service (history and knowledge only). Safe to retry.
     """
     RecordRetrievalEvaluation: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RecordRetrievalEvaluationRequest, _tenant_service_pb2.RecordRetrievalEvaluationResponse]  # type: ignore[assignment]
-    """Keeps how good the search of a client was found to be.
+    """Keeps how good the search of a client was found to be. The latest 200 of a client are kept: the oldest goes in the
+    same commit. The audit event tells the means, and outlives it.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
     the same `request_id`: it is then kept once.
     """
     ListRetrievalEvaluations: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListRetrievalEvaluationsRequest, _tenant_service_pb2.ListRetrievalEvaluationsResponse]  # type: ignore[assignment]
-    """Lists how good the search of a client was found to be, the latest first.
+    """Lists how good the search of a client was found to be, the latest first; 200 at most are kept.
     Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
     """
     AuthenticateApiKey: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.AuthenticateApiKeyRequest, _tenant_service_pb2.AuthenticateApiKeyResponse]  # type: ignore[assignment]
@@ -668,7 +670,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.RecordRetrievalEvaluationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.RecordRetrievalEvaluationResponse, _abc.Awaitable[_tenant_service_pb2.RecordRetrievalEvaluationResponse]]:
-        """Keeps how good the search of a client was found to be.
+        """Keeps how good the search of a client was found to be. The latest 200 of a client are kept: the oldest goes in the
+        same commit. The audit event tells the means, and outlives it.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with
         the same `request_id`: it is then kept once.
         """
@@ -679,7 +682,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ListRetrievalEvaluationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.ListRetrievalEvaluationsResponse, _abc.Awaitable[_tenant_service_pb2.ListRetrievalEvaluationsResponse]]:
-        """Lists how good the search of a client was found to be, the latest first.
+        """Lists how good the search of a client was found to be, the latest first; 200 at most are kept.
         Own error reasons: TENANT_NOT_FOUND. Role: operator, or any role of that tenant. Safe to retry.
         """
 
