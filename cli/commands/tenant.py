@@ -14,7 +14,6 @@ from cli.commands.tenant_audit import audit
 from cli.commands.tenant_changes import (
     reencrypt_secrets,
     resume,
-    rotate_webhook_secret,
     set_credentials,
     suspend,
     update,
@@ -23,6 +22,7 @@ from cli.commands.tenant_connection import TestOption, told, try_connection
 from cli.commands.tenant_deletion import delete, deletions
 from cli.commands.tenant_export import export
 from cli.commands.tenant_keys import keys
+from cli.commands.tenant_rotation import rotate_webhook_secret
 from cli.commands.tenant_secrets import secrets
 from cli.errors import DossierError
 from cli.instance import Instance

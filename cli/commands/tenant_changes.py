@@ -2,11 +2,9 @@
 
 import asyncio
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 from rich.console import Group
-from rich.panel import Panel
 from rich.text import Text
 
 from cli.budgets import METAVAR as BUDGET_METAVAR
@@ -22,9 +20,8 @@ from cli.progress import progress_of
 from cli.ranking import METAVAR as RANKING_METAVAR
 from cli.ranking import retrieval_of
 from cli.settings import Section, Visibility, Weight, sections_of, set_words
-from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
+from cli.show.tenants import change_json, changes_table, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
-from cli.words import iso
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
 
@@ -273,42 +270,6 @@ def resume(*, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json
         f" retry-failed --reason TENANT_NOT_SERVED --tenant {tenant.id}`."
     )
     Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
-
-
-def rotate_webhook_secret(
-    *,
-    tenant_id: TenantArgument,
-    overlap_hours: Annotated[
-        float, typer.Option(min=0, max=720, help="How long the secret before goes on to count.")
-    ] = 24,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a new webhook secret, shown this once. Both count until the overlap is over."""
-    request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=str(uuid4()))
-    request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
-
-    async def ask() -> pb.RotateWebhookSecretResponse:
-        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
-            return await tenants.RotateWebhookSecret(request)
-
-    rotated = asyncio.run(ask())
-    until = iso(rotated.previous_expire_time)
-    data: dict[str, Json] = {
-        "tenant": tenant_id,
-        "webhook_secret": rotated.webhook_secret,
-        "secret_id": rotated.secret_id,
-        "previous_expires": until,
-    }
-    remark = "Shown this once: give it to the ticketing tool. " + (
-        f"The one before counts until {until}; whether the tool still uses it shows "
-        f"`dossier tenant secrets list {tenant_id}`."
-        if until
-        else "The one before counts no more."
-    )
-    secrets = shown_once({"webhook_secret": rotated.webhook_secret}, remark)
-    panel = Panel(secrets, title=f"Client {tenant_id}'s new webhook secret", title_align="left")
-    Output(as_json=as_json).result(data, shown=panel)
 
 
 def set_credentials(

@@ -451,3 +451,24 @@ def test_how_long_things_are_kept_is_set_like_other_settings(
     }
     assert refused.code == 1
     assert "tenant.retention.audit_days" in refused.problems
+
+
+def test_usage_over_rest_is_held_against_the_budget_of_now(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    def period(which: str) -> Mapping[str, Any]:
+        with mesh.http() as http:
+            headers = {"authorization": f"Bearer {client['api_key']}"}
+            usage = http.get("/v1/usage", headers=headers).json()
+        found: Mapping[str, Any] = usage["budget"][which]
+        return found
+
+    assert "limit_micro_dollars" not in period("month")
+    on_mesh("tenant", "update", name, "--budget-month", "25")
+
+    assert (period("month")["limit_micro_dollars"], period("month")["left_micro_dollars"]) == (
+        "25000000",
+    ) * 2
+    assert "limit_micro_dollars" not in period("day")
