@@ -110,6 +110,11 @@ _WEBHOOK_ANSWER: Final[Schema] = {
         "enhancement_id": {"type": "string", "description": "Absent when the event is ignored."},
         "status_url": {"type": "string", "description": "Where the enhancement is read."},
         "reason": {"type": "string", "description": "Why the event is ignored."},
+        "secret_id": {
+            "type": "string",
+            "description": "The webhook secret that it was signed with, as `webhookSecrets` lists it. Absent "
+            "when the event is ignored.",
+        },
     },
 }
 
