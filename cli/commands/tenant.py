@@ -83,7 +83,7 @@ def create(
         brief=tenant_pb2.BriefSettings(language=language, model=model),
     )
     credentials = pairs("--credential", credential)
-    with output.console.status("Creating the client …"):
+    with output.progress.status("Creating the client …"):
         made = asyncio.run(create_tenant(instance, wanted, credentials=credentials, test=test))
     data = {**tenant_json(made.tenant, instance), **_secrets(made)}
     shown = [_created(data)]

@@ -1,4 +1,4 @@
-"""`tenant update|suspend|resume|rotate-secret|set-credentials`: changes of a client."""
+"""`tenant update|suspend|resume|set-credentials|reencrypt-secrets`: changes of a client."""
 
 import asyncio
 from typing import Annotated
@@ -136,10 +136,11 @@ def update(
     test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Change a client's settings; what is not given stays. Effective everywhere within two seconds.
 
-    Where the ticketing tool, its address or its options change, the connection is tested afterwards.
+    Where the ticketing tool, its address or its options change, the connection is tested afterwards; exit
+    code 1 where that fails, though the change is made.
     Example: dossier tenant update acme --language de --limit-import-rows 20000 --dry-run
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
@@ -231,8 +232,9 @@ def update(
     shown = (changes_table(updated.changes), Text(told)) if updated.changes else (Text(told),)
     leads_elsewhere = any(change.field.startswith("ticketing.") for change in updated.changes)
     tests = test and leads_elsewhere and not dry_run
-    tried, told_of_it = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
-    output.result({**data, **tried}, shown=Group(*shown, *told_of_it))
+    tried = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
+    output.result({**data, **tried.data}, shown=Group(*shown, *tried.shown))
+    return tried.exit_code
 
 
 def _text(given: str | None) -> str | None:
@@ -283,10 +285,10 @@ def set_credentials(
     test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Replace the credentials with which the client's ticketing tool is reached, all of them.
 
-    The connection is tested afterwards.
+    The connection is tested afterwards; exit code 1 where that fails, though the credentials are kept.
     Example: dossier tenant set-credentials acme --credential authtoken=@token.txt
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
@@ -310,8 +312,10 @@ def set_credentials(
         "names": sorted(request.credentials),
     }
     names = ", ".join(sorted(request.credentials)) or "none"
-    tried, told_of_it = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
-    output.result({**data, **tried}, shown=Group(f"Credentials of {tenant_id}: {names}.", *told_of_it))
+    tried = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
+    shown = Group(f"Credentials of {tenant_id}: {names}.", *tried.shown)
+    output.result({**data, **tried.data}, shown=shown)
+    return tried.exit_code
 
 
 def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:

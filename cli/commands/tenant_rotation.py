@@ -9,7 +9,7 @@ from uuid import uuid4
 import typer
 from rich.panel import Panel
 
-from cli.asking import agreed
+from cli.asking import NOT_AGREED, agreed
 from cli.instance import Instance
 from cli.options import DataDirOption, YesOption
 from cli.output import Json, JsonOption, Output
@@ -42,11 +42,10 @@ def rotate_webhook_secret(
     request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=str(uuid4()))
     request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
     # Who says that none is to go on has said it.
-    rotated = asyncio.run(
-        _rotated(Instance.resolve(data_dir), request, ask=not yes and overlap_hours > 0, output=output)
-    )
+    asks = not yes and overlap_hours > 0
+    rotated = asyncio.run(_rotated(Instance.resolve(data_dir), request, asks=asks, output=output))
     if rotated is None:
-        return 1
+        return NOT_AGREED
     until = iso(rotated.previous_expire_time)
     ended = list(rotated.ended_secret_ids)
     data: dict[str, Json] = {
@@ -71,14 +70,14 @@ def rotate_webhook_secret(
 
 
 async def _rotated(
-    instance: Instance, request: pb.RotateWebhookSecretRequest, *, ask: bool, output: Output
+    instance: Instance, request: pb.RotateWebhookSecretRequest, *, asks: bool, output: Output
 ) -> pb.RotateWebhookSecretResponse | None:
     async with asking_tenants(instance) as tenants:
-        ending = await _replaced(tenants, request.tenant_id) if ask else []
+        ending = await _replaced(tenants, request.tenant_id) if asks else []
         if ending and not agreed(
             f"{_told(ending)} The new secret ends it at once: webhooks signed with it will be refused.",
             "Rotate again?",
-            otherwise=f"See `dossier tenant secrets list {request.tenant_id}`, and whether the tool still uses it.",
+            hint=f"Say --yes to end it; `dossier tenant secrets list {request.tenant_id}` shows its use.",
             output=output,
         ):
             output.console.print("Nothing was rotated.")

@@ -5,6 +5,7 @@ import re
 import shlex
 import zipfile
 from collections.abc import Mapping
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,9 @@ def test_a_client_whose_tool_fails_is_created_all_the_same(on_mesh: Command, mes
     assert (tested.code, tested.object["verdict"]) == (1, "failed")
     assert "connection_test" not in unwanted.object
     assert mended.object["connection_test"]["verdict"] == "unknown"
+    assert (unwanted.code, mended.code) == (0, 0)
+    assert on_mesh("tenant", "set-credentials", name, *wrong, "--json").code == 1
+    on_mesh("tenant", "set-credentials", name, "--credential", f"authtoken={AUTHTOKEN}")
     assert on_mesh("tenant", "test", name).code == 0
 
 
@@ -265,7 +269,7 @@ def test_a_new_address_is_tested(on_mesh: Command, mesh: Mesh, client: Mapping[s
     updated = on_mesh("tenant", "update", name, *address, "--json")
     elsewhere = on_mesh("tenant", "update", name, "--language", "de", "--json").object
 
-    assert updated.code == 0
+    assert updated.code == 1
     assert updated.object["connection_test"]["checks"][0]["verdict"] == "failed"
     assert "connection_test" not in {**dry, **elsewhere}
 
@@ -472,3 +476,137 @@ def test_usage_over_rest_is_held_against_the_budget_of_now(
         "25000000",
     ) * 2
     assert "limit_micro_dollars" not in period("day")
+
+
+def test_a_rotation_under_way_is_not_ended_unasked(
+    on_mesh: Command, client: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = client["tenant"]
+    first = on_mesh("tenant", "rotate-secret", name, "--json").object
+    listed = on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"]
+
+    unasked = on_mesh("tenant", "rotate-secret", name, "--json")
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    refused = on_mesh("tenant", "rotate-secret", name)
+
+    assert first["ended"] == []
+    assert unasked.code == 1
+    assert listed[1]["id"] in unasked.error["message"]
+    assert "--yes" in unasked.error["hint"]
+    assert (refused.code, "Nothing was rotated." in refused.out) == (1, True)
+    assert on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"] == listed
+
+    agreed = on_mesh("tenant", "rotate-secret", name, "--yes", "--json").object
+    assert agreed["ended"] == [listed[1]["id"]]
+    shown = on_mesh("tenant", "rotate-secret", name, "--yes", COLUMNS="400").out
+    assert f"Ended: {first['secret_id']}." in shown
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", ["40", "80", ""])
+def test_ids_are_whole_however_narrow_the_terminal_is(
+    on_mesh: Command, client: Mapping[str, Any], width: str
+) -> None:
+    name = client["tenant"]
+    environment = {"COLUMNS": width} if width else {}
+    long = "the key of the console on the wall of the second floor, beside the printer"
+    made = on_mesh("tenant", "keys", "create", name, "--role", "viewer", "--name", long, "--json").object
+    staff = on_mesh("operator", "keys", "create", "--role", "viewer", "--name", long, "--json").object
+    secret = on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"][0]["id"]
+
+    assert made["id"] in on_mesh("tenant", "keys", "list", name, **environment).out
+    assert staff["id"] in on_mesh("operator", "keys", "list", **environment).out
+    assert secret in on_mesh("tenant", "secrets", "list", name, **environment).out
+    on_mesh("operator", "keys", "revoke", staff["id"])
+
+
+def test_the_log_is_searched_by_who_what_and_since(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+    with mesh.http() as http:
+        headers = {"authorization": f"Bearer {client['api_key']}"}
+        change = {"tenant": {"brief": {"language": "it"}}, "update_mask": "brief.language"}
+        assert http.patch(f"/v1/tenants/{name}", headers=headers, json=change).status_code == 200
+
+    def listed(*options: str) -> list[str]:
+        events = on_mesh("tenant", "audit", "list", name, *options, "--json").object["events"]
+        return [event["action"] for event in events]
+
+    assert listed() == ["CreateTenant", "UpdateTenant"]
+    # By the key's name, which is nowhere in the log.
+    assert listed("--who", "made with") == ["UpdateTenant"]
+    assert listed("--what", "brief.lang") == ["UpdateTenant"]
+    assert listed("--what", "createtenant") == ["CreateTenant"]
+    assert listed("--since", "2999-01-01") == []
+    assert listed("--since", "2001-01-01T00:00") == ["CreateTenant", "UpdateTenant"]
+    assert "None of 2 events is such." in on_mesh("tenant", "audit", "list", name, "--who", "nobody").out
+    assert "made with the client (" in on_mesh("tenant", "audit", "list", name, COLUMNS="300").out
+
+
+def test_deletions_of_one_client(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    assert f"No client {name} was deleted." in on_mesh("tenant", "deletions", name).out
+
+    on_mesh("tenant", "delete", name, "--yes", name)
+
+    [deletion] = on_mesh("tenant", "deletions", name, "--json").object["deletions"]
+    assert deletion["tenant"] == name
+    assert deletion["deletion"] in on_mesh("tenant", "deletions", name, COLUMNS="60").out
+
+
+def test_a_file_is_not_replaced_unasked(on_mesh: Command, client: Mapping[str, Any], tmp_path: Path) -> None:
+    archive = tmp_path / "client.zip"
+    archive.write_text("precious")
+    export = ("tenant", "export", client["tenant"], "--to", str(archive))
+
+    refused = on_mesh(*export, "--json")
+
+    assert (refused.code, archive.read_text()) == (1, "precious")
+    assert "--force" in refused.error["hint"]
+    assert on_mesh(*export, "--force").code == 0
+    assert zipfile.is_zipfile(archive)
+
+
+def test_a_token_is_for_a_client_that_there_is(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    def whose(*options: str, **environment: str) -> object:
+        return on_mesh("token", *options, "--json", **environment).object["tenant"]
+
+    name = client["tenant"]
+    assert whose("--tenant", name) == name
+    assert whose("-t", name) == name
+    assert whose(DOSSIER_TENANT=name) == name
+    assert whose("--no-tenant", DOSSIER_TENANT=name) is None
+    for unknown in (on_mesh("token", "--tenant", "nobody"), on_mesh("token", DOSSIER_TENANT="nobody")):
+        assert (unknown.code, unknown.out) == (1, "")
+        assert "There is no client nobody." in unknown.problems
+
+
+def test_a_refusal_has_the_services_reason(on_mesh: Command) -> None:
+    refused = on_mesh("tenant", "suspend", "nobody", "--json")
+
+    assert refused.error["reason"] == "TENANT_NOT_FOUND"
+    assert on_mesh("tenant", "update", "nobody", "--json").error["reason"] is None
+
+
+def test_a_name_that_cannot_be_an_id_is_told_how_one_is_written(on_mesh: Command) -> None:
+    refused = on_mesh("tenant", "create", "Acme GmbH", "--language", "deutsch!", "--json").error["message"]
+
+    assert "tenant.id: must be written like acme or acme-2" in refused
+    assert "tenant.brief.language: must be written like en or pt-BR" in refused
+    assert "pattern" not in refused
+
+
+def test_paused_clients_are_named(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
+    on_mesh("queue", "pause", "--tenant", name)
+    try:
+        assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == [name]
+        assert f"Paused by themselves: {name}." in on_mesh("queue", "show", "--all").out
+    finally:
+        on_mesh("queue", "resume", "--tenant", name)
+    assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == []
