@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import signal
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -97,25 +98,26 @@ def _tickets(file: Path) -> Sequence[NewRequest]:
 async def _serve(
     instance: Instance, tool: ServiceDesk, tenant: str, *, port: int, yes: bool, output: Output
 ) -> int:
-    stopped = asyncio.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-    try:
-        async with running(tool, port=port) as base_url:
-            async with asking_tenants(instance) as tenants:
-                connected = await _connect(tenants, tool, tenant, base_url=base_url, yes=yes, output=output)
-            if connected is None:
-                return NOT_AGREED
-            url = webhook_url(instance, connected.tenant)
-            tool.webhook = WebhookTarget(url=url, secret=connected.webhook_secret, tenant=tenant)
-            _tell(connected, base_url, url, output=output)
-            await stopped.wait()
-            return 0
-    except OSError as trouble:
-        raise DossierError(
-            f"Port {port} cannot be had: {trouble.strerror}.",
-            hint="Choose another with --port; 0 is any that is free.",
-        ) from trouble
+    async with AsyncExitStack() as closers:
+        try:
+            base_url = await closers.enter_async_context(running(tool, port=port))
+        except OSError as trouble:
+            raise DossierError(
+                f"Port {port} cannot be had: {trouble.strerror}.",
+                hint="Choose another with --port; 0 is any that is free.",
+            ) from trouble
+        async with asking_tenants(instance) as tenants:
+            connected = await _connect(tenants, tool, tenant, base_url=base_url, yes=yes, output=output)
+        if connected is None:
+            return NOT_AGREED
+        url = webhook_url(instance, connected.tenant)
+        tool.webhook = WebhookTarget(url=url, secret=connected.webhook_secret, tenant=tenant)
+        stopped = asyncio.Event()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(each, stopped.set)
+        _tell(connected, base_url, url, output=output)
+        await stopped.wait()
+        return 0
 
 
 async def _connect(
@@ -190,6 +192,7 @@ def _tell(connected: _Connected, base_url: str, url: str, *, output: Output) -> 
         "api_key": connected.api_key or None,
     }
     steps = (
+        *(("The key is shown this once.",) if connected.api_key else ()),
         "Report an incident; the answer names the ticket's page, where its note appears:",
         f"  curl -d '{_INCIDENT}' {data['requests_url']}",
         "Ctrl-C stops it, and what it holds is gone.",

@@ -5,7 +5,6 @@ import re
 import shlex
 import zipfile
 from collections.abc import Mapping
-from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,6 @@ COMMANDS = [
 ]
 
 _numbers = count(1)
-
-
-@pytest.fixture
-def client(on_mesh: Command) -> Mapping[str, Any]:
-    """A client of the test's own, as `create` prints it."""
-    name = f"client-{next(_numbers)}"
-    created = on_mesh("tenant", "create", name, "--credential", f"authtoken={CANARY}", "--json")
-    assert created.code == 0, created.problems
-    return created.object
 
 
 def _status(mesh: Mesh, client: Mapping[str, Any], api_key: str) -> int:
@@ -478,114 +468,6 @@ def test_usage_over_rest_is_held_against_the_budget_of_now(
     assert "limit_micro_dollars" not in period("day")
 
 
-def test_a_rotation_under_way_is_not_ended_unasked(
-    on_mesh: Command, client: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = client["tenant"]
-    first = on_mesh("tenant", "rotate-secret", name, "--json").object
-    listed = on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"]
-
-    unasked = on_mesh("tenant", "rotate-secret", name, "--json")
-    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    refused = on_mesh("tenant", "rotate-secret", name)
-
-    assert first["ended"] == []
-    assert unasked.code == 1
-    assert listed[1]["id"] in unasked.error["message"]
-    assert "--yes" in unasked.error["hint"]
-    assert (refused.code, "Nothing was rotated." in refused.out) == (1, True)
-    assert on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"] == listed
-
-    agreed = on_mesh("tenant", "rotate-secret", name, "--yes", "--json").object
-    assert agreed["ended"] == [listed[1]["id"]]
-    shown = on_mesh("tenant", "rotate-secret", name, "--yes", COLUMNS="400").out
-    assert f"Ended: {first['secret_id']}." in shown
-
-
-class Terminal(StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("width", ["40", "80", ""])
-def test_ids_are_whole_however_narrow_the_terminal_is(
-    on_mesh: Command, client: Mapping[str, Any], width: str
-) -> None:
-    name = client["tenant"]
-    environment = {"COLUMNS": width} if width else {}
-    long = "the key of the console on the wall of the second floor, beside the printer"
-    made = on_mesh("tenant", "keys", "create", name, "--role", "viewer", "--name", long, "--json").object
-    staff = on_mesh("operator", "keys", "create", "--role", "viewer", "--name", long, "--json").object
-    secret = on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"][0]["id"]
-
-    assert made["id"] in on_mesh("tenant", "keys", "list", name, **environment).out
-    assert staff["id"] in on_mesh("operator", "keys", "list", **environment).out
-    assert secret in on_mesh("tenant", "secrets", "list", name, **environment).out
-    on_mesh("operator", "keys", "revoke", staff["id"])
-
-
-def test_the_log_is_searched_by_who_what_and_since(
-    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
-) -> None:
-    name = client["tenant"]
-    with mesh.http() as http:
-        headers = {"authorization": f"Bearer {client['api_key']}"}
-        change = {"tenant": {"brief": {"language": "it"}}, "update_mask": "brief.language"}
-        assert http.patch(f"/v1/tenants/{name}", headers=headers, json=change).status_code == 200
-
-    def listed(*options: str) -> list[str]:
-        events = on_mesh("tenant", "audit", "list", name, *options, "--json").object["events"]
-        return [event["action"] for event in events]
-
-    assert listed() == ["CreateTenant", "UpdateTenant"]
-    # By the key's name, which is nowhere in the log.
-    assert listed("--who", "made with") == ["UpdateTenant"]
-    assert listed("--what", "brief.lang") == ["UpdateTenant"]
-    assert listed("--what", "createtenant") == ["CreateTenant"]
-    assert listed("--since", "2999-01-01") == []
-    assert listed("--since", "2001-01-01T00:00") == ["CreateTenant", "UpdateTenant"]
-    assert "None of 2 events is such." in on_mesh("tenant", "audit", "list", name, "--who", "nobody").out
-    assert "made with the client (" in on_mesh("tenant", "audit", "list", name, COLUMNS="300").out
-
-
-def test_deletions_of_one_client(on_mesh: Command, client: Mapping[str, Any]) -> None:
-    name = client["tenant"]
-    assert f"No client {name} was deleted." in on_mesh("tenant", "deletions", name).out
-
-    on_mesh("tenant", "delete", name, "--yes", name)
-
-    [deletion] = on_mesh("tenant", "deletions", name, "--json").object["deletions"]
-    assert deletion["tenant"] == name
-    assert deletion["deletion"] in on_mesh("tenant", "deletions", name, COLUMNS="60").out
-
-
-def test_a_file_is_not_replaced_unasked(on_mesh: Command, client: Mapping[str, Any], tmp_path: Path) -> None:
-    archive = tmp_path / "client.zip"
-    archive.write_text("precious")
-    export = ("tenant", "export", client["tenant"], "--to", str(archive))
-
-    refused = on_mesh(*export, "--json")
-
-    assert (refused.code, archive.read_text()) == (1, "precious")
-    assert "--force" in refused.error["hint"]
-    assert on_mesh(*export, "--force").code == 0
-    assert zipfile.is_zipfile(archive)
-
-
-def test_a_token_is_for_a_client_that_there_is(on_mesh: Command, client: Mapping[str, Any]) -> None:
-    def whose(*options: str, **environment: str) -> object:
-        return on_mesh("token", *options, "--json", **environment).object["tenant"]
-
-    name = client["tenant"]
-    assert whose("--tenant", name) == name
-    assert whose("-t", name) == name
-    assert whose(DOSSIER_TENANT=name) == name
-    assert whose("--no-tenant", DOSSIER_TENANT=name) is None
-    for unknown in (on_mesh("token", "--tenant", "nobody"), on_mesh("token", DOSSIER_TENANT="nobody")):
-        assert (unknown.code, unknown.out) == (1, "")
-        assert "There is no client nobody." in unknown.problems
-
-
 def test_a_refusal_has_the_services_reason(on_mesh: Command) -> None:
     refused = on_mesh("tenant", "suspend", "nobody", "--json")
 
@@ -599,14 +481,3 @@ def test_a_name_that_cannot_be_an_id_is_told_how_one_is_written(on_mesh: Command
     assert "tenant.id: must be written like acme or acme-2" in refused
     assert "tenant.brief.language: must be written like en or pt-BR" in refused
     assert "pattern" not in refused
-
-
-def test_paused_clients_are_named(on_mesh: Command, client: Mapping[str, Any]) -> None:
-    name = client["tenant"]
-    on_mesh("queue", "pause", "--tenant", name)
-    try:
-        assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == [name]
-        assert f"Paused by themselves: {name}." in on_mesh("queue", "show", "--all").out
-    finally:
-        on_mesh("queue", "resume", "--tenant", name)
-    assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == []
