@@ -14,7 +14,7 @@ from cli.rpc import calling
 from cli.show.as_json import enhancement_json
 from cli.show.brief import enhancement_view
 from cli.show.steps import ENDED, follow_steps
-from cli.tenancy import instance_of, tenant_or_only
+from cli.tenancy import also_for, instance_of, tenant_or_only
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_SUCCEEDED, Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
@@ -51,7 +51,7 @@ async def read(orchestrator: "OrchestratorServiceAsyncStub", enhancement_id: str
 
 
 async def watch(
-    orchestrator: "OrchestratorServiceAsyncStub", enhancement_id: str, *, output: Output
+    orchestrator: "OrchestratorServiceAsyncStub", enhancement_id: str, *, tenant: str | None, output: Output
 ) -> Enhancement:
     """Show the steps until the enhancement has ended; the result has its brief and evidence."""
 
@@ -65,14 +65,15 @@ async def watch(
     if last is None or last.state not in ENDED:
         raise DossierError(
             "The orchestrator ended the watch before the enhancement ended.",
-            hint=f"It goes on without us: `dossier enhancements watch {enhancement_id}` looks again.",
+            hint="It goes on without us: "
+            f"`dossier enhancements watch {enhancement_id}{also_for(tenant)}` looks again.",
         )
     return await read(orchestrator, enhancement_id)
 
 
-def show_ended(enhancement: Enhancement, *, output: Output) -> int:
+def show_ended(enhancement: Enhancement, *, tenant: str | None, output: Output) -> int:
     """Show what came of it; the exit code tells whether that is a brief."""
-    output.result(enhancement_json(enhancement), shown=enhancement_view(enhancement))
+    output.result(enhancement_json(enhancement), shown=enhancement_view(enhancement, tenant=tenant))
     return 0 if enhancement.state == ENHANCEMENT_STATE_SUCCEEDED else 1
 
 

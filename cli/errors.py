@@ -2,10 +2,14 @@
 
 
 class DossierError(Exception):
-    """The text says what happened; `hint` says what to do next."""
+    """The text says what happened; `hint` says what to do next.
+
+    `reason` is the service's own, where one refused: what a program decides by.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    def __init__(self, message: str, *, hint: str, reason: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.reason = reason

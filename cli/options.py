@@ -18,6 +18,9 @@ DataDirOption = Annotated[
 ]
 
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
 def pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     """Read `name=value` options. A value `@path` is what that file holds: secrets stay off command lines."""
     read = {}

@@ -28,7 +28,9 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(quiet=as_json)
-        """Silent under --json, so progress and tables need no condition around them."""
+        """Silent under --json, so tables need no condition around them."""
+        self.progress = Console(stderr=True, quiet=as_json)
+        """For what is gone when a verb has ended; whoever pipes the result does not want it."""
         if not self.console.is_terminal and "COLUMNS" not in os.environ:
             # A file or a pipe has no edge at which to cut.
             self.console.width = _PIPE_WIDTH
@@ -50,7 +52,7 @@ class Output:
 def fail(error: DossierError, *, as_json: bool) -> NoReturn:
     """Report an error, with the next step, on standard error and exit."""
     if as_json:
-        body = {"error": {"message": str(error), "hint": error.hint}}
+        body = {"error": {"reason": error.reason or None, "message": str(error), "hint": error.hint}}
         sys.stderr.write(orjson.dumps(body).decode() + "\n")
     else:
         text = (

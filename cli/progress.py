@@ -1,4 +1,4 @@
-"""Progress of long work, silent under --json."""
+"""Progress of long work, on standard error: only where a person watches, and silent under --json."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ def progress_of(what: str, *, total: int | None, output: Output) -> Iterator[Cal
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=output.console, disable=output.as_json) as bars:
+    unwatched = output.as_json or not output.progress.is_terminal
+    with Progress(*columns, console=output.progress, disable=unwatched, transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda done: bars.advance(task, done)

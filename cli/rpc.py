@@ -70,4 +70,5 @@ def _told(refused: grpc.aio.AioRpcError, service: str) -> DossierError:
     info = error_info(refused)
     reason = info.reason if info is not None else ""
     told = f"{service}: {refused.details()}" + (f" ({reason})" if reason else "")
-    return DossierError(told, hint=_HINTS_BY_REASON.get(reason) or _HINTS.get(refused.code(), ""))
+    hint = _HINTS_BY_REASON.get(reason) or _HINTS.get(refused.code(), "")
+    return DossierError(told, hint=hint, reason=reason)

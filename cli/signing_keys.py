@@ -96,10 +96,12 @@ class SigningKeys:
 
     def publish(self, *, now: float) -> SigningKey:
         """Make the next key, where there is none yet, and have verifiers believe it."""
+        # In a folder without keys there is nothing to be the next of.
+        self._id_of(self._signing)
+        public = self._public()
         if not self._next.exists():
             replace_file(self._next, orjson.dumps(new_signing_key()))
         following = self._read(self._next)
-        public = self._public()
         if following["kid"] not in {each["kid"] for each in public}:
             self._write_public([*public, {**public_half(following), "iat": int(now)}], now=now)
         return self._one(KeyState.PUBLISHED, now=now)

@@ -12,6 +12,7 @@ import typer
 
 from cli.errors import DossierError
 from cli.instance import Instance
+from cli.paging import pages
 from cli.rpc import calling
 from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR, GetTenantRequest, ListTenantsRequest
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
@@ -25,6 +26,7 @@ TENANT_SERVICE = [DESCRIPTOR.services_by_name["TenantService"]]
 _COMPLETION_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 _SHOWN = 20
+_PAGE = 1000
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ async def asking_tenants(instance: Instance) -> AsyncIterator["TenantServiceAsyn
 async def tenant_or_only(instance: Instance, given: str | None) -> str:
     named = given or os.environ.get(TENANT_VARIABLE)
     if named:
-        await _require_known(instance, named)
+        await require_known(instance, named)
         return named
     known = await tenant_ids(instance, limit=_SHOWN + 1)
     match known:
@@ -55,7 +57,12 @@ async def tenant_or_only(instance: Instance, given: str | None) -> str:
             )
 
 
-async def _require_known(instance: Instance, named: str) -> None:
+def also_for(given: str | None) -> str:
+    """What a printed command needs where this one was told its client; the variable goes on to count."""
+    return f" --tenant {given}" if given else ""
+
+
+async def require_known(instance: Instance, named: str) -> None:
     """A mistyped name must not be paused, or filled with somebody's inventory."""
     async with asking_tenants(instance) as tenants:
         try:
@@ -72,6 +79,12 @@ async def tenant_ids(instance: Instance, *, limit: int) -> list[str]:
     async with asking_tenants(instance) as tenants:
         page = await tenants.ListTenants(ListTenantsRequest(page_size=limit))
     return [tenant.id for tenant in page.tenants]
+
+
+async def all_tenant_ids(instance: Instance) -> list[str]:
+    async with asking_tenants(instance) as tenants:
+        answers = pages(tenants.ListTenants, ListTenantsRequest(page_size=_PAGE))
+        return [tenant.id async for page in answers for tenant in page.tenants]
 
 
 def instance_of(context: typer.Context) -> Instance:

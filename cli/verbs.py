@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": "cli.commands.evaluate:evaluate",
     "usage": "cli.commands.usage:usage",
     "token": "cli.commands.token:token",
+    "stand-in": "cli.commands.stand_in:stand_in",
     "signing-keys": "cli.commands.signing_keys:signing_keys",
     "migrate": "cli.commands.migrate:migrate",
     "bench": "cli.commands.bench:bench_verb",

@@ -23,6 +23,7 @@ _LOOK_AGAIN_SECONDS: Final = 2.0
 
 
 _TENANT_HEADER: Final = b"x-dossier-tenant"
+_TENANT_VARIABLE: Final = "tenant_id"
 
 
 class Admission:
@@ -72,7 +73,7 @@ class Admission:
             await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
 
     async def _acting(self, identity: Identity, scope: Scope) -> Caller:
-        caller = identity.acting_for(header(scope, _TENANT_HEADER))
+        caller = identity.acting_for(header(scope, _TENANT_HEADER) or _in_path(identity, scope))
         if caller.tenant is not None and caller.tenant != identity.vouched:
             require = self._clients.require_known if identity.of_staff else self._clients.require_served
             await require(caller.tenant)
@@ -90,3 +91,11 @@ class Admission:
                 raise blocked from None
             await self._failures.count(scope)
             raise
+
+
+def _in_path(identity: Identity, scope: Scope) -> str | None:
+    """Name the client that the path is about, for who has none of their own and may not know all."""
+    if identity.tenant is not None or identity.knows_all:
+        return None
+    named: str | None = scope["path_params"].get(_TENANT_VARIABLE)
+    return named

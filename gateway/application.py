@@ -31,6 +31,7 @@ from gateway.secret_uses import SecretUses
 from gateway.settings import GatewaySettings
 from gateway.transcode.bindings import Binding, bindings
 from gateway.transcode.routes import BoundRoute, RestLimits, RpcRoute
+from gateway.usage import GET_USAGE, UsageRoute
 from gateway.webhooks import Webhooks
 from services.runtime.readiness import Readiness
 from ticketing.discovery import load_tools
@@ -144,6 +145,8 @@ def _of_rpcs(
     for binding in rest:
         if binding.is_import:
             yield ImportRoute(binding, mesh, callers, import_limits)
+        elif binding.method.full_name == GET_USAGE:
+            yield UsageRoute(binding, mesh, callers, limits)
         else:
             yield RpcRoute(binding, mesh, callers, limits, is_row=binding.body_type in rows)
 

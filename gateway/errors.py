@@ -123,8 +123,8 @@ class JsonMalformed(InvalidArgument):
 class FieldUnknown(InvalidArgument):
     reason = "FIELD_UNKNOWN"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path}: there is no such field", field=path)
+    def __init__(self, path: str, known: Iterable[str]) -> None:
+        super().__init__(f"{path}: there is no such field; there are {', '.join(known)}", field=path)
 
 
 class FieldInvalid(InvalidArgument):

@@ -40,6 +40,11 @@ class Identity:
     def of_staff(self) -> bool:
         return None in self.roles
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether they may ask about any client without acting for it."""
+        return self.roles.get(None) in {"operator", "service"}
+
     def acting_for(self, wanted: str | None) -> Caller:
         """For the client that is wanted: in the highest of the roles that count there."""
         tenant = self.tenant if wanted is None else wanted

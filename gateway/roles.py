@@ -41,7 +41,6 @@ REQUIRED: Final[Mapping[str, str]] = MappingProxyType(
         "dossier.knowledge.v1.KnowledgeService.SearchArticles": "technician",
         "dossier.network.v1.NetworkService.LookupMentions": "technician",
         "dossier.tenants.v1.TenantService.CreateTenant": "operator",
-        "dossier.tenants.v1.TenantService.ListTenants": "operator",
         "dossier.tenants.v1.TenantService.ReencryptSecrets": "operator",
         "dossier.tenants.v1.TenantService.SuspendTenant": "operator",
         "dossier.tenants.v1.TenantService.CreateOperatorKey": "operator",

@@ -93,9 +93,9 @@ class Webhooks:
         request = WebhookRequest.received(
             ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]), body
         )
-        tool = await self._verified(sender, request, scope)
+        tool, secret_id = await self._verified(sender, request, scope)
         await self._limits.webhook(scope, tenant=sender.tenant, size=len(body))
-        await self._take(_parsed(tool, request), sender, send=send)
+        await self._take(_parsed(tool, request), sender, secret_id, send=send)
 
     def _address(self, scope: Scope) -> "_Sender | str":
         """Whom the address names: a sender, or an alias, whose tenant is in the body."""
@@ -109,7 +109,10 @@ class Webhooks:
             case _:
                 raise RouteNotFound("there is nothing at this address")
 
-    async def _verified(self, sender: _Sender, request: WebhookRequest, scope: Scope) -> TicketingTool:
+    async def _verified(
+        self, sender: _Sender, request: WebhookRequest, scope: Scope
+    ) -> tuple[TicketingTool, str]:
+        """Give the sender's tool, and the id of the secret that proved it."""
         started = time.monotonic()
         tool = self._tools.get(sender.tool)
         key = (
@@ -131,7 +134,7 @@ class Webhooks:
                 self._uses.note(sender.tenant, matching)
                 if matching != secrets[0].id:
                     webhooks_with_older_secret.inc()
-                return tool
+                return tool, matching
         webhooks_with("refused").inc()
         if blocked is None:
             await self._failures.count(scope)
@@ -152,7 +155,7 @@ class Webhooks:
             verifies.verify(request, dummies)
         return None
 
-    async def _take(self, event: WebhookEvent, sender: _Sender, *, send: Send) -> None:
+    async def _take(self, event: WebhookEvent, sender: _Sender, secret_id: str, *, send: Send) -> None:
         if event.kind == "ignored":
             webhooks_with("ignored").inc()
             await send_json(send, 200, {"state": "ignored", "reason": event.reason})
@@ -163,6 +166,7 @@ class Webhooks:
             "enhancement_id": result.enhancement_id,
             "state": "queued" if result.created else "known",
             "status_url": f"{self._public_url}/v1/enhancements/{result.enhancement_id}",
+            "secret_id": secret_id,
         }
         await send_json(send, 202 if result.created else 200, answer)
 

@@ -1,26 +1,34 @@
 """`enhancements cancel|retry|retry-failed`: ends a run, or has it tried again."""
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.enhancing import EnhancementArgument, orchestrating, show_ended, watch
-from cli.errors import DossierError
+from cli.asking import NOT_AGREED, agreed
+from cli.enhancing import EnhancementArgument, orchestrating, read, show_ended, watch
 from cli.instance import Instance
-from cli.options import DataDirOption
+from cli.options import DataDirOption, YesOption
 from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.show.as_json import enhancement_json
-from cli.tenancy import TenantOption
+from cli.tenancy import TenantOption, also_for
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
-from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
+from dossier.orchestrator.v1.enhancement_pb2 import (
+    ENHANCEMENT_STATE_QUEUED,
+    ENHANCEMENT_STATE_RUNNING,
+    Enhancement,
+    EnhancementState,
+)
 
 if TYPE_CHECKING:
     from dossier.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceAsyncStub
 
+_STANDING: Final = {
+    ENHANCEMENT_STATE_QUEUED: "It is queued already; nothing was changed.",
+    ENHANCEMENT_STATE_RUNNING: "It is under way; nothing was changed.",
+}
 _BATCH: Final = 200
 """Small enough that the bar moves, large enough that thousands are soon done."""
 
@@ -34,7 +42,7 @@ def cancel(
 ) -> None:
     """End one wherever it stands. A note that was just being posted may still appear."""
     cancelled = asyncio.run(_cancel(Instance.resolve(data_dir), enhancement_id, tenant=tenant))
-    shown = f"Cancelled. `dossier enhancements retry {cancelled.id}` takes it up again."
+    shown = f"Cancelled. `dossier enhancements retry {cancelled.id}{also_for(tenant)}` takes it up again."
     Output(as_json=as_json).result(enhancement_json(cancelled), shown=shown)
 
 
@@ -48,12 +56,13 @@ def retry(
 ) -> int:
     """Try a failed or cancelled one again, from the step after the last that succeeded."""
     output = Output(as_json=as_json)
-    retried = asyncio.run(
+    before, retried = asyncio.run(
         _retry(Instance.resolve(data_dir), enhancement_id, tenant=tenant, wait=watch_it, output=output)
     )
     if watch_it:
-        return show_ended(retried, output=output)
-    shown = f"Queued again. `dossier enhancements watch {retried.id}` shows how it goes."
+        return show_ended(retried, tenant=tenant, output=output)
+    told = _STANDING.get(before, "Queued again.")
+    shown = f"{told} `dossier enhancements watch {retried.id}{also_for(tenant)}` shows how it goes."
     output.result(enhancement_json(retried), shown=shown)
     return 0
 
@@ -65,7 +74,7 @@ def retry_failed(
     ] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="The most to try again; else all.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     tenant: TenantOption = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
@@ -96,7 +105,7 @@ class _Bulk:
                 self._tell(wanted, failed - wanted, shown=self._counted(wanted))
                 return 0
             if self.ask and not self._confirmed(wanted):
-                return 1
+                return NOT_AGREED
             retried, remaining = await self._retry(orchestrator, wanted)
         left = f" {remaining} failed ones are left." if remaining else ""
         self._tell(retried, remaining, shown=f"{retried} are queued again.{left}")
@@ -122,12 +131,8 @@ class _Bulk:
         return await orchestrator.RetryFailedEnhancements(request)
 
     def _confirmed(self, wanted: int) -> bool:
-        if self.output.as_json or not sys.stdin.isatty():
-            raise DossierError(
-                f"{self._counted(wanted)} Nobody is there to be asked.",
-                hint="Say --yes to have them tried again, or --dry-run to only count them.",
-            )
-        if typer.confirm(f"{self._counted(wanted)} Try them again?"):
+        hint = "Say --yes to have them tried again, or --dry-run to only count them."
+        if agreed(self._counted(wanted), "Try them again?", hint=hint, output=self.output):
             return True
         self.output.console.print("Nothing was queued.")
         return False
@@ -140,7 +145,8 @@ class _Bulk:
         data: dict[str, Json] = {
             "reason": self.reason,
             "dry_run": self.dry_run,
-            "retried": retried,
+            "retried": 0 if self.dry_run else retried,
+            **({"would_retry": retried} if self.dry_run else {}),
             "remaining": remaining,
         }
         self.output.result(data, shown=shown)
@@ -154,8 +160,12 @@ async def _cancel(instance: Instance, enhancement_id: str, *, tenant: str | None
 
 async def _retry(
     instance: Instance, enhancement_id: str, *, tenant: str | None, wait: bool, output: Output
-) -> Enhancement:
+) -> "tuple[EnhancementState.ValueType, Enhancement]":
+    """Give the state before, and what it is now."""
     async with orchestrating(instance, tenant) as orchestrator:
+        before = (await read(orchestrator, enhancement_id)).state
         request = pb.RetryEnhancementRequest(enhancement_id=enhancement_id)
         retried = (await orchestrator.RetryEnhancement(request)).enhancement
-        return await watch(orchestrator, retried.id, output=output) if wait else retried
+        return before, await watch(
+            orchestrator, retried.id, tenant=tenant, output=output
+        ) if wait else retried

@@ -12,7 +12,7 @@ from cli.instance import Instance
 from cli.options import DataDirOption, text_or_stdin
 from cli.output import JsonOption, Output
 from cli.show.as_json import enhancement_json
-from cli.tenancy import TenantOption
+from cli.tenancy import TenantOption, also_for
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2 import CreateEnhancementRequest
@@ -57,12 +57,10 @@ def enhance(
         _enhance(Instance.resolve(data_dir), request, tenant=tenant, wait=not no_wait, output=output)
     )
     if no_wait:
-        output.result(
-            enhancement_json(made),
-            shown=f"Accepted as {made.id}. `dossier enhancements watch {made.id}` shows how it goes.",
-        )
+        again = f"`dossier enhancements watch {made.id}{also_for(tenant)}`"
+        output.result(enhancement_json(made), shown=f"Accepted as {made.id}. {again} shows how it goes.")
         return 0
-    return show_ended(made, output=output)
+    return show_ended(made, tenant=tenant, output=output)
 
 
 async def _enhance(
@@ -70,4 +68,4 @@ async def _enhance(
 ) -> Enhancement:
     async with orchestrating(instance, tenant) as orchestrator:
         made = (await orchestrator.CreateEnhancement(request)).enhancement
-        return await watch(orchestrator, made.id, output=output) if wait else made
+        return await watch(orchestrator, made.id, tenant=tenant, output=output) if wait else made

@@ -80,7 +80,7 @@ def show(
     found = asyncio.run(_read(Instance.resolve(data_dir), enhancement_id, tenant=tenant))
     state = Text(f"{word(_STATE, found.state)}, accepted {iso(found.create_time)}", style="dim")
     waits = [Text(told, style="yellow")] if (told := waiting(found)) else []
-    shown = Group(state, *waits, steps_table(found), Text(), enhancement_view(found))
+    shown = Group(state, *waits, steps_table(found), Text(), enhancement_view(found, tenant=tenant))
     Output(as_json=as_json).result(enhancement_json(found), shown=shown)
 
 
@@ -95,7 +95,7 @@ def watch_one(
     """Follow one until it has ended, then show its brief."""
     output = Output(as_json=as_json)
     ended = asyncio.run(_watch(Instance.resolve(data_dir), enhancement_id, tenant=tenant, output=output))
-    return show_ended(ended, output=output)
+    return show_ended(ended, tenant=tenant, output=output)
 
 
 # In the order of the help, after the verbs above.
@@ -121,7 +121,7 @@ async def _watch(
     instance: Instance, enhancement_id: str, *, tenant: str | None, output: Output
 ) -> pb.Enhancement:
     async with orchestrating(instance, tenant) as orchestrator:
-        return await watch(orchestrator, enhancement_id, output=output)
+        return await watch(orchestrator, enhancement_id, tenant=tenant, output=output)
 
 
 def _table(page: ListEnhancementsResponse, *, with_reason: bool) -> Table | str:

@@ -55,7 +55,7 @@ def migrate(
         found = asyncio.run(statuses(url))
         output.result(_status_json(found), shown=_status_table(found, pending_only=dry_run))
     else:
-        with output.console.status("migrating") as spinner:
+        with output.progress.status("migrating") as spinner:
             applied = asyncio.run(
                 apply_migrations(
                     url,

@@ -9,6 +9,7 @@ from uuid import uuid4
 import typer
 from rich.panel import Panel
 
+from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
@@ -105,14 +106,23 @@ def revoke(
 
 
 @audit.command("list")
-def list_events(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+def list_events(
+    *,
+    who: WhoOption = "",
+    what: WhatOption = "",
+    since: SinceOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List what was changed and by whom, the oldest first.
 
-    Example: dossier operator audit list --json
+    Example: dossier operator audit list --what RevokeOperatorKey --json
     """
-    events = asyncio.run(_all_events(Instance.resolve(data_dir)))
-    data: dict[str, Json] = {"events": [event_json(event) for event in events]}
-    Output(as_json=as_json).result(data, shown=events_table(events) if events else "Nothing was changed yet.")
+    every, names = asyncio.run(_all_events(Instance.resolve(data_dir)))
+    events = Wanted(who=who, what=what, since=since).among(every, names)
+    data: dict[str, Json] = {"events": [event_json(event, names) for event in events]}
+    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
+    Output(as_json=as_json).result(data, shown=events_table(events, names) if events else none)
 
 
 @audit.command("verify")
@@ -148,9 +158,10 @@ async def _all_keys(instance: Instance) -> list[ApiKey]:
         return [each async for page in pages(tenants.ListOperatorKeys, request) for each in page.keys]
 
 
-async def _all_events(instance: Instance) -> list[AuditEvent]:
+async def _all_events(instance: Instance) -> tuple[list[AuditEvent], dict[str, str]]:
     request = pb.ListOperatorAuditEventsRequest(page_size=_EVENTS_PAGE)
     async with asking_tenants(instance) as tenants:
-        return [
+        events = [
             each async for page in pages(tenants.ListOperatorAuditEvents, request) for each in page.events
         ]
+        return events, await names_of_keys(tenants, None)

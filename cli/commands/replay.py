@@ -13,7 +13,7 @@ from cli.options import DataDirOption, text_of
 from cli.output import JsonOption, Output
 from cli.show.as_json import enhancement_json
 from cli.show.comparison import comparison_json, comparison_view
-from cli.tenancy import TenantOption
+from cli.tenancy import TenantOption, also_for
 from dossier.orchestrator.v1.enhancement_pb2 import Enhancement
 from dossier.orchestrator.v1.orchestrator_service_pb2 import ReplayEnhancementRequest
 
@@ -49,12 +49,12 @@ def replay(
     instance = Instance.resolve(data_dir)
     if no_wait:
         started = asyncio.run(_start(instance, request, tenant=tenant))
-        shown = f"Queued as {started.id}. `dossier enhancements watch {started.id}` shows how it goes."
-        output.result(enhancement_json(started), shown=shown)
+        again = f"`dossier enhancements watch {started.id}{also_for(tenant)}`"
+        output.result(enhancement_json(started), shown=f"Queued as {started.id}. {again} shows how it goes.")
         return 0
     original, replayed = asyncio.run(_replay(instance, request, tenant=tenant, output=output))
     if not replayed.HasField("brief"):
-        return _without_brief(original, replayed, output=output)
+        return _without_brief(original, replayed, tenant=tenant, output=output)
     comparison = compare(original, replayed)
     output.result(
         {
@@ -67,9 +67,11 @@ def replay(
     return 0
 
 
-def _without_brief(original: Enhancement, replayed: Enhancement, *, output: Output) -> int:
+def _without_brief(
+    original: Enhancement, replayed: Enhancement, *, tenant: str | None, output: Output
+) -> int:
     if not output.as_json:
-        return show_ended(replayed, output=output)
+        return show_ended(replayed, tenant=tenant, output=output)
     output.result(
         {"original": enhancement_json(original), "replay": enhancement_json(replayed), "diff": None}
     )
@@ -86,5 +88,5 @@ async def _replay(
 ) -> tuple[Enhancement, Enhancement]:
     async with orchestrating(instance, tenant) as orchestrator:
         started = (await orchestrator.ReplayEnhancement(request)).enhancement
-        replayed = await watch(orchestrator, started.id, output=output)
+        replayed = await watch(orchestrator, started.id, tenant=tenant, output=output)
         return await read(orchestrator, request.enhancement_id), replayed

@@ -7,13 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 from cli.commands.tenant_audit import audit
 from cli.commands.tenant_changes import (
     resume,
-    rotate_webhook_secret,
     set_credentials,
     suspend,
     update,
@@ -23,6 +20,7 @@ from cli.commands.tenant_deletion import delete, deletions
 from cli.commands.tenant_export import export
 from cli.commands.tenant_keys import keys
 from cli.commands.tenant_reencrypt import reencrypt_secrets
+from cli.commands.tenant_rotation import rotate_webhook_secret
 from cli.commands.tenant_secrets import secrets
 from cli.errors import DossierError
 from cli.instance import Instance
@@ -30,6 +28,7 @@ from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.show.connection import connection_json
+from cli.show.listing import listing
 from cli.show.tenants import facts, shown_once, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import word
@@ -83,7 +82,7 @@ def create(
         brief=tenant_pb2.BriefSettings(language=language, model=model),
     )
     credentials = pairs("--credential", credential)
-    with output.console.status("Creating the client …"):
+    with output.progress.status("Creating the client …"):
         made = asyncio.run(create_tenant(instance, wanted, credentials=credentials, test=test))
     data = {**tenant_json(made.tenant, instance), **_secrets(made)}
     shown = [_created(data)]
@@ -98,13 +97,14 @@ def list_tenants(*, data_dir: DataDirOption = None, as_json: JsonOption = False)
     """List the clients."""
     instance = Instance.resolve(data_dir)
     found = asyncio.run(_all(instance))
-    table = Table("tenant", "name", "state", "tool", "base URL", box=None, pad_edge=False, header_style="dim")
-    for each in found:
-        state = word(tenant_pb2.TenantState.DESCRIPTOR, each.state)
-        ticketing = each.ticketing
-        table.add_row(
-            *(Text(cell) for cell in (each.id, each.display_name, state, ticketing.tool, ticketing.base_url))
+    rows = [
+        (
+            *(each.id, each.display_name, word(tenant_pb2.TenantState.DESCRIPTOR, each.state)),
+            *(each.ticketing.tool, each.ticketing.base_url),
         )
+        for each in found
+    ]
+    table = listing(("tenant", "name", "state", "tool", "base URL"), rows, whole={"tenant"})
     shown = table if found else "There is no client yet: `dossier tenant create ID --name …` makes one."
     data: dict[str, Json] = {"tenants": [tenant_json(each, instance) for each in found]}
     Output(as_json=as_json).result(data, shown=shown)

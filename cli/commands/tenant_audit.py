@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
@@ -21,12 +22,23 @@ _PAGE = 100
 
 @audit.command("list")
 def list_events(
-    *, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json: JsonOption = False
+    *,
+    tenant_id: TenantArgument,
+    who: WhoOption = "",
+    what: WhatOption = "",
+    since: SinceOption = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List what was changed and by whom, the oldest first; with --json to keep or to show to the client."""
-    events = asyncio.run(_all(Instance.resolve(data_dir), tenant_id))
-    data: dict[str, Json] = {"tenant": tenant_id, "events": [event_json(event) for event in events]}
-    Output(as_json=as_json).result(data, shown=events_table(events) if events else "Nothing was changed yet.")
+    """List what was changed and by whom, the oldest first; with --json to keep or to show to the client.
+
+    Example: dossier tenant audit list acme --who console --what UpdateTenant --since 2026-11-01
+    """
+    every, names = asyncio.run(_all(Instance.resolve(data_dir), tenant_id))
+    events = Wanted(who=who, what=what, since=since).among(every, names)
+    data: dict[str, Json] = {"tenant": tenant_id, "events": [event_json(event, names) for event in events]}
+    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
+    Output(as_json=as_json).result(data, shown=events_table(events, names) if events else none)
 
 
 @audit.command("verify")
@@ -52,7 +64,8 @@ def verify(
     return 0 if whole else BROKEN
 
 
-async def _all(instance: Instance, tenant_id: str) -> list[AuditEvent]:
+async def _all(instance: Instance, tenant_id: str) -> tuple[list[AuditEvent], dict[str, str]]:
     request = pb.ListAuditEventsRequest(tenant_id=tenant_id, page_size=_PAGE)
     async with asking_tenants(instance) as tenants:
-        return [each async for page in pages(tenants.ListAuditEvents, request) for each in page.events]
+        events = [each async for page in pages(tenants.ListAuditEvents, request) for each in page.events]
+        return events, await names_of_keys(tenants, tenant_id)

@@ -1,12 +1,10 @@
-"""`tenant update|suspend|resume|rotate-secret|set-credentials`: changes of a client."""
+"""`tenant update|suspend|resume|set-credentials|reencrypt-secrets`: changes of a client."""
 
 import asyncio
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 from rich.console import Group
-from rich.panel import Panel
 from rich.text import Text
 
 from cli.budgets import METAVAR as BUDGET_METAVAR
@@ -20,9 +18,8 @@ from cli.output import Json, JsonOption, Output
 from cli.ranking import METAVAR as RANKING_METAVAR
 from cli.ranking import retrieval_of
 from cli.settings import Section, Visibility, Weight, sections_of, set_words
-from cli.show.tenants import change_json, changes_table, shown_once, tenant_json
+from cli.show.tenants import change_json, changes_table, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
-from cli.words import iso
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_pb2 import ContextSource, Tenant
 
@@ -135,10 +132,11 @@ def update(
     test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Change a client's settings; what is not given stays. Effective everywhere within two seconds.
 
-    Where the ticketing tool, its address or its options change, the connection is tested afterwards.
+    Where the ticketing tool, its address or its options change, the connection is tested afterwards; exit
+    code 1 where that fails, though the change is made.
     Example: dossier tenant update acme --language de --limit-import-rows 20000 --dry-run
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
@@ -230,8 +228,9 @@ def update(
     shown = (changes_table(updated.changes), Text(told)) if updated.changes else (Text(told),)
     leads_elsewhere = any(change.field.startswith("ticketing.") for change in updated.changes)
     tests = test and leads_elsewhere and not dry_run
-    tried, told_of_it = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
-    output.result({**data, **tried}, shown=Group(*shown, *told_of_it))
+    tried = tried_afterwards(instance, updated.tenant, wanted=tests, output=output)
+    output.result({**data, **tried.data}, shown=Group(*shown, *tried.shown))
+    return tried.exit_code
 
 
 def _text(given: str | None) -> str | None:
@@ -271,42 +270,6 @@ def resume(*, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json
     Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
 
 
-def rotate_webhook_secret(
-    *,
-    tenant_id: TenantArgument,
-    overlap_hours: Annotated[
-        float, typer.Option(min=0, max=720, help="How long the secret before goes on to count.")
-    ] = 24,
-    data_dir: DataDirOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a new webhook secret, shown this once. Both count until the overlap is over."""
-    request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=str(uuid4()))
-    request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
-
-    async def ask() -> pb.RotateWebhookSecretResponse:
-        async with asking_tenants(Instance.resolve(data_dir)) as tenants:
-            return await tenants.RotateWebhookSecret(request)
-
-    rotated = asyncio.run(ask())
-    until = iso(rotated.previous_expire_time)
-    data: dict[str, Json] = {
-        "tenant": tenant_id,
-        "webhook_secret": rotated.webhook_secret,
-        "secret_id": rotated.secret_id,
-        "previous_expires": until,
-    }
-    remark = "Shown this once: give it to the ticketing tool. " + (
-        f"The one before counts until {until}; whether the tool still uses it shows "
-        f"`dossier tenant secrets list {tenant_id}`."
-        if until
-        else "The one before counts no more."
-    )
-    secrets = shown_once({"webhook_secret": rotated.webhook_secret}, remark)
-    panel = Panel(secrets, title=f"Client {tenant_id}'s new webhook secret", title_align="left")
-    Output(as_json=as_json).result(data, shown=panel)
-
-
 def set_credentials(
     *,
     tenant_id: TenantArgument,
@@ -318,10 +281,10 @@ def set_credentials(
     test: TestOption = True,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Replace the credentials with which the client's ticketing tool is reached, all of them.
 
-    The connection is tested afterwards.
+    The connection is tested afterwards; exit code 1 where that fails, though the credentials are kept.
     Example: dossier tenant set-credentials acme --credential authtoken=@token.txt
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
@@ -345,8 +308,10 @@ def set_credentials(
         "names": sorted(request.credentials),
     }
     names = ", ".join(sorted(request.credentials)) or "none"
-    tried, told_of_it = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
-    output.result({**data, **tried}, shown=Group(f"Credentials of {tenant_id}: {names}.", *told_of_it))
+    tried = tried_afterwards(instance, tenant, wanted=test and not none, output=output)
+    shown = Group(f"Credentials of {tenant_id}: {names}.", *tried.shown)
+    output.result({**data, **tried.data}, shown=shown)
+    return tried.exit_code
 
 
 def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -26,8 +27,16 @@ TestOption = Annotated[
     bool, typer.Option("--test/--no-test", help="Test the connection to the ticketing tool afterwards.")
 ]
 
-_FAILED = 1
+FAILED = 1
+"""The exit code where the tool could not be reached or used, whatever else was done."""
 _ADDING = CONNECTION_CHECK_KIND_ADD_PRIVATE_NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    data: Mapping[str, Json]
+    shown: Sequence[RenderableType]
+    exit_code: int
 
 
 def try_connection(
@@ -47,17 +56,16 @@ def try_connection(
     output = Output(as_json=as_json)
     test = asyncio.run(_tested(Instance.resolve(data_dir), tenant_id, ticket=ticket, output=output))
     output.result({"tenant": tenant_id, **connection_json(test)}, shown=told(test, tenant_id))
-    return _FAILED if test.verdict == CONNECTION_VERDICT_FAILED else 0
+    return FAILED if test.verdict == CONNECTION_VERDICT_FAILED else 0
 
 
-def tried_afterwards(
-    instance: Instance, tenant: Tenant, *, wanted: bool, output: Output
-) -> tuple[Mapping[str, Json], Sequence[RenderableType]]:
+def tried_afterwards(instance: Instance, tenant: Tenant, *, wanted: bool, output: Output) -> Tried:
     """What a change's own result is followed by; nothing where there is no tool to reach."""
     if not wanted or not tenant.ticketing.base_url:
-        return {}, ()
+        return Tried({}, (), 0)
     test = asyncio.run(_tested(instance, tenant.id, ticket="", output=output))
-    return {"connection_test": connection_json(test)}, (told(test, tenant.id),)
+    code = FAILED if test.verdict == CONNECTION_VERDICT_FAILED else 0
+    return Tried({"connection_test": connection_json(test)}, (told(test, tenant.id),), code)
 
 
 def told(test: ConnectionTest, tenant_id: str) -> RenderableType:
@@ -71,6 +79,6 @@ def told(test: ConnectionTest, tenant_id: str) -> RenderableType:
 
 async def _tested(instance: Instance, tenant_id: str, *, ticket: str, output: Output) -> ConnectionTest:
     request = pb.TestConnectionRequest(tenant_id=tenant_id, ticket_id=ticket)
-    with output.console.status("Testing the connection to the ticketing tool …"):
+    with output.progress.status("Testing the connection to the ticketing tool …"):
         async with asking_tenants(instance) as tenants:
             return (await tenants.TestConnection(request)).connection_test

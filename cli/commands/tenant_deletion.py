@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.asking import NOT_AGREED
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption
@@ -59,13 +60,23 @@ def delete(
     )
 
 
-def deletions(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+def deletions(
+    *,
+    tenant_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Only those of this client; an id may be taken again.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the clients that were deleted or are being, the newest first: what remains of them.
 
-    Example: dossier tenant deletions --json
+    Example: dossier tenant deletions acme --json
     """
-    found = asyncio.run(_all(Instance.resolve(data_dir)))
-    shown = deletions_table(found) if found else "No client was deleted yet."
+    found = [
+        each for each in asyncio.run(_all(Instance.resolve(data_dir))) if tenant_id in {None, each.tenant_id}
+    ]
+    none = f"No client {tenant_id} was deleted." if tenant_id else "No client was deleted yet."
+    shown = deletions_table(found) if found else none
     Output(as_json=as_json).result({"deletions": [deletion_json(each) for each in found]}, shown=shown)
 
 
@@ -91,7 +102,7 @@ class _Deleting:
                 self._output.result(deletion_json(preview), shown=deletion_shown(preview))
                 return 0
             if self._yes is None and not self._confirmed(preview):
-                return _LEFT
+                return NOT_AGREED
             deletion = await self._follow(tenants, preview, await self._begin(tenants, validate_only=False))
         self._output.result(deletion_json(deletion), shown=deletion_shown(deletion))
         return 0 if deletion.state == DELETION_STATE_DONE else _LEFT

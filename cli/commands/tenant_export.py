@@ -12,6 +12,7 @@ from typing import IO, Annotated
 import orjson
 import typer
 
+from cli.asking import NOT_AGREED, agreed
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption
@@ -27,14 +28,20 @@ def export(
     *,
     tenant_id: TenantArgument,
     to: Annotated[Path, typer.Option(metavar="FILE", help="The archive to write, such as acme.zip.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where there is one.")] = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Write everything that is kept of a client into a ZIP archive; secrets are never in it.
 
     Example: dossier tenant export acme --to acme.zip
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
+    if to.exists() and not force:
+        hint = "Say --force to replace it, or name another file."
+        if not agreed(f"There is a file {to}.", "Replace it?", hint=hint, output=output):
+            output.console.print("Nothing was written.")
+            return NOT_AGREED
     with _becoming(to) as file:
         with progress_of("rows", total=None, output=output) as advance:
             asyncio.run(_write(instance, tenant_id, file, advance))
@@ -43,6 +50,7 @@ def export(
     rows = sum(each["rows"] for each in manifest["files"])
     data: dict[str, Json] = {"tenant": tenant_id, "file": str(to), "rows": rows, **manifest}
     output.result(data, shown=f"{rows} rows in {len(manifest['files'])} files: {to}")
+    return 0
 
 
 async def _write(instance: Instance, tenant_id: str, file: IO[bytes], advance: Callable[[int], None]) -> None:

@@ -1,6 +1,8 @@
 """`token`: a token for grpcurl and buf curl, or for the REST API."""
 
+import asyncio
 import getpass
+import os
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
 from cli.ports import WORKLOADS
+from cli.tenancy import TENANT_VARIABLE, complete_tenant, require_known
 from services.runtime.caller import ROLES
 from services.runtime.tokens import TokenSigner
 
@@ -17,8 +20,17 @@ from services.runtime.tokens import TokenSigner
 def token(
     *,
     tenant: Annotated[
-        str | None, typer.Option(help="The client it is for; none makes a token without one.")
+        str | None,
+        typer.Option(
+            "--tenant",
+            "-t",
+            help=f"The client it is for; else {TENANT_VARIABLE}, else none.",
+            autocompletion=complete_tenant,
+        ),
     ] = None,
+    no_tenant: Annotated[
+        bool, typer.Option("--no-tenant", help=f"For no client, whatever {TENANT_VARIABLE} says.")
+    ] = False,
     audience: Annotated[
         str, typer.Option(help="The service that accepts it; gateway for REST.")
     ] = "orchestrator",
@@ -27,7 +39,11 @@ def token(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Mint a short-lived token for one service, signed with the instance's key."""
+    """Mint a short-lived token for one service, signed with the instance's key.
+
+    While the instance runs, the client has to be one of its own.
+    Example: dossier token --tenant acme --audience gateway --role viewer
+    """
     _one_of("audience", audience, WORKLOADS)
     _one_of("role", role, sorted(ROLES))
     instance = Instance.resolve(data_dir)
@@ -35,6 +51,11 @@ def token(
         raise DossierError(
             f"{instance.home} has no signing key yet.", hint="`dossier up` makes one when it starts."
         )
+    if tenant and no_tenant:
+        raise DossierError("--tenant and --no-tenant exclude each other.", hint="Give one of them.")
+    tenant = None if no_tenant else tenant or os.environ.get(TENANT_VARIABLE) or None
+    if tenant is not None and instance.running() is not None:
+        asyncio.run(require_known(instance, tenant))
     minted = TokenSigner(instance.signing_key).mint(
         audience=audience, tenant=tenant, subject=getpass.getuser(), role=role, ttl_seconds=ttl_seconds
     )

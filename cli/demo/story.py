@@ -33,7 +33,7 @@ _READY_SECONDS: Final = 120.0
 _ACCEPTED: Final = 202
 _NEXT_NOW: Final = "Next, while it runs"
 _NEXT_TIME: Final = (
-    "Next: `make run` does the same and leaves it running. It prints such commands for its own folder"
+    "Next: `make run` (`dossier demo --keep-running`) leaves it running, and prints commands to try"
 )
 
 
@@ -69,7 +69,7 @@ def tell(instance: Instance, *, port: int | None, keep_running: bool, output: Ou
             try:
                 record = _ready(instance, supervisor, output=output)
                 _line(f"Ready in {clock.lap('ready')}, {_memory(record)} in all.", output)
-                told = _enhance(instance, desk, record, clock=clock, output=output)
+                told = _enhance(instance, desk, record, clock=clock, output=output, keep_running=keep_running)
                 _show(told, instance, record, clock=clock, output=output, keep_running=keep_running)
                 if keep_running:
                     _until_interrupted(supervisor, output=output)
@@ -94,7 +94,15 @@ def _ready(instance: Instance, supervisor: "subprocess.Popen[bytes]", *, output:
     return record
 
 
-def _enhance(instance: Instance, desk: Desk, record: InstanceRecord, *, clock: Clock, output: Output) -> Told:
+def _enhance(
+    instance: Instance,
+    desk: Desk,
+    record: InstanceRecord,
+    *,
+    clock: Clock,
+    output: Output,
+    keep_running: bool,
+) -> Told:
     client = asyncio.run(sample.create_client(instance, desk))
     _heading(f"Loading the sample client {client.name}", output)
     imported = asyncio.run(sample.load(instance, client.tenant, output=output))
@@ -126,13 +134,16 @@ def _enhance(instance: Instance, desk: Desk, record: InstanceRecord, *, clock: C
         delivered=delivered,
         note=_note(desk, delivered, enhancement),
         imported=imported,
-        next=suggestions(instance, record.ports, tenant=client.tenant, enhancement_id=enhancement_id),
+        # What has stopped answers no command, and its folder may be gone.
+        next=suggestions(instance, record.ports, tenant=client.tenant, enhancement_id=enhancement_id)
+        if keep_running
+        else [],
     )
 
 
 async def _watch(instance: Instance, tenant: str, enhancement_id: str, *, output: Output) -> Enhancement:
     async with orchestrating(instance, tenant) as orchestrator:
-        return await watch(orchestrator, enhancement_id, output=output)
+        return await watch(orchestrator, enhancement_id, tenant=tenant, output=output)
 
 
 def _note(desk: Desk, delivered: Delivered, enhancement: Enhancement) -> Mapping[str, Any]:
@@ -164,8 +175,8 @@ def _show(
         f"Read back from the tool: note {told.note['id']}, {private}, {len(note_text.split())} words.", output
     )
     _heading(_NEXT_NOW if keep_running else _NEXT_TIME, output)
-    _line(f"The API's documentation: http://localhost:{record.gateway_port}/docs", output)
     if keep_running:
+        _line(f"The API's documentation: http://localhost:{record.gateway_port}/docs", output)
         _line(f"The ticket with its note:  {told.delivered.page_url}", output)
     for each in told.next:
         _line(f"{each.what}:", output, style="dim")

@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from cli.tenancy import also_for
 from cli.words import money, word
 from dossier.context.v1.evidence_pb2 import SourceReport, SourceState
 from dossier.orchestrator.v1.enhancement_pb2 import ENHANCEMENT_STATE_CANCELLED, Enhancement
@@ -30,8 +31,8 @@ _WRITERS = {pb.WRITER_LLM: "language model", pb.WRITER_EXTRACTIVE: "built-in wri
 _CONFIDENCE_STYLES = {pb.CONFIDENCE_HIGH: "green", pb.CONFIDENCE_MEDIUM: "yellow", pb.CONFIDENCE_LOW: "red"}
 
 
-def enhancement_view(enhancement: Enhancement) -> RenderableType:
-    """Compose the brief with what became of it; or why there is none."""
+def enhancement_view(enhancement: Enhancement, *, tenant: str | None = None) -> RenderableType:
+    """Compose the brief with what became of it, or why there is none; `tenant` as the verb was told it."""
     ticket = enhancement.ticket
     title = Text.assemble("Ticket ", ticket.display_id or ticket.id, ": ", (ticket.subject, "bold"))
     parts: list[RenderableType] = []
@@ -45,7 +46,8 @@ def enhancement_view(enhancement: Enhancement) -> RenderableType:
                 style="red",
             )
         )
-        parts.append(Text(f"`dossier enhancements retry {enhancement.id}` tries it again.", style="dim"))
+        again = f"`dossier enhancements retry {enhancement.id}{also_for(tenant)}` tries it again."
+        parts.append(Text(again, style="dim"))
     if enhancement.state == ENHANCEMENT_STATE_CANCELLED:
         parts.append(Text("Cancelled.", style="red"))
     parts += [Rule(style="dim"), _facts(enhancement)]

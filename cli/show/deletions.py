@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output import Json
+from cli.show.listing import listing
 from cli.words import iso, word
 from dossier.tenants.v1.tenant_deletion_pb2 import DELETION_STATE_DONE, DeletionState, TenantDeletion
 
@@ -70,13 +71,13 @@ def told(deletion: TenantDeletion) -> str:
 
 
 def deletions_table(deletions: Sequence[TenantDeletion]) -> Table:
-    table = _table("tenant", "state", "asked for", "by", "ended", "removed", "waiting for", "id")
+    columns = ("tenant", "state", "asked for", "by", "ended", "removed", "waiting for", "id")
+    rows = []
     for each in deletions:
         data = deletion_json(each)
-        cells = (data["tenant"], data["state"], data["requested"], data["principal"], data["ended"])
-        waiting = ", ".join(awaited_of(each))
-        table.add_row(*(Text(str(cell or "")) for cell in (*cells, data["removed"], waiting, each.id)))
-    return table
+        cells = [data[name] or "" for name in ("tenant", "state", "requested", "principal", "ended")]
+        rows.append([*map(str, cells), str(data["removed"]), ", ".join(awaited_of(each)), each.id])
+    return listing(columns, rows, whole={"id"})
 
 
 def _table(*columns: str) -> Table:

@@ -4,6 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output import Json
+from cli.tenancy import also_for
 from cli.words import lasting, seconds, word
 from dossier.orchestrator.v1.queue_pb2 import Queue, QueueWeight
 
@@ -28,7 +29,7 @@ def queue_table(queue: Queue, *, tenant: str | None) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     oldest = f", the oldest for {lasting(seconds(queue.oldest_age))}" if queue.HasField("oldest_age") else ""
-    failed = " (`dossier enhancements retry-failed`)" if queue.failed else ""
+    failed = f" (`dossier enhancements retry-failed{also_for(tenant)}`)" if queue.failed else ""
     table.add_row("queue of", tenant or "all clients together")
     state = Text("paused", style="yellow") if queue.paused else Text("taking work up", style="green")
     table.add_row("state", state)

@@ -10,6 +10,7 @@ from rich.text import Text
 from cli.instance import Instance
 from cli.output import Json
 from cli.show.knowledge_bases import knowledge_base_json
+from cli.show.listing import listing
 from cli.words import iso, moment, word
 from dossier.orchestrator.v1.queue_pb2 import QueueWeight
 from dossier.synthesis.v1.brief_pb2 import SectionKind
@@ -89,13 +90,14 @@ def change_json(change: FieldChange) -> dict[str, Json]:
     return {"field": change.field, "before": change.before, "after": change.after}
 
 
-def event_json(event: AuditEvent) -> dict[str, Json]:
+def event_json(event: AuditEvent, names: Mapping[str, str]) -> dict[str, Json]:
     return {
         "sequence": event.sequence,
         "event_id": event.event_id,
         "service": event.service,
         "time": iso(event.create_time),
         "principal": event.principal,
+        "principal_name": names.get(event.principal),
         "subject": event.subject,
         "role": event.role,
         "action": event.action,
@@ -133,27 +135,27 @@ def changes_table(changes: Sequence[FieldChange]) -> Table:
 
 
 def keys_table(keys: Iterable[ApiKey]) -> Table:
-    table = _table("key", "role", "name", "state", "created", "expires", "last used")
-    for each in map(key_json, keys):
-        names = ("id", "role", "name", "state", "created", "expires", "last_used")
-        table.add_row(*(Text(str(each[name] or "")) for name in names))
-    return table
+    names = ("id", "role", "name", "state", "created", "expires", "last_used")
+    rows = [[str(each[name] or "") for name in names] for each in map(key_json, keys)]
+    return listing(("key", "role", "name", "state", "created", "expires", "last used"), rows, whole={"key"})
 
 
 def secret_versions_table(versions: Iterable[WebhookSecretVersion]) -> Table:
-    table = _table("secret", "version", "state", "created", "expires", "last used")
-    for each in map(secret_version_json, versions):
-        names = ("id", "version", "state", "created", "expires")
-        table.add_row(
-            *(Text(str(each[name] or "")) for name in names), Text(str(each["last_used"] or "never"))
-        )
-    return table
+    names = ("id", "version", "state", "created", "expires", "last_used")
+    rows = [
+        [str(each[name] or ("never" if name == "last_used" else "")) for name in names]
+        for each in map(secret_version_json, versions)
+    ]
+    return listing(("secret", "version", "state", "created", "expires", "last used"), rows, whole={"secret"})
 
 
-def events_table(events: Iterable[AuditEvent]) -> Table:
+def events_table(events: Iterable[AuditEvent], names: Mapping[str, str]) -> Table:
+    """`names` are those of API keys, by their ids."""
     table = _table("#", "time", "who", "role", "service", "action", "what")
     for each in events:
         who = each.principal if each.principal == each.subject else f"{each.principal} via {each.subject}"
+        if name := names.get(each.principal):
+            who = f"{name} ({who})"
         what = "\n".join(
             [
                 each.resource,

@@ -69,9 +69,13 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 def _listener(port: int) -> socket.socket:
     # With the protocol named: asyncio sets TCP_NODELAY only then, and without it each reply waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
-    listener.listen()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

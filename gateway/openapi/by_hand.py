@@ -16,8 +16,9 @@ _SECURITY_SCHEMES: Final[dict[str, Schema]] = {
         "type": "http",
         "scheme": "bearer",
         "description": "An API key (`dsk_…`), or a token from `dossier token --audience gateway`. An "
-        "operator's are for no client: the header `X-Dossier-Tenant` names one. Without it the queue's "
-        "routes are about all clients together, and what is one client's is refused (`TENANT_REQUIRED`).",
+        "operator's are for no client: the header `X-Dossier-Tenant` names one, or the path does. Without it "
+        "the queue's routes are about all clients together, and what is one client's is refused "
+        "(`TENANT_REQUIRED`).",
     },
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
@@ -110,6 +111,11 @@ _WEBHOOK_ANSWER: Final[Schema] = {
         "enhancement_id": {"type": "string", "description": "Absent when the event is ignored."},
         "status_url": {"type": "string", "description": "Where the enhancement is read."},
         "reason": {"type": "string", "description": "Why the event is ignored."},
+        "secret_id": {
+            "type": "string",
+            "description": "The webhook secret that it was signed with, as `webhookSecrets` lists it. Absent "
+            "when the event is ignored.",
+        },
     },
 }
 

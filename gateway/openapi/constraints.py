@@ -1,6 +1,6 @@
 """Rules of `buf.validate` as keywords of JSON Schema, where there is one that means the same."""
 
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -12,7 +12,7 @@ from buf.validate.validate_pb2 import (
     RepeatedRules,
     StringRules,
 )
-from buf.validate.validate_pb2 import field as field_extension
+from gateway.transcode.values import rules_of
 
 Keywords = dict[str, object]
 
@@ -32,12 +32,6 @@ _FORMATS: Final = {
     "ipv4": "ipv4",
     "ipv6": "ipv6",
 }
-
-
-def rules_of(field: FieldDescriptor) -> FieldRules:
-    options: Any = field.GetOptions()
-    rules: FieldRules = options.Extensions[field_extension]
-    return rules
 
 
 def is_required(field: FieldDescriptor) -> bool:
@@ -87,6 +81,8 @@ def _of_string(rules: StringRules) -> Keywords:
         found["enum"] = list(getattr(rules, "in"))
     if rules.not_in:
         found["not"] = {"enum": list(rules.not_in)}
+    if rules.example:
+        found["examples"] = list(rules.example)
     return found
 
 

@@ -17,6 +17,7 @@ from gateway.openapi.schema import Schema, Schemas
 from gateway.roles import role_for
 from gateway.transcode.bindings import WHOLE_BODY, Binding
 from gateway.transcode.body import is_map
+from gateway.transcode.headers import ETAG, IDEMPOTENCY_KEY, IF_MATCH, REQUEST_ID
 from gateway.transcode.values import is_leaf, message_of
 
 _DEEPEST_QUERY: Final = 3
@@ -69,7 +70,11 @@ def _operation(binding: Binding, schemas: Schemas, comments: Comments) -> dict[s
         "tags": [binding.service],
         "summary": comment.partition(". ")[0].rstrip(".") if comment else _words(method.name),
         "description": f"{comment}\n\nNeeds the role `{role}`.".strip(),
-        "parameters": [*_path_parameters(binding, schemas), *_query_parameters(binding, schemas)],
+        "parameters": [
+            *_path_parameters(binding, schemas),
+            *_query_parameters(binding, schemas),
+            *_header_parameters(binding),
+        ],
         "responses": {
             "200": {
                 "description": comments.get(method.output_type.full_name, "Done"),
@@ -118,6 +123,24 @@ def _query_parameters(binding: Binding, schemas: Schemas) -> Iterator[dict[str, 
     for name, field in _query_fields(binding.method.input_type):
         if name.partition(".")[0] not in elsewhere:
             yield _parameter(name, "query", schemas.field(field), required=False)
+
+
+def _header_parameters(binding: Binding) -> Iterator[dict[str, object]]:
+    fields = binding.method.input_type.fields_by_name
+    if ETAG in fields:
+        about = (
+            "The etag of what was read, in quotes, or `*` for whatever it is; the same as `etag` in the "
+            "body, of the request or of what is changed. Where they say different ones it is 400; where it "
+            "has changed since, 409."
+        )
+        yield _parameter(IF_MATCH, "header", {"type": "string", "description": about}, required=False)
+    if REQUEST_ID in fields:
+        about = (
+            "Names the call, so that a repeated one does nothing twice: the same as `request_id` in the "
+            "body, which may be left out. Where they say different ones it is 400."
+        )
+        schema: Schema = {"type": "string", "maxLength": 128, "description": about}
+        yield _parameter(IDEMPOTENCY_KEY, "header", schema, required=False)
 
 
 def _query_fields(

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from gateway.openapi.comments import Comments
 from gateway.openapi.constraints import is_required, item_keywords_of, keywords_of
 from gateway.transcode.body import is_map
-from gateway.transcode.values import enum_of, message_of
+from gateway.transcode.values import enum_of, message_of, names_of
 
 Schema = dict[str, object]
 
@@ -66,6 +66,11 @@ class Schemas:
             schema = {"type": "array", "items": items, **keywords_of(field)}
         else:
             schema = {**self._one(field), **keywords_of(field)}
+            if (
+                field.enum_type is not None
+                and len(names := names_of(field)) < len(field.enum_type.values) - 1
+            ):
+                schema["enum"] = list[object](names)
         return self.described(field.full_name, schema)
 
     def _one(self, field: FieldDescriptor) -> Schema:

@@ -35,7 +35,7 @@ def fill(message: Message, content: object, *, path: str = "") -> None:
         here = f"{path}.{name}" if path else name
         field = field_named(descriptor_of(message), name)
         if field is None:
-            raise FieldUnknown(here)
+            raise FieldUnknown(here, descriptor_of(message).fields_by_name)
         if value is None:
             continue
         slot = field.containing_oneof.name if field.containing_oneof else field.name

@@ -59,9 +59,13 @@ def _target(message: Message, path: str) -> tuple[Message, FieldDescriptor]:
     for step in outer:
         field = field_named(descriptor_of(owner), step)
         if field is None or field.is_repeated or is_leaf(field):
-            raise FieldUnknown(path)
+            raise FieldUnknown(path, _takeable(owner))
         owner = getattr(owner, field.name)
     field = field_named(descriptor_of(owner), last)
     if field is None or is_map(field) or not is_leaf(field):
-        raise FieldUnknown(path)
+        raise FieldUnknown(path, _takeable(owner))
     return owner, field
+
+
+def _takeable(owner: Message) -> list[str]:
+    return [field.name for field in descriptor_of(owner).fields if not is_map(field)]

@@ -16,6 +16,7 @@ from gateway.mesh import SUBJECT, Mesh
 from gateway.roles import require, role_for
 from gateway.transcode.bindings import WHOLE_BODY, Binding
 from gateway.transcode.body import fill, parse_json
+from gateway.transcode.headers import etag_header, fill_from_headers
 from gateway.transcode.query import fill_from_query, set_from_text
 from services.runtime.caller import Caller, acting_for
 
@@ -85,8 +86,11 @@ class RpcRoute(BoundRoute):
         if self._is_row:
             await self._callers.rows(scope, caller, 1)
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
-            response = await unless_gone(receive, self._ask(request, self._limits.seconds))
-        await send_json(send, 200, to_json(response))
+            response = await unless_gone(receive, self._answer(request, caller))
+        await send_json(send, 200, to_json(response), headers=etag_header(response))
+
+    async def _answer(self, request: Message, caller: Caller) -> Message:  # noqa: ARG002 - others need it
+        return await self._ask(request, self._limits.seconds)
 
     def _request(self, scope: Scope, body: bytes) -> Message:
         binding = self.binding
@@ -109,4 +113,5 @@ class RpcRoute(BoundRoute):
         fill_from_query(request, scope["query_string"].decode("latin-1"), elsewhere=elsewhere)
         for name, text in scope["path_params"].items():
             set_from_text(request, binding.method.input_type.fields_by_name[name], text, path=name)
+        fill_from_headers(request, scope)
         return request

@@ -11,6 +11,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from buf.validate.validate_pb2 import FieldRules
+from buf.validate.validate_pb2 import field as field_extension
+
 Scalar = bool | int | float | str | bytes
 
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
@@ -48,6 +51,22 @@ def enum_of(field: FieldDescriptor) -> EnumDescriptor:
     if field.enum_type is None:
         raise TypeError(f"{field.full_name} holds no enum")
     return field.enum_type
+
+
+def rules_of(field: FieldDescriptor) -> FieldRules:
+    options: Any = field.GetOptions()
+    rules: FieldRules = options.Extensions[field_extension]
+    return rules
+
+
+def names_of(field: FieldDescriptor) -> list[str]:
+    """The values of its enum that a caller may give it; the one that says nothing is none."""
+    rules = rules_of(field)
+    of_one = rules.repeated.items.enum if field.is_repeated else rules.enum
+    allowed = set(getattr(of_one, "in"))
+    return [
+        each.name for each in enum_of(field).values if each.number and (not allowed or each.number in allowed)
+    ]
 
 
 def is_leaf(field: FieldDescriptor) -> bool:
@@ -151,12 +170,14 @@ def _text_or_bytes(field: FieldDescriptor, value: object) -> str | bytes:
 
 
 def _enum(field: FieldDescriptor, value: object) -> int:
-    enum = enum_of(field)
+    enum, names = enum_of(field), names_of(field)
     if isinstance(value, str) and value in enum.values_by_name:
-        return enum.values_by_name[value].number
-    if isinstance(value, int) and not isinstance(value, bool) and value in enum.values_by_number:
+        value = enum.values_by_name[value].number
+    # The zero is what is not given; whether something must be, the service says.
+    taken = {0, *(enum.values_by_name[name].number for name in names)}
+    if isinstance(value, int) and not isinstance(value, bool) and value in taken:
         return value
-    raise ValueProblem(f"must be one of {', '.join(each.name for each in enum.values)}")
+    raise ValueProblem(f"must be one of {', '.join(names)}")
 
 
 _READERS: Final[dict[int, Callable[[FieldDescriptor, object], Scalar]]] = {

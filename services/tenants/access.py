@@ -37,6 +37,7 @@ _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
 _OPERATOR: Final = Grant(frozenset({"operator"}))
 _ADMIN: Final = Grant(frozenset({"operator", "admin"}))
 _ANYBODY: Final = Grant(frozenset({"operator", "service", "admin", "technician", "viewer"}))
+_PEOPLE: Final = Grant(frozenset({"operator", "admin", "technician", "viewer"}))
 _GATEWAY: Final = Grant(frozenset({"service"}), subjects=frozenset({"gateway"}))
 _ORCHESTRATOR: Final = Grant(frozenset({"service"}), subjects=frozenset({"orchestrator"}))
 _SEARCHERS: Final = Grant(frozenset({"service"}), subjects=frozenset({"history", "knowledge"}))
@@ -49,7 +50,7 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
     {
         "CreateTenant": _OPERATOR,
         "GetTenant": _ANYBODY,
-        "ListTenants": _OPERATOR,
+        "ListTenants": _PEOPLE,
         "ListWebhookSecrets": _GATEWAY,
         "GetTicketingAccess": _ORCHESTRATOR,
         "ListQueueShares": _ORCHESTRATOR,

@@ -47,6 +47,8 @@ class Rotated:
     """None where the same request made it long ago."""
     id: str
     previous_expire_time: datetime | None
+    ended: tuple[str, ...] = ()
+    """The ids of those that counted until now."""
 
 
 class Changer:
@@ -119,12 +121,16 @@ class Changer:
             previous = await change.let_expire(SecretKind.WEBHOOK, until)
             place = Place(tenant, SecretKind.WEBHOOK, version)
             kept = replace(await self._sealer.seal(secret, place), id=secret_id)
+            # Two count at most: the new one, and for the overlap the one that was current.
+            ended = tuple(each.id for each in live if each.expire_time is not None or previous is None)
             changes = [FieldChange("previous_expire_time", "", _json(previous))] if previous else []
+            if ended:
+                changes.append(FieldChange("ended_secret_ids", _json(ended), ""))
             await change.add_secret(
                 kept, Action("RotateWebhookSecret", f"webhook_secrets/{kept.id}", changes)
             )
         _log.info("webhook_secret_rotated", tenant_id=tenant, secret_id=kept.id)
-        return Rotated(secret, kept.id, previous)
+        return Rotated(secret, kept.id, previous, ended)
 
     async def set_credentials(self, tenant: TenantId, credentials: Mapping[str, str], *, actor: Actor) -> str:
         """The id of what is kept, which is kept also where there is nothing in it."""

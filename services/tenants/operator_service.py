@@ -82,7 +82,7 @@ class OperatorServicer(TenantServiceServicer):
         known = bytes.fromhex(request.known_hash) or None
         anchor, events = await self._directory.audit_log(OPERATOR)
         verdict = await verified(events, known=known, anchor=anchor)
-        return pb.VerifyOperatorAuditLogResponse(**wire.verdict_fields(verdict))
+        return pb.VerifyOperatorAuditLogResponse(**wire.verdict_fields(verdict, asked=known is not None))
 
 
 def _require(rpc: str) -> None:

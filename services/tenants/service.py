@@ -164,7 +164,11 @@ class TenantServicer(KnowledgeBaseServicer):
         request: pb.ListTenantsRequest,
         context: grpc.aio.ServicerContext[pb.ListTenantsRequest, pb.ListTenantsResponse],
     ) -> pb.ListTenantsResponse:
-        require_grant("ListTenants", current_caller())
+        caller = current_caller()
+        require_grant("ListTenants", caller)
+        if caller.tenant is not None:
+            own = await self._directory.tenant(tenant_id(caller.tenant))
+            return pb.ListTenantsResponse(tenants=[wire.write_tenant(own)] if own is not None else [])
         tokens = PageTokens("ListTenants", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
         size = request.page_size or DEFAULT_SIZE
@@ -217,7 +221,7 @@ class TenantServicer(KnowledgeBaseServicer):
             tenant,
             wanted,
             actor=current_actor(),
-            etag=request.etag,
+            etag=wire.read_etag(request),
             validate_only=request.validate_only,
         )
         return pb.UpdateTenantResponse(
@@ -323,7 +327,7 @@ class TenantServicer(KnowledgeBaseServicer):
         known = bytes.fromhex(request.known_hash) or None
         anchor, events = await self._directory.audit_log(tenant)
         verdict = await verified(events, known=known, anchor=anchor)
-        return pb.VerifyAuditLogResponse(**wire.verdict_fields(verdict))
+        return pb.VerifyAuditLogResponse(**wire.verdict_fields(verdict, asked=known is not None))
 
     async def ListQueueShares(
         self,

@@ -100,6 +100,14 @@ def read_settings(tenant: tenant_pb2.Tenant) -> NewTenant:
     )
 
 
+def read_etag(request: pb.UpdateTenantRequest) -> str:
+    """What was read, as it says itself or as the request says it."""
+    beside, within = request.etag, request.tenant.etag
+    if beside and within and beside != within:
+        raise InvalidArgument(f"etag is {beside!r}, but tenant.etag is {within!r}; give one", field="etag")
+    return beside or within
+
+
 def write_tenant(tenant: Tenant) -> tenant_pb2.Tenant:
     return tenant_pb2.Tenant(
         id=tenant.id,
@@ -259,6 +267,7 @@ def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
         webhook_secret=write_shown(rotated.secret),
         secret_id=rotated.id,
         previous_expire_time=write_timestamp(until) if until else None,
+        ended_secret_ids=rotated.ended,
     )
 
 
@@ -282,18 +291,18 @@ def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
 class VerdictFields(TypedDict):
     events: int
     head_hash: str
-    broken_at: int
-    known_hash_found: bool
+    broken_at: int | None
+    known_hash_found: bool | None
     removed_events: int
 
 
-def verdict_fields(verdict: Verdict) -> VerdictFields:
-    """What is told of any log."""
+def verdict_fields(verdict: Verdict, *, asked: bool) -> VerdictFields:
+    """What is told of any log; `asked` whether a hash was given to look for."""
     return {
         "events": verdict.events,
         "head_hash": verdict.head.hex() if verdict.head else "",
-        "broken_at": verdict.broken_at or 0,
-        "known_hash_found": verdict.known_found,
+        "broken_at": verdict.broken_at,
+        "known_hash_found": verdict.known_found if asked else None,
         "removed_events": verdict.removed,
     }
 

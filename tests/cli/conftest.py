@@ -1,9 +1,16 @@
 """The command, alone and on the run's mesh."""
 
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
 import pytest
 
 from tests.support.command import Command, Done, command_in_process
+from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
+
+_numbers = count(1)
 
 
 @pytest.fixture
@@ -20,3 +27,12 @@ def on_mesh(command: Command, mesh: Mesh) -> Command:
         return command(*arguments, **(mine | environment))
 
     return run
+
+
+@pytest.fixture
+def client(on_mesh: Command) -> Mapping[str, Any]:
+    """A client of the test's own, as `create` prints it."""
+    name = f"own-{next(_numbers)}"
+    created = on_mesh("tenant", "create", name, "--credential", f"authtoken={CANARY}", "--json")
+    assert created.code == 0, created.problems
+    return created.object

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,21 @@ def test_each_service_gets_its_role_on_the_embedded_database_and_a_login_of_ones
     assert "DOSSIER_HISTORY_DATABASE_URL" not in external
     assert external["DOSSIER_DATABASE_URL"] == "postgresql://own@db/dossier"
     assert external["DOSSIER_HISTORY_TARGET"] == "localhost:9002"
+
+
+def test_the_version_is_told() -> None:
+    done = dossier("--version")
+
+    assert (done.returncode, done.stdout) == (0, f"dossier {version('dossier')}\n")
+
+
+def test_progress_is_for_whoever_watches(tmp_path: Path) -> None:
+    """Neither what is piped nor what is kept of standard error has any of it."""
+    rows = tmp_path / "tickets.jsonl"
+    rows.write_text('{"id": "1", "title": "VPN drops"}\n' * 50)
+
+    done = dossier("import", "tickets", str(rows), "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["50 rows, 0 would be rejected; nothing was sent."]
+    assert done.stderr == ""

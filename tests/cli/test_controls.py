@@ -1,6 +1,7 @@
 """The verbs that end, repeat and pause work, on a real channel to an orchestrator without an engine."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from io import StringIO
@@ -184,7 +185,13 @@ async def test_counting_changes_nothing(verb: Verb, orchestrator: FakeOrchestrat
     none = await verb("enhancements", "retry-failed", "--reason", "STEP_FAILED")
 
     assert "3 failed." in counted.out
-    assert limited.object == {"reason": "", "dry_run": True, "retried": 2, "remaining": 1}
+    assert limited.object == {
+        "reason": "",
+        "dry_run": True,
+        "retried": 0,
+        "would_retry": 2,
+        "remaining": 1,
+    }
     assert "None has failed for STEP_FAILED." in none.out
     assert orchestrator.failed == {"TOOL_REJECTED": 3}
 
@@ -353,3 +360,40 @@ async def test_with_what_a_brief_was_made_is_shown(verb: Verb, orchestrator: Fak
     }
     busy = (await verb("enhancements", "show", "busy", "--json")).object
     assert (busy["provenance"], busy["next_attempt"], busy["replay_of"]) == (None, None, "")
+
+
+async def test_a_retry_says_what_it_found(verb: Verb) -> None:
+    broken = await verb("enhancements", "retry", "broken")
+    again = await verb("enhancements", "retry", "broken")
+    busy = await verb("enhancements", "retry", "busy")
+
+    assert "Queued again." in broken.out
+    assert "It is queued already; nothing was changed." in again.out
+    assert "It is under way; nothing was changed." in busy.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("enhancements", "cancel", "busy"),
+        ("enhancements", "retry", "broken"),
+        ("enhancements", "show", "broken"),
+        ("enhancements", "replay", "done", "--no-wait"),
+    ],
+    ids=" ".join,
+)
+async def test_a_command_that_is_printed_names_the_client_as_it_was_named(
+    verb: Verb, arguments: tuple[str, ...]
+) -> None:
+    named = await verb(*arguments, "--tenant", "acme", COLUMNS="300")
+    unnamed = await verb(*arguments, COLUMNS="300")
+
+    assert re.search(r"`dossier enhancements \w+ \S+ --tenant acme`", named.out), named.out
+    assert "--tenant" not in unnamed.out
+
+
+async def test_which_clients_are_paused_is_not_made_up(verb: Verb) -> None:
+    """There is no tenants service here to say which there are."""
+    told = await verb("queue", "show", "--all", "--json")
+    assert told.object["paused_tenants"] is None
+    assert "is not known" in (await verb("queue", "show", "--all")).out

@@ -42,6 +42,8 @@ def test_the_demo_ends_with_a_cited_brief_on_the_ticket_and_leaves_nothing() -> 
     assert told["note"]["id"] == told["enhancement"]["note"]["id"]
     assert told["note"]["private"]
     assert not Path(told["data_dir"]).exists()
+    # Nothing is left that a command could be about.
+    assert told["next"] == []
     assert processes_of(told["data_dir"]) == []
 
 

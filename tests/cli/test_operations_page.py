@@ -1,4 +1,4 @@
-"""The page for whoever is woken keeps up with the contract and the command."""
+"""The pages for whoever is woken and of the command keep up with the contract and the command."""
 
 import re
 import shlex
@@ -10,9 +10,14 @@ from dossier.orchestrator.v1.error_reason_pb2 import ErrorReason
 from gateway.openapi.comments import packaged_comments
 from tests.support.command import Command
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-SHELL = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
-COMMANDS = [shlex.split(line, comments=True) for line in SHELL.splitlines()]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "operations.md").read_text()
+OF_THE_COMMAND = (DOCS / "command.md").read_text()
+SHELL = "".join(re.findall(r"```sh\n(.*?)```", PAGE + OF_THE_COMMAND, re.DOTALL))
+# What is set before a command is the environment's.
+COMMANDS = [
+    shlex.split(re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line), comments=True) for line in SHELL.splitlines()
+]
 
 
 def test_every_reason_of_a_failure_is_explained() -> None:

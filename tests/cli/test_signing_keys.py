@@ -214,3 +214,12 @@ def test_a_folder_without_keys_is_told_with_the_next_step(
 
     assert refused.code == 1
     assert "dossier up" in refused.error["hint"]
+
+
+@pytest.mark.parametrize("verb", ["publish", "rotate", "promote", "list"])
+def test_a_folder_without_keys_is_refused_and_left_empty(command: Command, tmp_path: Path, verb: str) -> None:
+    done = command("signing-keys", verb, "--keys-dir", str(tmp_path), "--json")
+
+    assert done.code == 1
+    assert "holds no keys" in done.error["message"]
+    assert list(tmp_path.iterdir()) == []

@@ -28,15 +28,6 @@ COMMANDS = [
 _numbers = count(1)
 
 
-@pytest.fixture
-def client(on_mesh: Command) -> Mapping[str, Any]:
-    """A client of the test's own, as `create` prints it."""
-    name = f"client-{next(_numbers)}"
-    created = on_mesh("tenant", "create", name, "--credential", f"authtoken={CANARY}", "--json")
-    assert created.code == 0, created.problems
-    return created.object
-
-
 def _status(mesh: Mesh, client: Mapping[str, Any], api_key: str) -> int:
     with mesh.http() as http:
         answer = http.get(f"/v1/tenants/{client['tenant']}", headers={"authorization": f"Bearer {api_key}"})
@@ -254,6 +245,9 @@ def test_a_client_whose_tool_fails_is_created_all_the_same(on_mesh: Command, mes
     assert (tested.code, tested.object["verdict"]) == (1, "failed")
     assert "connection_test" not in unwanted.object
     assert mended.object["connection_test"]["verdict"] == "unknown"
+    assert (unwanted.code, mended.code) == (0, 0)
+    assert on_mesh("tenant", "set-credentials", name, *wrong, "--json").code == 1
+    on_mesh("tenant", "set-credentials", name, "--credential", f"authtoken={AUTHTOKEN}")
     assert on_mesh("tenant", "test", name).code == 0
 
 
@@ -265,7 +259,7 @@ def test_a_new_address_is_tested(on_mesh: Command, mesh: Mesh, client: Mapping[s
     updated = on_mesh("tenant", "update", name, *address, "--json")
     elsewhere = on_mesh("tenant", "update", name, "--language", "de", "--json").object
 
-    assert updated.code == 0
+    assert updated.code == 1
     assert updated.object["connection_test"]["checks"][0]["verdict"] == "failed"
     assert "connection_test" not in {**dry, **elsewhere}
 
@@ -451,3 +445,39 @@ def test_how_long_things_are_kept_is_set_like_other_settings(
     }
     assert refused.code == 1
     assert "tenant.retention.audit_days" in refused.problems
+
+
+def test_usage_over_rest_is_held_against_the_budget_of_now(
+    on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+
+    def period(which: str) -> Mapping[str, Any]:
+        with mesh.http() as http:
+            headers = {"authorization": f"Bearer {client['api_key']}"}
+            usage = http.get("/v1/usage", headers=headers).json()
+        found: Mapping[str, Any] = usage["budget"][which]
+        return found
+
+    assert "limit_micro_dollars" not in period("month")
+    on_mesh("tenant", "update", name, "--budget-month", "25")
+
+    assert (period("month")["limit_micro_dollars"], period("month")["left_micro_dollars"]) == (
+        "25000000",
+    ) * 2
+    assert "limit_micro_dollars" not in period("day")
+
+
+def test_a_refusal_has_the_services_reason(on_mesh: Command) -> None:
+    refused = on_mesh("tenant", "suspend", "nobody", "--json")
+
+    assert refused.error["reason"] == "TENANT_NOT_FOUND"
+    assert on_mesh("tenant", "update", "nobody", "--json").error["reason"] is None
+
+
+def test_a_name_that_cannot_be_an_id_is_told_how_one_is_written(on_mesh: Command) -> None:
+    refused = on_mesh("tenant", "create", "Acme GmbH", "--language", "deutsch!", "--json").error["message"]
+
+    assert "tenant.id: must be written like acme or acme-2" in refused
+    assert "tenant.brief.language: must be written like en or pt-BR" in refused
+    assert "pattern" not in refused

@@ -141,6 +141,22 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
                 case _:
                     yield tenants.ExportTenantResponse(archive=part)
 
+    async def UpdateTenant(self, request: tenants.UpdateTenantRequest, _context: Any) -> Any:
+        self.hear("UpdateTenant", request)
+        return tenants.UpdateTenantResponse(tenant=tenant_pb2.Tenant(id=request.tenant_id, etag="8"))
+
+    async def ListTenants(self, request: tenants.ListTenantsRequest, _context: Any) -> Any:
+        self.hear("ListTenants", request)
+        return tenants.ListTenantsResponse()
+
+    async def SuspendTenant(self, request: tenants.SuspendTenantRequest, _context: Any) -> Any:
+        self.hear("SuspendTenant", request)
+        return tenants.SuspendTenantResponse()
+
+    async def CreateApiKey(self, request: tenants.CreateApiKeyRequest, _context: Any) -> Any:
+        self.hear("CreateApiKey", request)
+        return tenants.CreateApiKeyResponse()
+
     async def CreateTenant(self, request: tenants.CreateTenantRequest, _context: Any) -> Any:
         self.hear("CreateTenant", request)
         return tenants.CreateTenantResponse(tenant=request.tenant)

@@ -3,7 +3,7 @@
 import pytest
 
 from dossier.tenants.v1 import tenant_pb2
-from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key, running_world
+from tests.gateway.world import ADMIN, OPERATOR, STAFF, TECHNICIAN, VIEWER, World, key, running_world
 from tests.support.keys import Keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -149,3 +149,33 @@ async def test_a_services_token_is_no_good_for_a_client_that_is_not_served(
     answer = await world.http.get("/v1/enhancements", headers=key(token))
 
     assert (answer.status_code, answer.json()["reason"]) == (403, "TENANT_NOT_SERVED")
+
+
+async def test_a_path_names_the_client_that_staff_act_for(world: World) -> None:
+    world.tenants.states["acme"] = tenant_pb2.TENANT_STATE_ACTIVE
+
+    found = await world.http.get("/v1/tenants/acme", headers=key(STAFF))
+    acted = world.tenants.callers[-1]
+    unknown = await world.http.get("/v1/tenants/nobody", headers=key(STAFF))
+    others = await world.http.get("/v1/tenants/acme", headers={**key(STAFF), "X-Dossier-Tenant": "globex"})
+
+    assert found.status_code == 200
+    assert (acted.tenant, acted.role) == ("acme", "viewer")
+    assert (unknown.status_code, unknown.json()["reason"]) == (404, "TENANT_NOT_FOUND")
+    assert others.status_code == 200
+    assert world.tenants.callers[-1].tenant == "globex"
+
+
+async def test_an_operator_asks_about_a_client_without_acting_for_it(world: World) -> None:
+    assert (await world.http.get("/v1/tenants/acme", headers=key(OPERATOR))).status_code == 200
+    assert world.tenants.callers[-1].tenant is None
+
+
+async def test_a_key_of_one_client_acts_for_that_whatever_the_path_says(world: World) -> None:
+    await world.http.get("/v1/tenants/globex", headers=key(VIEWER))
+    assert world.tenants.callers[-1].tenant == "acme"
+
+
+@pytest.mark.parametrize("credential", [VIEWER, STAFF, OPERATOR])
+async def test_everybody_may_ask_which_clients_there_are_to_see(world: World, credential: str) -> None:
+    assert (await world.http.get("/v1/tenants", headers=key(credential))).status_code == 200

@@ -52,7 +52,7 @@ def test_the_document_is_sound(document: dict[str, Any]) -> None:
         in_path = {each["name"] for each in parameters if each["in"] == "path"}
         assert in_path == set(re.findall(r"\{([^}]+)\}", path)), path
         assert all(each["required"] for each in parameters if each["in"] == "path")
-        assert all(each["in"] in {"path", "query"} and "schema" in each for each in parameters)
+        assert all(each["in"] in {"path", "query", "header"} and "schema" in each for each in parameters)
         assert len({(each["in"], each["name"]) for each in parameters}) == len(parameters)
         assert operation["responses"], path
         for status, response in operation["responses"].items():
@@ -107,6 +107,25 @@ def test_rules_of_the_contract_are_in_the_schemas(document: dict[str, Any]) -> N
     credentials = schemas["tenants.v1.CreateTenantRequest"]["properties"]["ticketing_credentials"]
     assert credentials["additionalProperties"] == {"type": "string", "maxLength": 8192}
     assert "minimum" not in schemas["tenants.v1.BriefSettings"]["properties"]["max_words"]
+
+
+def test_headers_that_count_are_described(document: dict[str, Any]) -> None:
+    def headers(path: str, method: str) -> set[str]:
+        return {
+            each["name"] for each in document["paths"][path][method]["parameters"] if each["in"] == "header"
+        }
+
+    assert headers("/v1/tenants/{tenant_id}", "patch") == {"If-Match"}
+    assert headers("/v1/tenants/{tenant_id}/apiKeys", "post") == {"Idempotency-Key"}
+    assert headers("/v1/tenants/{tenant_id}", "get") == set()
+
+
+def test_a_role_is_one_that_may_be_given(document: dict[str, Any]) -> None:
+    request = document["components"]["schemas"]["tenants.v1.CreateApiKeyRequest"]
+
+    assert request["properties"]["role"]["enum"] == ["ROLE_ADMIN", "ROLE_TECHNICIAN", "ROLE_VIEWER"]
+    tenant = document["components"]["schemas"]["tenants.v1.Tenant"]["properties"]
+    assert tenant["id"]["examples"] == ["acme", "acme-2"]
 
 
 def test_query_parameters_are_the_fields_that_path_and_body_leave(document: dict[str, Any]) -> None:

@@ -113,7 +113,7 @@ async def test_a_body_that_is_one_field_of_the_request(world: World) -> None:
 @pytest.mark.parametrize(
     ("body", "reason", "field", "says"),
     [
-        ({"subjekt": "x"}, "FIELD_UNKNOWN", "subjekt", "no such field"),
+        ({"subjekt": "x"}, "FIELD_UNKNOWN", "subjekt", "no such field; there are subject, "),
         ({"exclude": [{"id": "1"}, {"idd": "2"}]}, "FIELD_UNKNOWN", "exclude[1].idd", "no such field"),
         ({"subject": 5}, "FIELD_INVALID", "subject", "must be a string"),
         ({"subject": "x", "limit": "many"}, "FIELD_INVALID", "limit", "must be a whole number"),

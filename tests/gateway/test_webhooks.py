@@ -20,6 +20,7 @@ async def test_a_signed_webhook_is_kept_and_answered_with_where_to_look(world: W
         "enhancement_id": "enh-4711",
         "state": "queued",
         "status_url": "https://dossier.example/v1/enhancements/enh-4711",
+        "secret_id": "s1",
     }
     [submission] = world.orchestrator.submissions
     assert (submission.tenant_id, submission.ticket.tool) == ("acme", TOOL)

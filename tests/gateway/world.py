@@ -22,6 +22,8 @@ from tests.support.keys import Keys
 SECRET = b"whsec_of_acme"
 TOOL = "servicedesk_plus"
 ADMIN, TECHNICIAN, VIEWER, OPERATOR = "dsk_admin", "dsk_technician", "dsk_viewer", "dsk_operator"
+STAFF = "dsk_staff"
+"""A viewer of all clients."""
 
 
 def sign(body: bytes, secret: bytes = SECRET) -> dict[str, str]:
@@ -122,6 +124,7 @@ async def running_world(keys: Keys, **settings: Any) -> AsyncIterator[World]:
         TECHNICIAN: ("acme", api_key_pb2.ROLE_TECHNICIAN),
         VIEWER: ("acme", api_key_pb2.ROLE_VIEWER),
         OPERATOR: ("", api_key_pb2.ROLE_OPERATOR),
+        STAFF: ("", api_key_pb2.ROLE_VIEWER),
     }
     world.tenants.states = dict.fromkeys(("acme", "globex"), tenant_pb2.TENANT_STATE_ACTIVE)
     world.orchestrator.open.set()

@@ -194,8 +194,8 @@ async def test_what_failed_is_tried_again_by_its_reason_from_where_it_stopped(me
     counted = await told("enhancements", "retry-failed", "--reason", "TOOL_REJECTED", "--dry-run")
     retried = await told("enhancements", "retry-failed", "--reason", "TOOL_REJECTED", "--yes")
 
-    assert elsewhere["retried"] == 0
-    assert counted["retried"] == retried["retried"] >= 2
+    assert elsewhere["would_retry"] == 0
+    assert counted["would_retry"] == retried["retried"] >= 2
     assert retried["remaining"] == 0
     for each in failed:
         ended = await mesh.ended(each.id)

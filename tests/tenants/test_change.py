@@ -98,6 +98,23 @@ async def test_of_two_who_read_the_same_the_second_is_told_to_read_again(operato
     assert now.display_name == "First"
 
 
+async def test_the_etag_counts_within_the_client_as_beside_it(operator: Client) -> None:
+    read = (await operator.create()).tenant
+    await operator.update("acme", Tenant(display_name="First", etag=read.etag), "display_name")
+
+    late = await failure_of(
+        operator.update("acme", Tenant(display_name="Second", etag=read.etag), "display_name")
+    )
+    both = await failure_of(
+        operator.update("acme", Tenant(display_name="Third", etag=read.etag), "display_name", etag="9")
+    )
+
+    assert (late.code, late.reason) == (grpc.StatusCode.ABORTED, "TENANT_CHANGED")
+    assert both.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "etag is '9', but tenant.etag is '1'" in both.message
+    assert (await operator.get("acme")).display_name == "First"
+
+
 async def test_changes_at_the_same_time_all_count(operator: Client) -> None:
     await operator.create()
     changes = [
@@ -203,9 +220,15 @@ async def test_of_three_secrets_the_oldest_is_gone(
     operator: Client, gateway: Client, database: TestDatabase
 ) -> None:
     await operator.create()
-    second = (await operator.rotate("acme")).webhook_secret
-    third = (await operator.rotate("acme")).webhook_secret
+    [first] = await gateway.webhook_secrets("acme")
+    rotated = await operator.rotate("acme")
+    again = await operator.rotate("acme")
+    second, third = rotated.webhook_secret, again.webhook_secret
 
+    assert list(rotated.ended_secret_ids) == []
+    assert list(again.ended_secret_ids) == [first.id]
+    changes = {change.field: change.before for change in (await operator.events("acme"))[-1].changes}
+    assert changes["ended_secret_ids"] == f'["{first.id}"]'
     assert [each.value.decode() for each in await gateway.webhook_secrets("acme")] == [third, second]
     connection = await asyncpg.connect(database.admin_url)
     count = await connection.fetchval("select count(*) from tenants.secrets where kind = 'webhook'")
@@ -215,9 +238,11 @@ async def test_of_three_secrets_the_oldest_is_gone(
 
 async def test_without_an_overlap_the_old_secret_is_gone_at_once(operator: Client, gateway: Client) -> None:
     await operator.create()
+    [first] = await gateway.webhook_secrets("acme")
 
     rotated = await operator.rotate("acme", overlap=timedelta())
 
+    assert list(rotated.ended_secret_ids) == [first.id]
     assert not rotated.HasField("previous_expire_time")
     assert [each.value.decode() for each in await gateway.webhook_secrets("acme")] == [rotated.webhook_secret]
 

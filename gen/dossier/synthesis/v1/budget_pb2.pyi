@@ -113,7 +113,7 @@ class BudgetPeriodUsage(_message.Message):
     """
     limit_micro_dollars: _builtins.int
     """The limit that the last call in this period was held to, which is that of the client's settings then; absent where
-    there was none, or no call.
+    there was none, or no call. Over REST it is that of the settings now; absent where they have none.
     """
     left_micro_dollars: _builtins.int
     """What may still be reserved of that limit; absent where there is none."""

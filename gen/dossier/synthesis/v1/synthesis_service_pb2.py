@@ -31,7 +31,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dossier/synthesis/v1/synthesis_service.proto\x12\x14\x64ossier.synthesis.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dossier/context/v1/evidence.proto\x1a\x1f\x64ossier/context/v1/ticket.proto\x1a dossier/synthesis/v1/brief.proto\x1a!dossier/synthesis/v1/budget.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x02\n\x11WriteBriefRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x32\n\x06ticket\x18\x02 \x01(\x0b\x32\x1a.dossier.context.v1.TicketB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x08\x65vidence\x18\x03 \x03(\x0b\x32\x1c.dossier.context.v1.EvidenceB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12;\n\x07sources\x18\x04 \x03(\x0b\x32 .dossier.context.v1.SourceReportB\x08\xbaH\x05\x92\x01\x02\x10 \x12\x33\n\x07options\x18\x05 \x01(\x0b\x32\".dossier.synthesis.v1.BriefOptions:\\\xbaHY\x1aW\n\x11\x65vidence.distinct\x12\x1d\x65vidence ids must be distinct\x1a#this.evidence.map(e, e.id).unique()\"\xc2\x02\n\x0c\x42riefOptions\x12\x41\n\x08language\x18\x01 \x01(\tB/\xbaH,r*\x18#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12 \n\tmax_words\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(2\xd8\x01\x01\x12\x1f\n\x0cinstructions\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12H\n\x08sections\x18\x05 \x03(\x0e\x32!.dossier.synthesis.v1.SectionKindB\x13\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\tadditions\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12,\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x1c.dossier.synthesis.v1.Budget\"\xa2\x01\n\x12WriteBriefResponse\x12*\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x1b.dossier.synthesis.v1.Brief\x12*\n\x05usage\x18\x02 \x01(\x0b\x32\x1b.dossier.synthesis.v1.Usage\x12\x34\n\nprovenance\x18\x03 \x01(\x0b\x32 .dossier.synthesis.v1.Provenance\"o\n\x0fGetUsageRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x10GetUsageResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x06models\x18\x03 \x03(\x0b\x32 .dossier.synthesis.v1.ModelUsage\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\x12\x31\n\x06\x62udget\x18\x05 \x01(\x0b\x32!.dossier.synthesis.v1.BudgetUsage\"o\n\nModelUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ncall_count\x18\x02 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x01\x32\xe9\x01\n\x10SynthesisService\x12\x64\n\nWriteBrief\x12\'.dossier.synthesis.v1.WriteBriefRequest\x1a(.dossier.synthesis.v1.WriteBriefResponse\"\x03\x90\x02\x02\x12o\n\x08GetUsage\x12%.dossier.synthesis.v1.GetUsageRequest\x1a&.dossier.synthesis.v1.GetUsageResponse\"\x14\x90\x02\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dossier/synthesis/v1/synthesis_service.proto\x12\x14\x64ossier.synthesis.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dossier/context/v1/evidence.proto\x1a\x1f\x64ossier/context/v1/ticket.proto\x1a dossier/synthesis/v1/brief.proto\x1a!dossier/synthesis/v1/budget.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x02\n\x11WriteBriefRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x32\n\x06ticket\x18\x02 \x01(\x0b\x32\x1a.dossier.context.v1.TicketB\x06\xbaH\x03\xc8\x01\x01\x12\x38\n\x08\x65vidence\x18\x03 \x03(\x0b\x32\x1c.dossier.context.v1.EvidenceB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12;\n\x07sources\x18\x04 \x03(\x0b\x32 .dossier.context.v1.SourceReportB\x08\xbaH\x05\x92\x01\x02\x10 \x12\x33\n\x07options\x18\x05 \x01(\x0b\x32\".dossier.synthesis.v1.BriefOptions:\\\xbaHY\x1aW\n\x11\x65vidence.distinct\x12\x1d\x65vidence ids must be distinct\x1a#this.evidence.map(e, e.id).unique()\"\xcf\x02\n\x0c\x42riefOptions\x12N\n\x08language\x18\x01 \x01(\tB<\xbaH9r7\x18#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\x92\x02\x02\x65n\x92\x02\x05pt-BR\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12 \n\tmax_words\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(2\xd8\x01\x01\x12\x1f\n\x0cinstructions\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01\x12H\n\x08sections\x18\x05 \x03(\x0e\x32!.dossier.synthesis.v1.SectionKindB\x13\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\tadditions\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12,\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x1c.dossier.synthesis.v1.Budget\"\xa2\x01\n\x12WriteBriefResponse\x12*\n\x05\x62rief\x18\x01 \x01(\x0b\x32\x1b.dossier.synthesis.v1.Brief\x12*\n\x05usage\x18\x02 \x01(\x0b\x32\x1b.dossier.synthesis.v1.Usage\x12\x34\n\nprovenance\x18\x03 \x01(\x0b\x32 .dossier.synthesis.v1.Provenance\"o\n\x0fGetUsageRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x10GetUsageResponse\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x06models\x18\x03 \x03(\x0b\x32 .dossier.synthesis.v1.ModelUsage\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\x12\x31\n\x06\x62udget\x18\x05 \x01(\x0b\x32!.dossier.synthesis.v1.BudgetUsage\"o\n\nModelUsage\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ncall_count\x18\x02 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x01\x32\xe9\x01\n\x10SynthesisService\x12\x64\n\nWriteBrief\x12\'.dossier.synthesis.v1.WriteBriefRequest\x1a(.dossier.synthesis.v1.WriteBriefResponse\"\x03\x90\x02\x02\x12o\n\x08GetUsage\x12%.dossier.synthesis.v1.GetUsageRequest\x1a&.dossier.synthesis.v1.GetUsageResponse\"\x14\x90\x02\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/usageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,7 +49,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WRITEBRIEFREQUEST']._loaded_options = None
   _globals['_WRITEBRIEFREQUEST']._serialized_options = b'\272HY\032W\n\021evidence.distinct\022\035evidence ids must be distinct\032#this.evidence.map(e, e.id).unique()'
   _globals['_BRIEFOPTIONS'].fields_by_name['language']._loaded_options = None
-  _globals['_BRIEFOPTIONS'].fields_by_name['language']._serialized_options = b'\272H,r*\030#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$'
+  _globals['_BRIEFOPTIONS'].fields_by_name['language']._serialized_options = b'\272H9r7\030#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\222\002\002en\222\002\005pt-BR'
   _globals['_BRIEFOPTIONS'].fields_by_name['model']._loaded_options = None
   _globals['_BRIEFOPTIONS'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_BRIEFOPTIONS'].fields_by_name['max_words']._loaded_options = None
@@ -67,15 +67,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WRITEBRIEFREQUEST']._serialized_start=300
   _globals['_WRITEBRIEFREQUEST']._serialized_end=669
   _globals['_BRIEFOPTIONS']._serialized_start=672
-  _globals['_BRIEFOPTIONS']._serialized_end=994
-  _globals['_WRITEBRIEFRESPONSE']._serialized_start=997
-  _globals['_WRITEBRIEFRESPONSE']._serialized_end=1159
-  _globals['_GETUSAGEREQUEST']._serialized_start=1161
-  _globals['_GETUSAGEREQUEST']._serialized_end=1272
-  _globals['_GETUSAGERESPONSE']._serialized_start=1275
-  _globals['_GETUSAGERESPONSE']._serialized_end=1502
-  _globals['_MODELUSAGE']._serialized_start=1504
-  _globals['_MODELUSAGE']._serialized_end=1615
-  _globals['_SYNTHESISSERVICE']._serialized_start=1618
-  _globals['_SYNTHESISSERVICE']._serialized_end=1851
+  _globals['_BRIEFOPTIONS']._serialized_end=1007
+  _globals['_WRITEBRIEFRESPONSE']._serialized_start=1010
+  _globals['_WRITEBRIEFRESPONSE']._serialized_end=1172
+  _globals['_GETUSAGEREQUEST']._serialized_start=1174
+  _globals['_GETUSAGEREQUEST']._serialized_end=1285
+  _globals['_GETUSAGERESPONSE']._serialized_start=1288
+  _globals['_GETUSAGERESPONSE']._serialized_end=1515
+  _globals['_MODELUSAGE']._serialized_start=1517
+  _globals['_MODELUSAGE']._serialized_end=1628
+  _globals['_SYNTHESISSERVICE']._serialized_start=1631
+  _globals['_SYNTHESISSERVICE']._serialized_end=1864
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ from dossier.tenants.v1 import retrieval_pb2 as dossier_dot_tenants_dot_v1_dot_r
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64ossier/tenants/v1/tenant.proto\x12\x12\x64ossier.tenants.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#dossier/orchestrator/v1/queue.proto\x1a dossier/synthesis/v1/brief.proto\x1a\'dossier/tenants/v1/knowledge_base.proto\x1a\"dossier/tenants/v1/retrieval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x06\n\x06Tenant\x12\x34\n\x02id\x18\x01 \x01(\tB(\xbaH%r#\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x12 \n\x0c\x64isplay_name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.dossier.tenants.v1.TenantState\x12:\n\tticketing\x18\x04 \x01(\x0b\x32\'.dossier.tenants.v1.TicketingConnection\x12\x30\n\x05\x62rief\x18\x05 \x01(\x0b\x32!.dossier.tenants.v1.BriefSettings\x12<\n\x07sources\x18\x06 \x03(\x0b\x32!.dossier.tenants.v1.ContextSourceB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x30\n\tretention\x18\n \x01(\x0b\x32\x1d.dossier.tenants.v1.Retention\x12\x30\n\x06limits\x18\x0e \x01(\x0b\x32 .dossier.tenants.v1.TenantLimits\x12.\n\x04note\x18\x0b \x01(\x0b\x32 .dossier.tenants.v1.NoteSettings\x12\x30\n\x05queue\x18\x0c \x01(\x0b\x32!.dossier.tenants.v1.QueueSettings\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12*\n\x06\x62udget\x18\r \x01(\x0b\x32\x1a.dossier.tenants.v1.Budget\x12\x38\n\tretrieval\x18\x10 \x01(\x0b\x32%.dossier.tenants.v1.RetrievalSettings\x12\x44\n\x0fknowledge_bases\x18\x11 \x03(\x0b\x32!.dossier.tenants.v1.KnowledgeBaseB\x08\xbaH\x05\x92\x01\x02\x10\x08\"\xe2\x01\n\x06\x42udget\x12\x30\n\x13month_micro_dollars\x18\x01 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x00\x88\x01\x01\x12.\n\x11\x64\x61y_micro_dollars\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x01\x88\x01\x01\x12\x30\n\x13\x62rief_micro_dollars\x18\x03 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x02\x88\x01\x01\x42\x16\n\x14_month_micro_dollarsB\x14\n\x12_day_micro_dollarsB\x16\n\x14_brief_micro_dollars\"\x8e\x03\n\x0cTenantLimits\x12.\n\x13requests_per_minute\x18\x01 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x00\x88\x01\x01\x12\x32\n\x15\x62ody_bytes_per_minute\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\x80\x80\x80\x80 (\x00H\x01\x88\x01\x01\x12\x31\n\x16import_rows_per_minute\x18\x03 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x02\x88\x01\x01\x12.\n\x13webhooks_per_minute\x18\x04 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x03\x88\x01\x01\x12\x35\n\x18webhook_bytes_per_minute\x18\x05 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\x80\x80\x80\x80 (\x00H\x04\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x18\n\x16_body_bytes_per_minuteB\x19\n\x17_import_rows_per_minuteB\x16\n\x14_webhooks_per_minuteB\x1b\n\x19_webhook_bytes_per_minute\"\xfa\x01\n\x13TicketingConnection\x12%\n\x04tool\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18@2\x0c^[a-z0-9_]+$\x12,\n\x08\x62\x61se_url\x18\x02 \x01(\tB\x1a\xbaH\x17r\x12\x18\x80\x10\x32\n^https?://\x88\x01\x01\xd8\x01\x01\x12^\n\x07options\x18\x03 \x03(\x0b\x32\x34.dossier.tenants.v1.TicketingConnection.OptionsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\x80\x08\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf7\x01\n\rBriefSettings\x12\x41\n\x08language\x18\x01 \x01(\tB/\xbaH,r*\x18#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12 \n\tmax_words\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(2\xd8\x01\x01\x12H\n\x08sections\x18\x04 \x03(\x0e\x32!.dossier.synthesis.v1.SectionKindB\x13\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x0cinstructions\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"P\n\x0cNoteSettings\x12@\n\nvisibility\x18\x01 \x01(\x0e\x32\".dossier.tenants.v1.NoteVisibilityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"t\n\rQueueSettings\x12>\n\x06weight\x18\x01 \x01(\x0e\x32$.dossier.orchestrator.v1.QueueWeightB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12#\n\x0fmax_in_progress\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"\x9c\x01\n\rContextSource\x12J\n\x04name\x18\x01 \x01(\tB<\xbaH9r7\x18@2\x16^[a-z0-9][a-z0-9_.-]*$Z\x07historyZ\tknowledgeZ\x07network\x12\x1a\n\x06target\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12#\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\x05\x42\x0e\xbaH\x0b\x1a\x06\x18\xb0\xea\x01(d\xd8\x01\x01\"\x97\x01\n\tRetention\x12\"\n\x0bticket_days\x18\x01 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(\x1e\xd8\x01\x01\x12\x1f\n\x08run_days\x18\x02 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(\x04\xd8\x01\x01\x12\"\n\x0bledger_days\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(>\xd8\x01\x01\x12!\n\naudit_days\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(Z\xd8\x01\x01*{\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x19\n\x15TENANT_STATE_DELETING\x10\x03*n\n\x0eNoteVisibility\x12\x1f\n\x1bNOTE_VISIBILITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17NOTE_VISIBILITY_PRIVATE\x10\x01\x12\x1e\n\x1aNOTE_VISIBILITY_NOT_POSTED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64ossier/tenants/v1/tenant.proto\x12\x12\x64ossier.tenants.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#dossier/orchestrator/v1/queue.proto\x1a dossier/synthesis/v1/brief.proto\x1a\'dossier/tenants/v1/knowledge_base.proto\x1a\"dossier/tenants/v1/retrieval.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x06\n\x06Tenant\x12\x44\n\x02id\x18\x01 \x01(\tB8\xbaH5r3\x18?2\x1f^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\x92\x02\x04\x61\x63me\x92\x02\x06\x61\x63me-2\x12 \n\x0c\x64isplay_name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.dossier.tenants.v1.TenantState\x12:\n\tticketing\x18\x04 \x01(\x0b\x32\'.dossier.tenants.v1.TicketingConnection\x12\x30\n\x05\x62rief\x18\x05 \x01(\x0b\x32!.dossier.tenants.v1.BriefSettings\x12<\n\x07sources\x18\x06 \x03(\x0b\x32!.dossier.tenants.v1.ContextSourceB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x30\n\tretention\x18\n \x01(\x0b\x32\x1d.dossier.tenants.v1.Retention\x12\x30\n\x06limits\x18\x0e \x01(\x0b\x32 .dossier.tenants.v1.TenantLimits\x12.\n\x04note\x18\x0b \x01(\x0b\x32 .dossier.tenants.v1.NoteSettings\x12\x30\n\x05queue\x18\x0c \x01(\x0b\x32!.dossier.tenants.v1.QueueSettings\x12\x10\n\x08revision\x18\x0f \x01(\x03\x12*\n\x06\x62udget\x18\r \x01(\x0b\x32\x1a.dossier.tenants.v1.Budget\x12\x38\n\tretrieval\x18\x10 \x01(\x0b\x32%.dossier.tenants.v1.RetrievalSettings\x12\x44\n\x0fknowledge_bases\x18\x11 \x03(\x0b\x32!.dossier.tenants.v1.KnowledgeBaseB\x08\xbaH\x05\x92\x01\x02\x10\x08\"\xe2\x01\n\x06\x42udget\x12\x30\n\x13month_micro_dollars\x18\x01 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x00\x88\x01\x01\x12.\n\x11\x64\x61y_micro_dollars\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x01\x88\x01\x01\x12\x30\n\x13\x62rief_micro_dollars\x18\x03 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\xa0\x94\xa5\x8d\x1d(\x00H\x02\x88\x01\x01\x42\x16\n\x14_month_micro_dollarsB\x14\n\x12_day_micro_dollarsB\x16\n\x14_brief_micro_dollars\"\x8e\x03\n\x0cTenantLimits\x12.\n\x13requests_per_minute\x18\x01 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x00\x88\x01\x01\x12\x32\n\x15\x62ody_bytes_per_minute\x18\x02 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\x80\x80\x80\x80 (\x00H\x01\x88\x01\x01\x12\x31\n\x16import_rows_per_minute\x18\x03 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x02\x88\x01\x01\x12.\n\x13webhooks_per_minute\x18\x04 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\xad\xe2\x04(\x00H\x03\x88\x01\x01\x12\x35\n\x18webhook_bytes_per_minute\x18\x05 \x01(\x03\x42\x0e\xbaH\x0b\"\t\x18\x80\x80\x80\x80\x80 (\x00H\x04\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x18\n\x16_body_bytes_per_minuteB\x19\n\x17_import_rows_per_minuteB\x16\n\x14_webhooks_per_minuteB\x1b\n\x19_webhook_bytes_per_minute\"\xfa\x01\n\x13TicketingConnection\x12%\n\x04tool\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x10\x01\x18@2\x0c^[a-z0-9_]+$\x12,\n\x08\x62\x61se_url\x18\x02 \x01(\tB\x1a\xbaH\x17r\x12\x18\x80\x10\x32\n^https?://\x88\x01\x01\xd8\x01\x01\x12^\n\x07options\x18\x03 \x03(\x0b\x32\x34.dossier.tenants.v1.TicketingConnection.OptionsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\x80\x08\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x02\n\rBriefSettings\x12N\n\x08language\x18\x01 \x01(\tB<\xbaH9r7\x18#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\x92\x02\x02\x65n\x92\x02\x05pt-BR\x12\x17\n\x05model\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12 \n\tmax_words\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xf4\x03(2\xd8\x01\x01\x12H\n\x08sections\x18\x04 \x03(\x0e\x32!.dossier.synthesis.v1.SectionKindB\x13\xbaH\x10\x92\x01\r\x10\x05\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x0cinstructions\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\"P\n\x0cNoteSettings\x12@\n\nvisibility\x18\x01 \x01(\x0e\x32\".dossier.tenants.v1.NoteVisibilityB\x08\xbaH\x05\x82\x01\x02\x10\x01\"t\n\rQueueSettings\x12>\n\x06weight\x18\x01 \x01(\x0e\x32$.dossier.orchestrator.v1.QueueWeightB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12#\n\x0fmax_in_progress\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"\x9c\x01\n\rContextSource\x12J\n\x04name\x18\x01 \x01(\tB<\xbaH9r7\x18@2\x16^[a-z0-9][a-z0-9_.-]*$Z\x07historyZ\tknowledgeZ\x07network\x12\x1a\n\x06target\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12#\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\x05\x42\x0e\xbaH\x0b\x1a\x06\x18\xb0\xea\x01(d\xd8\x01\x01\"\x97\x01\n\tRetention\x12\"\n\x0bticket_days\x18\x01 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(\x1e\xd8\x01\x01\x12\x1f\n\x08run_days\x18\x02 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(\x04\xd8\x01\x01\x12\"\n\x0bledger_days\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(>\xd8\x01\x01\x12!\n\naudit_days\x18\x04 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xc2\x1c(Z\xd8\x01\x01*{\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x19\n\x15TENANT_STATE_DELETING\x10\x03*n\n\x0eNoteVisibility\x12\x1f\n\x1bNOTE_VISIBILITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17NOTE_VISIBILITY_PRIVATE\x10\x01\x12\x1e\n\x1aNOTE_VISIBILITY_NOT_POSTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dossier.tenants.v1.tenant_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TENANT'].fields_by_name['id']._loaded_options = None
-  _globals['_TENANT'].fields_by_name['id']._serialized_options = b'\272H%r#\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$'
+  _globals['_TENANT'].fields_by_name['id']._serialized_options = b'\272H5r3\030?2\037^[a-z0-9]([a-z0-9-]*[a-z0-9])?$\222\002\004acme\222\002\006acme-2'
   _globals['_TENANT'].fields_by_name['display_name']._loaded_options = None
   _globals['_TENANT'].fields_by_name['display_name']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_TENANT'].fields_by_name['sources']._loaded_options = None
@@ -70,7 +70,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TICKETINGCONNECTION'].fields_by_name['options']._loaded_options = None
   _globals['_TICKETINGCONNECTION'].fields_by_name['options']._serialized_options = b'\272H\024\232\001\021\020 \"\006r\004\020\001\030@*\005r\003\030\200\010'
   _globals['_BRIEFSETTINGS'].fields_by_name['language']._loaded_options = None
-  _globals['_BRIEFSETTINGS'].fields_by_name['language']._serialized_options = b'\272H,r*\030#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$'
+  _globals['_BRIEFSETTINGS'].fields_by_name['language']._serialized_options = b'\272H9r7\030#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$\222\002\002en\222\002\005pt-BR'
   _globals['_BRIEFSETTINGS'].fields_by_name['model']._loaded_options = None
   _globals['_BRIEFSETTINGS'].fields_by_name['model']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_BRIEFSETTINGS'].fields_by_name['max_words']._loaded_options = None
@@ -99,28 +99,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETENTION'].fields_by_name['ledger_days']._serialized_options = b'\272H\n\032\005\030\302\034(>\330\001\001'
   _globals['_RETENTION'].fields_by_name['audit_days']._loaded_options = None
   _globals['_RETENTION'].fields_by_name['audit_days']._serialized_options = b'\272H\n\032\005\030\302\034(Z\330\001\001'
-  _globals['_TENANTSTATE']._serialized_start=2730
-  _globals['_TENANTSTATE']._serialized_end=2853
-  _globals['_NOTEVISIBILITY']._serialized_start=2855
-  _globals['_NOTEVISIBILITY']._serialized_end=2965
+  _globals['_TENANTSTATE']._serialized_start=2759
+  _globals['_TENANTSTATE']._serialized_end=2882
+  _globals['_NOTEVISIBILITY']._serialized_start=2884
+  _globals['_NOTEVISIBILITY']._serialized_end=2994
   _globals['_TENANT']._serialized_start=266
-  _globals['_TENANT']._serialized_end=1082
-  _globals['_BUDGET']._serialized_start=1085
-  _globals['_BUDGET']._serialized_end=1311
-  _globals['_TENANTLIMITS']._serialized_start=1314
-  _globals['_TENANTLIMITS']._serialized_end=1712
-  _globals['_TICKETINGCONNECTION']._serialized_start=1715
-  _globals['_TICKETINGCONNECTION']._serialized_end=1965
-  _globals['_TICKETINGCONNECTION_OPTIONSENTRY']._serialized_start=1919
-  _globals['_TICKETINGCONNECTION_OPTIONSENTRY']._serialized_end=1965
-  _globals['_BRIEFSETTINGS']._serialized_start=1968
-  _globals['_BRIEFSETTINGS']._serialized_end=2215
-  _globals['_NOTESETTINGS']._serialized_start=2217
-  _globals['_NOTESETTINGS']._serialized_end=2297
-  _globals['_QUEUESETTINGS']._serialized_start=2299
-  _globals['_QUEUESETTINGS']._serialized_end=2415
-  _globals['_CONTEXTSOURCE']._serialized_start=2418
-  _globals['_CONTEXTSOURCE']._serialized_end=2574
-  _globals['_RETENTION']._serialized_start=2577
-  _globals['_RETENTION']._serialized_end=2728
+  _globals['_TENANT']._serialized_end=1098
+  _globals['_BUDGET']._serialized_start=1101
+  _globals['_BUDGET']._serialized_end=1327
+  _globals['_TENANTLIMITS']._serialized_start=1330
+  _globals['_TENANTLIMITS']._serialized_end=1728
+  _globals['_TICKETINGCONNECTION']._serialized_start=1731
+  _globals['_TICKETINGCONNECTION']._serialized_end=1981
+  _globals['_TICKETINGCONNECTION_OPTIONSENTRY']._serialized_start=1935
+  _globals['_TICKETINGCONNECTION_OPTIONSENTRY']._serialized_end=1981
+  _globals['_BRIEFSETTINGS']._serialized_start=1984
+  _globals['_BRIEFSETTINGS']._serialized_end=2244
+  _globals['_NOTESETTINGS']._serialized_start=2246
+  _globals['_NOTESETTINGS']._serialized_end=2326
+  _globals['_QUEUESETTINGS']._serialized_start=2328
+  _globals['_QUEUESETTINGS']._serialized_end=2444
+  _globals['_CONTEXTSOURCE']._serialized_start=2447
+  _globals['_CONTEXTSOURCE']._serialized_end=2603
+  _globals['_RETENTION']._serialized_start=2606
+  _globals['_RETENTION']._serialized_end=2757
 # @@protoc_insertion_point(module_scope)

@@ -106,7 +106,7 @@ class Tenant(_message.Message):
     state: Global___TenantState.ValueType
     """Whether it is served. Output only."""
     etag: _builtins.str
-    """Changes with every change. Output only."""
+    """Changes with every change. In `UpdateTenant` it says what was read; elsewhere output only."""
     revision: _builtins.int
     """Counts the versions of its settings, from 1; an enhancement says with which it was made. Output only."""
     @_builtins.property

@@ -738,7 +738,9 @@ class UpdateTenantRequest(_message.Message):
     tenant_id: _builtins.str
     """The client."""
     etag: _builtins.str
-    """The etag of what was read; when the client has changed since, nothing is changed. Empty: whatever it was."""
+    """The etag of what was read; when the client has changed since, nothing is changed. Empty: that of `tenant`; where
+    that is empty, too: whatever it was. Both must be the same. Over REST the header `If-Match` says it as well.
+    """
     validate_only: _builtins.bool
     """Only say what would change."""
     @_builtins.property
@@ -906,7 +908,7 @@ class RotateWebhookSecretRequest(_message.Message):
     """The client."""
     request_id: _builtins.str
     """Chosen by the caller, a new one for each rotation, so that a repeated call makes no second secret. 1 to 128
-    characters.
+    characters. Over REST the header `Idempotency-Key` says it as well; one is made up where neither is given.
     """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
@@ -936,6 +938,7 @@ class RotateWebhookSecretResponse(_message.Message):
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     SECRET_ID_FIELD_NUMBER: _builtins.int
     PREVIOUS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ENDED_SECRET_IDS_FIELD_NUMBER: _builtins.int
     webhook_secret: _builtins.str
     """What webhooks are signed with from now on, shown this once; empty where a call from long ago is repeated."""
     secret_id: _builtins.str
@@ -944,16 +947,23 @@ class RotateWebhookSecretResponse(_message.Message):
     def previous_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Until when the secret before counts; absent where there was none."""
 
+    @_builtins.property
+    def ended_secret_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of secrets that counted until this call and do so no more: webhooks signed with them are refused. At most
+        two; empty also where the call repeats another.
+        """
+
     def __init__(
         self,
         *,
         webhook_secret: _builtins.str = ...,
         secret_id: _builtins.str = ...,
         previous_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        ended_secret_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["previous_expire_time", b"previous_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_expire_time", b"previous_expire_time", "secret_id", b"secret_id", "webhook_secret", b"webhook_secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_secret_ids", b"ended_secret_ids", "previous_expire_time", b"previous_expire_time", "secret_id", b"secret_id", "webhook_secret", b"webhook_secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1047,7 +1057,9 @@ class CreateApiKeyRequest(_message.Message):
     display_name: _builtins.str
     """What it is for, for people. At most 256 characters, none of them for control."""
     request_id: _builtins.str
-    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters."""
+    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters.
+    Over REST the header `Idempotency-Key` says it as well; one is made up where neither is given.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops to be good; absent where it does not. In the future."""
@@ -1305,9 +1317,9 @@ class VerifyAuditLogResponse(_message.Message):
     head_hash: _builtins.str
     """The hash of the newest: note it outside, to show later that nothing was cut off. Empty where there are no events."""
     broken_at: _builtins.int
-    """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. 0: nowhere."""
+    """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. Absent: nowhere."""
     known_hash_found: _builtins.bool
-    """Whether `known_hash` is in it. False also where none was given."""
+    """Whether `known_hash` is in it. Absent where none was given."""
     removed_events: _builtins.int
     """How many of the oldest events the retention has removed; the first that is left has the next sequence, and covers
     the hash of the last that is gone.
@@ -1317,15 +1329,22 @@ class VerifyAuditLogResponse(_message.Message):
         *,
         events: _builtins.int = ...,
         head_hash: _builtins.str = ...,
-        broken_at: _builtins.int = ...,
-        known_hash_found: _builtins.bool = ...,
+        broken_at: _builtins.int | None = ...,
+        known_hash_found: _builtins.bool | None = ...,
         removed_events: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at", "_known_hash_found", b"_known_hash_found", "broken_at", b"broken_at", "known_hash_found", b"known_hash_found"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at", "_known_hash_found", b"_known_hash_found", "broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__broken_at: _TypeAlias = _typing.Literal["broken_at"]  # noqa: Y015
+    _WhichOneofArgType__broken_at: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at"]  # noqa: Y015
+    _WhichOneofReturnType__known_hash_found: _TypeAlias = _typing.Literal["known_hash_found"]  # noqa: Y015
+    _WhichOneofArgType__known_hash_found: _TypeAlias = _typing.Literal["_known_hash_found", b"_known_hash_found"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__broken_at) -> _WhichOneofReturnType__broken_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__known_hash_found) -> _WhichOneofReturnType__known_hash_found | None: ...
 
 Global___VerifyAuditLogResponse: _TypeAlias = VerifyAuditLogResponse  # noqa: Y015
 
@@ -1820,7 +1839,9 @@ class CreateOperatorKeyRequest(_message.Message):
     display_name: _builtins.str
     """What it is for, for people. At most 256 characters, none of them for control."""
     request_id: _builtins.str
-    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters."""
+    """Chosen by the caller, a new one for each key, so that a repeated call makes no second key. 1 to 128 characters.
+    Over REST the header `Idempotency-Key` says it as well; one is made up where neither is given.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it stops to be good; absent where it does not. In the future."""
@@ -2061,9 +2082,9 @@ class VerifyOperatorAuditLogResponse(_message.Message):
     head_hash: _builtins.str
     """The hash of the newest: note it outside, to show later that nothing was cut off. Empty where there are no events."""
     broken_at: _builtins.int
-    """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. 0: nowhere."""
+    """Where it stops to be whole: the sequence of the first event that is missing, changed or out of place. Absent: nowhere."""
     known_hash_found: _builtins.bool
-    """Whether `known_hash` is in it. False also where none was given."""
+    """Whether `known_hash` is in it. Absent where none was given."""
     removed_events: _builtins.int
     """How many of the oldest events the retention has removed; the first that is left has the next sequence, and covers
     the hash of the last that is gone.
@@ -2073,15 +2094,22 @@ class VerifyOperatorAuditLogResponse(_message.Message):
         *,
         events: _builtins.int = ...,
         head_hash: _builtins.str = ...,
-        broken_at: _builtins.int = ...,
-        known_hash_found: _builtins.bool = ...,
+        broken_at: _builtins.int | None = ...,
+        known_hash_found: _builtins.bool | None = ...,
         removed_events: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at", "_known_hash_found", b"_known_hash_found", "broken_at", b"broken_at", "known_hash_found", b"known_hash_found"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at", "_known_hash_found", b"_known_hash_found", "broken_at", b"broken_at", "events", b"events", "head_hash", b"head_hash", "known_hash_found", b"known_hash_found", "removed_events", b"removed_events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__broken_at: _TypeAlias = _typing.Literal["broken_at"]  # noqa: Y015
+    _WhichOneofArgType__broken_at: _TypeAlias = _typing.Literal["_broken_at", b"_broken_at"]  # noqa: Y015
+    _WhichOneofReturnType__known_hash_found: _TypeAlias = _typing.Literal["known_hash_found"]  # noqa: Y015
+    _WhichOneofArgType__known_hash_found: _TypeAlias = _typing.Literal["_known_hash_found", b"_known_hash_found"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__broken_at) -> _WhichOneofReturnType__broken_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__known_hash_found) -> _WhichOneofReturnType__known_hash_found | None: ...
 
 Global___VerifyOperatorAuditLogResponse: _TypeAlias = VerifyOperatorAuditLogResponse  # noqa: Y015
 

@@ -250,8 +250,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTenants(self, request, context):
-        """Lists clients by id.
-        Own error reasons: none. Role: operator. Safe to retry.
+        """Lists the clients that the caller may see, by id: all of them, or the one that the caller acts for.
+        Own error reasons: none. Role: operator, or technician, viewer or admin. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -288,7 +288,8 @@ class TenantServiceServicer:
 
     def RotateWebhookSecret(self, request, context):
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
-        nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+        nothing breaks while the ticketing tool is given the new one; an older one that still counted ends at once, and
+        the answer says so.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
         `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """

@@ -48,8 +48,8 @@ class TenantServiceStub:
     Own error reasons: TENANT_NOT_FOUND. Role: operator, a service, or any role of that tenant. Safe to retry.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
-    """Lists clients by id.
-    Own error reasons: none. Role: operator. Safe to retry.
+    """Lists the clients that the caller may see, by id: all of them, or the one that the caller acts for.
+    Own error reasons: none. Role: operator, or technician, viewer or admin. Safe to retry.
     """
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
@@ -70,7 +70,8 @@ class TenantServiceStub:
     """
     RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
-    nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+    nothing breaks while the ticketing tool is given the new one; an older one that still counted ends at once, and
+    the answer says so.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
     `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
@@ -238,8 +239,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Own error reasons: TENANT_NOT_FOUND. Role: operator, a service, or any role of that tenant. Safe to retry.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
-    """Lists clients by id.
-    Own error reasons: none. Role: operator. Safe to retry.
+    """Lists the clients that the caller may see, by id: all of them, or the one that the caller acts for.
+    Own error reasons: none. Role: operator, or technician, viewer or admin. Safe to retry.
     """
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
     """Changes what the mask names; everything else stays. Effective everywhere within 2 seconds. With
@@ -260,7 +261,8 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
     RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.RotateWebhookSecretRequest, _tenant_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
     """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
-    nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+    nothing breaks while the ticketing tool is given the new one; an older one that still counted ends at once, and
+    the answer says so.
     Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
     `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
     """
@@ -443,8 +445,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ListTenantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.ListTenantsResponse, _abc.Awaitable[_tenant_service_pb2.ListTenantsResponse]]:
-        """Lists clients by id.
-        Own error reasons: none. Role: operator. Safe to retry.
+        """Lists the clients that the caller may see, by id: all of them, or the one that the caller acts for.
+        Own error reasons: none. Role: operator, or technician, viewer or admin. Safe to retry.
         """
 
     @_abc_1.abstractmethod
@@ -489,7 +491,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_tenant_service_pb2.RotateWebhookSecretResponse]]:
         """Gives a client a new webhook secret, shown this once. The one before goes on to count for the overlap, so that
-        nothing breaks while the ticketing tool is given the new one; an older one stops to count at once.
+        nothing breaks while the ticketing tool is given the new one; an older one that still counted ends at once, and
+        the answer says so.
         Own error reasons: TENANT_NOT_FOUND, TENANT_DELETING. Role: operator, or admin of that tenant. Safe to retry with the same
         `request_id`: for ten minutes the same caller gets the same secret, later an answer without it.
         """
