@@ -59,7 +59,7 @@ def desk(
         typer.Option(
             "--tenant",
             "-t",
-            help="The client whose tool it is; made if need be.",
+            help="The client whose tool it is, made if need be; or one without another tool.",
             autocompletion=complete_tenant,
         ),
     ],
@@ -77,7 +77,8 @@ def desk(
     """Run a ServiceDesk Plus in memory, connected to a client, until Ctrl-C.
 
     It sends signed webhooks, and takes and shows notes. The instance has to permit its address: start it with
-    DOSSIER_PERMITTED_NETWORKS=CLIENT=127.0.0.1/32. A client with a tool elsewhere is left alone.
+    DOSSIER_PERMITTED_NETWORKS=CLIENT=127.0.0.1/32. A client with a tool elsewhere is left alone; of another
+    that is there already, credentials and webhook secrets are replaced, which it asks before.
     Example: dossier stand-in desk --tenant trial
     """
     output = Output(as_json=as_json)
@@ -146,11 +147,12 @@ async def _connect(
         )
         return _Connected(made.tenant, made.webhook_secret, made.api_key)
     _require_free(now)
-    if not now.ticketing.base_url and not yes:
-        told = f"{tenant} has no tool to post notes at, but one may send it webhooks. Its secret is replaced."
-        hint = "Say --yes to do it, or name a client that is for trying things out."
-        if not agreed(told, "Go on?", hint=hint, output=output):
-            return None
+    told = (
+        f"{tenant} is there already. Its credentials and webhook secrets are replaced: no other tool's count."
+    )
+    hint = "Say --yes to do it, or name a client that is not there yet."
+    if not yes and not agreed(told, "Go on?", hint=hint, output=output):
+        return None
     update = pb.UpdateTenantRequest(tenant_id=tenant, etag=now.etag)
     update.tenant.ticketing.base_url = base_url
     update.update_mask.paths.append("ticketing.base_url")
@@ -158,7 +160,6 @@ async def _connect(
     await tenants.SetTicketingCredentials(
         pb.SetTicketingCredentialsRequest(tenant_id=tenant, credentials=credentials)
     )
-    # The secrets before were those of stand-ins that are gone.
     rotation = pb.RotateWebhookSecretRequest(tenant_id=tenant, request_id=str(uuid4()))
     rotation.overlap.FromSeconds(0)
     return _Connected(changed, (await tenants.RotateWebhookSecret(rotation)).webhook_secret)

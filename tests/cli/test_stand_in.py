@@ -67,7 +67,7 @@ def test_a_ticket_at_it_gets_its_note_and_it_may_be_started_again(on_mesh: Comma
             lambda: notes(desk, made["request"]["id"]) == 1, what="the note on the ticket", timeout_seconds=60
         )
 
-    with running(mesh, "--tenant", name) as again:
+    with running(mesh, "--tenant", name, "--yes") as again:
         assert again["api_key"] is None
         assert on_mesh("tenant", "show", name, "--json").object["base_url"] == again["base_url"]
         assert report(again, "Printer jams")["delivery"]["status"] == 202
@@ -89,13 +89,13 @@ def test_a_client_with_a_tool_of_its_own_is_left_alone(on_mesh: Command) -> None
     assert on_mesh("tenant", "secrets", "list", name, "--json").object == before
 
 
-def test_a_client_that_webhooks_may_come_for_is_asked_about(on_mesh: Command) -> None:
-    name = f"hooks-{os.getpid()}-{next(_numbers)}"
-    on_mesh("tenant", "create", name, "--json")
+def test_a_client_that_is_there_is_asked_about(on_mesh: Command, client: Mapping[str, Any]) -> None:
+    name = client["tenant"]
 
     done = on_mesh("stand-in", "desk", "--tenant", name, "--port", "0", "--json")
 
     assert (done.code, "--yes" in done.error["hint"]) == (1, True)
+    assert on_mesh("tenant", "show", name, "--json").object["etag"] == client["etag"]
 
 
 def test_a_port_that_is_taken_is_told(on_mesh: Command, mesh: Mesh) -> None:
