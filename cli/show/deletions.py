@@ -77,7 +77,7 @@ def deletions_table(deletions: Sequence[TenantDeletion]) -> Table:
         data = deletion_json(each)
         cells = [data[name] or "" for name in ("tenant", "state", "requested", "principal", "ended")]
         rows.append([*map(str, cells), str(data["removed"]), ", ".join(awaited_of(each)), each.id])
-    return listing(columns, rows, whole={"id"})
+    return listing(columns, rows, whole={"id", "tenant"})
 
 
 def _table(*columns: str) -> Table:
