@@ -21,7 +21,7 @@ _CLIENTS_AT_ONCE: Final = 1000
 
 
 class KnowledgeBaseServicer(RetrievalServicer):
-    """What remains of the contract is `TenantServicer`'s."""
+    """What remains of the contract is that of those who inherit."""
 
     def __init__(self, directory: Directory, sealer: Sealer) -> None:
         super().__init__(directory)

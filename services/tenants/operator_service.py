@@ -7,16 +7,17 @@ from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from services.runtime.caller import current_caller
 from services.tenants import wire
-from services.tenants.access import require_grant, require_unconfined
+from services.tenants.access import named, require_grant, require_unconfined
 from services.tenants.audit import verified
+from services.tenants.errors import TenantNotFound
 from services.tenants.issue_keys import KeyIssuer
-from services.tenants.model import OPERATOR
+from services.tenants.model import OPERATOR, TenantId
 from services.tenants.pages import page_of_events, page_of_keys
 from services.tenants.store import Directory
 
 
 class OperatorServicer(TenantServiceServicer):
-    """What remains of the contract is `RetrievalServicer`'s and `TenantServicer`'s."""
+    """What remains of the contract is that of those who inherit."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -83,6 +84,13 @@ class OperatorServicer(TenantServiceServicer):
         anchor, events = await self._directory.audit_log(OPERATOR)
         verdict = await verified(events, known=known, anchor=anchor)
         return pb.VerifyOperatorAuditLogResponse(**wire.verdict_fields(verdict, asked=known is not None))
+
+    async def _known(self, rpc: str, tenant: str) -> TenantId:
+        """The client that the caller names, which has to be there."""
+        asked = named(rpc, current_caller(), tenant)
+        if await self._directory.tenant(asked) is None:
+            raise TenantNotFound(tenant)
+        return asked
 
 
 def _require(rpc: str) -> None:

@@ -10,16 +10,15 @@ from services.runtime.caller import current_caller
 from services.runtime.paging import PageTokens
 from services.tenants import wire, wire_retrieval
 from services.tenants.access import named, require_grant
-from services.tenants.errors import TenantNotFound
 from services.tenants.evaluations import record_evaluation
-from services.tenants.operator_service import OperatorServicer
+from services.tenants.key_service import KeyServicer
 from services.tenants.pages import DEFAULT_SIZE
 
 _SETTINGS_AT_ONCE: Final = 1000
 
 
-class RetrievalServicer(OperatorServicer):
-    """What remains of the contract is `TenantServicer`'s."""
+class RetrievalServicer(KeyServicer):
+    """What remains of the contract is that of those who inherit."""
 
     async def ListRetrievalSettings(
         self,
@@ -60,9 +59,7 @@ class RetrievalServicer(OperatorServicer):
             pb.ListRetrievalEvaluationsRequest, pb.ListRetrievalEvaluationsResponse
         ],
     ) -> pb.ListRetrievalEvaluationsResponse:
-        tenant = named("ListRetrievalEvaluations", current_caller(), request.tenant_id)
-        if await self._directory.tenant(tenant) is None:
-            raise TenantNotFound(tenant)
+        tenant = await self._known("ListRetrievalEvaluations", request.tenant_id)
         tokens = PageTokens("ListRetrievalEvaluations", tenant=tenant)
         size = request.page_size or DEFAULT_SIZE
         before = wire_retrieval.place_of_page(tokens.decode(request.page_token))

@@ -1,7 +1,7 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Final
 
 import grpc
@@ -9,42 +9,35 @@ import grpc
 from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
-from egress.permits import Permits
-from knowledgebases.contract import Connector
 from knowledgebases.discovery import load_connectors
-from services.runtime.caller import current_caller, current_tenant
+from services.runtime.caller import current_caller
 from services.runtime.database import Database
 from services.runtime.notices import Notices
 from services.runtime.paging import PageTokens
-from services.runtime.request_id import current_request_id
 from services.runtime.serve import Service
 from services.tenants import wire, wire_connection, wire_settings
 from services.tenants.access import may_know, named, require_grant, require_may_set
 from services.tenants.audit import verified
-from services.tenants.authenticate import holder_of
 from services.tenants.change import Changer
 from services.tenants.connection import ConnectionTester
 from services.tenants.deletion import Deleter, Keeper, OwnRows
 from services.tenants.deletions import Deletions
-from services.tenants.errors import DeletionNotFound, TenantNotFound
-from services.tenants.export import Source, archived
+from services.tenants.departure_service import DepartureServicer
+from services.tenants.errors import TenantNotFound
+from services.tenants.export import Source
 from services.tenants.keys import open_sealer
-from services.tenants.knowledge_base_service import KnowledgeBaseServicer
-from services.tenants.model import Secret, SecretKind, TenantId, TenantState, tenant_id
-from services.tenants.pages import DEFAULT_SIZE, page_of_events, page_of_keys
+from services.tenants.model import TenantId, TenantState, tenant_id
+from services.tenants.pages import DEFAULT_SIZE, page_of_events
 from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
-from services.tenants.reencrypt import reencrypt
 from services.tenants.register import Registrar
 from services.tenants.remnants import Remnants
 from services.tenants.retention import KEPT_DAYS, keep_retention
 from services.tenants.rules import Installed
 from services.tenants.sealing import Sealer
-from services.tenants.secret_uses import record_uses
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
-from ticketing.contract import TicketingTool
 from ticketing.discovery import load_tools
 from ticketing.options import EVERYWHERE
 
@@ -71,16 +64,21 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     remnants = Remnants(deletions, list(peers.values()))
     deleter = Deleter(directory, deletions, keepers, remnants, pause_seconds=settings.deletion_pause_seconds)
     expiring = {name: rows if name == SUBJECT else peers[name] for name in KEPT_DAYS}
+    sealer, tools = await open_sealer(settings, closers), load_tools()
+    installed = Installed(
+        tools={name: tool.options | EVERYWHERE for name, tool in tools.items()},
+        connectors={name: connector.options for name, connector in load_connectors().items()},
+    )
+    permits = settings.permitted_networks
     servicer = TenantServicer(
         directory,
-        await open_sealer(settings, closers),
-        load_tools(),
-        settings.permitted_networks,
-        connectors=load_connectors(),
+        sealer,
+        Changer(directory, sealer, installed, permits),
+        ConnectionTester(tools, permits),
+        Registrar(directory, remnants, sealer, installed, permits),
         public_url=str(settings.public_url or "").rstrip("/"),
         deletions=deletions,
         deleter=deleter,
-        remnants=remnants,
         sources={SUBJECT: rows, **peers},
     )
     return Service(
@@ -98,34 +96,25 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
 
 
-class TenantServicer(KnowledgeBaseServicer):
+class TenantServicer(DepartureServicer):
     def __init__(
         self,
         directory: Directory,
         sealer: Sealer,
-        tools: Mapping[str, TicketingTool],
-        permits: Permits,
+        changer: Changer,
+        tester: ConnectionTester,
+        registrar: Registrar,
         *,
-        connectors: Mapping[str, Connector],
         public_url: str,
         deletions: Deletions,
         deleter: Deleter,
-        remnants: Remnants,
         sources: Mapping[str, Source],
     ) -> None:
-        super().__init__(directory, sealer)
-        self._deletions = deletions
-        self._deleter = deleter
-        self._sources = sources
-        self._sealer = sealer
-        self._public_url = public_url
-        installed = Installed(
-            tools={name: tool.options | EVERYWHERE for name, tool in tools.items()},
-            connectors={name: connector.options for name, connector in connectors.items()},
+        super().__init__(
+            directory, sealer, changer, tester, deletions=deletions, deleter=deleter, sources=sources
         )
-        self._registrar = Registrar(directory, remnants, sealer, installed, permits)
-        self._changer = Changer(directory, sealer, installed, permits)
-        self._tester = ConnectionTester(tools, permits)
+        self._registrar = registrar
+        self._public_url = public_url
 
     async def CreateTenant(
         self,
@@ -179,42 +168,12 @@ class TenantServicer(KnowledgeBaseServicer):
             next_page_token=tokens.encode(page[-1].id) if len(found) > size else "",
         )
 
-    async def ListWebhookSecrets(
-        self,
-        request: pb.ListWebhookSecretsRequest,
-        context: grpc.aio.ServicerContext[pb.ListWebhookSecretsRequest, pb.ListWebhookSecretsResponse],
-    ) -> pb.ListWebhookSecretsResponse:
-        require_grant("ListWebhookSecrets", current_caller())
-        asked = request.tenant_id if may_know(current_caller(), request.tenant_id) else ""
-        secrets, limits = await self._discloser.webhook_secrets(tenant_id(asked), request.tool)
-        return pb.ListWebhookSecretsResponse(
-            secrets=map(wire.write_webhook_secret, secrets), limits=wire.write_limits(limits)
-        )
-
-    async def GetTicketingAccess(
-        self,
-        request: pb.GetTicketingAccessRequest,
-        context: grpc.aio.ServicerContext[pb.GetTicketingAccessRequest, pb.GetTicketingAccessResponse],
-    ) -> pb.GetTicketingAccessResponse:
-        require_grant("GetTicketingAccess", current_caller())
-        return wire.write_access(await self._discloser.ticketing_access(TenantId(current_tenant())))
-
-    async def AuthenticateApiKey(
-        self,
-        request: pb.AuthenticateApiKeyRequest,
-        context: grpc.aio.ServicerContext[pb.AuthenticateApiKeyRequest, pb.AuthenticateApiKeyResponse],
-    ) -> pb.AuthenticateApiKeyResponse:
-        require_grant("AuthenticateApiKey", current_caller())
-        holder = await holder_of(Secret(request.api_key.encode()), directory=self._directory)
-        found = await self._directory.tenant(holder.tenant) if holder.tenant is not None else None
-        return wire.write_holder(holder, found.limits if found is not None else None)
-
     async def UpdateTenant(
         self,
         request: pb.UpdateTenantRequest,
         context: grpc.aio.ServicerContext[pb.UpdateTenantRequest, pb.UpdateTenantResponse],
     ) -> pb.UpdateTenantResponse:
-        tenant = _named("UpdateTenant", request.tenant_id)
+        tenant = named("UpdateTenant", current_caller(), request.tenant_id)
         wanted = wire.read_update(request)
         require_may_set(current_caller(), request.update_mask.paths)
         updated = await self._changer.update(
@@ -234,7 +193,9 @@ class TenantServicer(KnowledgeBaseServicer):
         context: grpc.aio.ServicerContext[pb.SuspendTenantRequest, pb.SuspendTenantResponse],
     ) -> pb.SuspendTenantResponse:
         tenant = await self._changer.set_state(
-            _named("SuspendTenant", request.tenant_id), TenantState.SUSPENDED, actor=current_actor()
+            named("SuspendTenant", current_caller(), request.tenant_id),
+            TenantState.SUSPENDED,
+            actor=current_actor(),
         )
         return pb.SuspendTenantResponse(tenant=wire.write_tenant(tenant))
 
@@ -244,70 +205,11 @@ class TenantServicer(KnowledgeBaseServicer):
         context: grpc.aio.ServicerContext[pb.ResumeTenantRequest, pb.ResumeTenantResponse],
     ) -> pb.ResumeTenantResponse:
         tenant = await self._changer.set_state(
-            _named("ResumeTenant", request.tenant_id), TenantState.ACTIVE, actor=current_actor()
+            named("ResumeTenant", current_caller(), request.tenant_id),
+            TenantState.ACTIVE,
+            actor=current_actor(),
         )
         return pb.ResumeTenantResponse(tenant=wire.write_tenant(tenant))
-
-    async def RotateWebhookSecret(
-        self,
-        request: pb.RotateWebhookSecretRequest,
-        context: grpc.aio.ServicerContext[pb.RotateWebhookSecretRequest, pb.RotateWebhookSecretResponse],
-    ) -> pb.RotateWebhookSecretResponse:
-        rotated = await self._changer.rotate_webhook_secret(
-            _named("RotateWebhookSecret", request.tenant_id),
-            actor=current_actor(),
-            overlap=wire.read_overlap(request),
-            request_id=request.request_id,
-        )
-        return wire.write_rotated(rotated)
-
-    async def SetTicketingCredentials(
-        self,
-        request: pb.SetTicketingCredentialsRequest,
-        context: grpc.aio.ServicerContext[
-            pb.SetTicketingCredentialsRequest, pb.SetTicketingCredentialsResponse
-        ],
-    ) -> pb.SetTicketingCredentialsResponse:
-        secret_id = await self._changer.set_credentials(
-            _named("SetTicketingCredentials", request.tenant_id),
-            request.credentials,
-            actor=current_actor(),
-        )
-        return pb.SetTicketingCredentialsResponse(secret_id=secret_id)
-
-    async def CreateApiKey(
-        self,
-        request: pb.CreateApiKeyRequest,
-        context: grpc.aio.ServicerContext[pb.CreateApiKeyRequest, pb.CreateApiKeyResponse],
-    ) -> pb.CreateApiKeyResponse:
-        secret, kept = await self._issuer.create(
-            _named("CreateApiKey", request.tenant_id),
-            wire.read_role(request.role),
-            actor=current_actor(),
-            display_name=wire.read_display_name(request),
-            expire_time=wire.read_expiry(request),
-            request_id=request.request_id,
-        )
-        return pb.CreateApiKeyResponse(api_key=wire.write_shown(secret), key=wire.write_key(kept))
-
-    async def ListApiKeys(
-        self,
-        request: pb.ListApiKeysRequest,
-        context: grpc.aio.ServicerContext[pb.ListApiKeysRequest, pb.ListApiKeysResponse],
-    ) -> pb.ListApiKeysResponse:
-        tenant = await self._known("ListApiKeys", request.tenant_id)
-        keys, following = await page_of_keys(self._directory, "ListApiKeys", tenant, request)
-        return pb.ListApiKeysResponse(keys=map(wire.write_key, keys), next_page_token=following)
-
-    async def RevokeApiKey(
-        self,
-        request: pb.RevokeApiKeyRequest,
-        context: grpc.aio.ServicerContext[pb.RevokeApiKeyRequest, pb.RevokeApiKeyResponse],
-    ) -> pb.RevokeApiKeyResponse:
-        key = await self._issuer.revoke(
-            _named("RevokeApiKey", request.tenant_id), request.key_id, actor=current_actor()
-        )
-        return pb.RevokeApiKeyResponse(key=wire.write_key(key))
 
     async def ListAuditEvents(
         self,
@@ -345,107 +247,6 @@ class TenantServicer(KnowledgeBaseServicer):
             next_page_token=tokens.encode(page[-1][0]) if len(found) > size else "",
         )
 
-    async def ReencryptSecrets(
-        self,
-        request: pb.ReencryptSecretsRequest,
-        context: grpc.aio.ServicerContext[pb.ReencryptSecretsRequest, pb.ReencryptSecretsResponse],
-    ) -> pb.ReencryptSecretsResponse:
-        require_grant("ReencryptSecrets", current_caller())
-        tokens = PageTokens("ReencryptSecrets", tenant="")
-        after = wire.tenant_of_page(tokens.decode(request.page_token))
-        size = request.page_size or DEFAULT_SIZE
-        done = await reencrypt(self._directory, self._sealer, after=after, count=size, actor=current_actor())
-        return pb.ReencryptSecretsResponse(
-            tenants=len(done.tenants),
-            secrets=done.secrets,
-            next_page_token=tokens.encode(done.tenants[-1]) if len(done.tenants) == size else "",
-            key_id=done.key_id,
-            unreadable=map(wire.write_unreadable, done.unreadable),
-        )
-
-    async def DeleteTenant(
-        self,
-        request: pb.DeleteTenantRequest,
-        context: grpc.aio.ServicerContext[pb.DeleteTenantRequest, pb.DeleteTenantResponse],
-    ) -> pb.DeleteTenantResponse:
-        tenant = _named("DeleteTenant", request.tenant_id)
-        ask = self._deleter.preview if request.validate_only else self._deleter.begin
-        return pb.DeleteTenantResponse(deletion=wire.write_deletion(await ask(tenant, current_actor())))
-
-    async def GetTenantDeletion(
-        self,
-        request: pb.GetTenantDeletionRequest,
-        context: grpc.aio.ServicerContext[pb.GetTenantDeletionRequest, pb.GetTenantDeletionResponse],
-    ) -> pb.GetTenantDeletionResponse:
-        require_grant("GetTenantDeletion", current_caller())
-        found = await self._deletions.find(request.deletion_id)
-        if found is None or not may_know(current_caller(), found.tenant):
-            raise DeletionNotFound(request.deletion_id)
-        return pb.GetTenantDeletionResponse(deletion=wire.write_deletion(found))
-
-    async def ListTenantDeletions(
-        self,
-        request: pb.ListTenantDeletionsRequest,
-        context: grpc.aio.ServicerContext[pb.ListTenantDeletionsRequest, pb.ListTenantDeletionsResponse],
-    ) -> pb.ListTenantDeletionsResponse:
-        require_grant("ListTenantDeletions", current_caller())
-        of = current_caller().tenant
-        tokens = PageTokens("ListTenantDeletions", tenant=of or "")
-        before = wire.place_of_page(tokens.decode(request.page_token))
-        size = request.page_size or DEFAULT_SIZE
-        found = await self._deletions.page(of=of, before=before, count=size + 1)
-        page = found[:size]
-        return pb.ListTenantDeletionsResponse(
-            deletions=map(wire.write_deletion, page),
-            next_page_token=tokens.encode(*wire.page_after_deletion(page[-1])) if len(found) > size else "",
-        )
-
-    async def ExportTenant(
-        self,
-        request: pb.ExportTenantRequest,
-        context: grpc.aio.ServicerContext[pb.ExportTenantRequest, pb.ExportTenantResponse],
-    ) -> AsyncIterator[pb.ExportTenantResponse]:
-        tenant = _named("ExportTenant", request.tenant_id)
-        await self._changer.record_export(tenant, actor=current_actor())
-        async with aclosing(archived(tenant, self._sources)) as parts:
-            async for part in parts:
-                yield pb.ExportTenantResponse(archive=part.archive, file=part.file, rows=part.rows)
-
-    async def TestConnection(
-        self,
-        request: pb.TestConnectionRequest,
-        context: grpc.aio.ServicerContext[pb.TestConnectionRequest, pb.TestConnectionResponse],
-    ) -> pb.TestConnectionResponse:
-        tenant = _named("TestConnection", request.tenant_id)
-        trial = wire_connection.read_trial(request, request_id=current_request_id() or "")
-        await self._changer.record_test(tenant, trial, actor=current_actor())
-        access = await self._discloser.access_to_test(tenant)
-        findings = await self._tester.test(access.tenant, access.credentials, trial=trial)
-        return pb.TestConnectionResponse(connection_test=wire_connection.write_test(findings))
-
-    async def ListWebhookSecretVersions(
-        self,
-        request: pb.ListWebhookSecretVersionsRequest,
-        context: grpc.aio.ServicerContext[
-            pb.ListWebhookSecretVersionsRequest, pb.ListWebhookSecretVersionsResponse
-        ],
-    ) -> pb.ListWebhookSecretVersionsResponse:
-        tenant = await self._known("ListWebhookSecretVersions", request.tenant_id)
-        found = await self._directory.secret_versions(tenant, SecretKind.WEBHOOK)
-        return pb.ListWebhookSecretVersionsResponse(versions=map(wire_connection.write_secret_version, found))
-
-    async def RecordWebhookSecretUses(
-        self,
-        request: pb.RecordWebhookSecretUsesRequest,
-        context: grpc.aio.ServicerContext[
-            pb.RecordWebhookSecretUsesRequest, pb.RecordWebhookSecretUsesResponse
-        ],
-    ) -> pb.RecordWebhookSecretUsesResponse:
-        require_grant("RecordWebhookSecretUses", current_caller())
-        known = [use for use in request.uses if may_know(current_caller(), use.tenant_id)]
-        await record_uses(self._directory, [wire_connection.read_use(use) for use in known])
-        return pb.RecordWebhookSecretUsesResponse()
-
     async def RecordAuditEvents(
         self,
         request: pb.RecordAuditEventsRequest,
@@ -459,13 +260,3 @@ class TenantServicer(KnowledgeBaseServicer):
             [wire.read_reported(each, service=caller.subject) for each in request.events],
         )
         return pb.RecordAuditEventsResponse(recorded_count=recorded)
-
-    async def _known(self, rpc: str, tenant: str) -> TenantId:
-        named = _named(rpc, tenant)
-        if await self._directory.tenant(named) is None:
-            raise TenantNotFound(tenant)
-        return named
-
-
-def _named(rpc: str, tenant: str) -> TenantId:
-    return named(rpc, current_caller(), tenant)
