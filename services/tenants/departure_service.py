@@ -9,7 +9,7 @@ from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.caller import current_caller
 from services.runtime.paging import PageTokens
-from services.tenants import wire
+from services.tenants import wire, wire_deletion
 from services.tenants.access import may_know, named, require_grant
 from services.tenants.change import Changer
 from services.tenants.connection import ConnectionTester
@@ -49,7 +49,9 @@ class DepartureServicer(SecretServicer):
     ) -> pb.DeleteTenantResponse:
         tenant = named("DeleteTenant", current_caller(), request.tenant_id)
         ask = self._deleter.preview if request.validate_only else self._deleter.begin
-        return pb.DeleteTenantResponse(deletion=wire.write_deletion(await ask(tenant, current_actor())))
+        return pb.DeleteTenantResponse(
+            deletion=wire_deletion.write_deletion(await ask(tenant, current_actor()))
+        )
 
     async def GetTenantDeletion(
         self,
@@ -60,7 +62,7 @@ class DepartureServicer(SecretServicer):
         found = await self._deletions.find(request.deletion_id)
         if found is None or not may_know(current_caller(), found.tenant):
             raise DeletionNotFound(request.deletion_id)
-        return pb.GetTenantDeletionResponse(deletion=wire.write_deletion(found))
+        return pb.GetTenantDeletionResponse(deletion=wire_deletion.write_deletion(found))
 
     async def ListTenantDeletions(
         self,
@@ -75,8 +77,10 @@ class DepartureServicer(SecretServicer):
         found = await self._deletions.page(of=of, before=before, count=size + 1)
         page = found[:size]
         return pb.ListTenantDeletionsResponse(
-            deletions=map(wire.write_deletion, page),
-            next_page_token=tokens.encode(*wire.page_after_deletion(page[-1])) if len(found) > size else "",
+            deletions=map(wire_deletion.write_deletion, page),
+            next_page_token=tokens.encode(*wire_deletion.page_after_deletion(page[-1]))
+            if len(found) > size
+            else "",
         )
 
     async def ExportTenant(

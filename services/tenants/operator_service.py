@@ -6,7 +6,7 @@ from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from services.runtime.caller import current_caller
-from services.tenants import wire
+from services.tenants import wire, wire_audit
 from services.tenants.access import named, require_grant, require_unconfined
 from services.tenants.audit import verified
 from services.tenants.errors import TenantNotFound
@@ -69,7 +69,7 @@ class OperatorServicer(TenantServiceServicer):
             self._directory, "ListOperatorAuditEvents", OPERATOR, request
         )
         return pb.ListOperatorAuditEventsResponse(
-            events=map(wire.write_event, events), next_page_token=following
+            events=map(wire_audit.write_event, events), next_page_token=following
         )
 
     async def VerifyOperatorAuditLog(
@@ -83,7 +83,9 @@ class OperatorServicer(TenantServiceServicer):
         known = bytes.fromhex(request.known_hash) or None
         anchor, events = await self._directory.audit_log(OPERATOR)
         verdict = await verified(events, known=known, anchor=anchor)
-        return pb.VerifyOperatorAuditLogResponse(**wire.verdict_fields(verdict, asked=known is not None))
+        return pb.VerifyOperatorAuditLogResponse(
+            **wire_audit.verdict_fields(verdict, asked=known is not None)
+        )
 
     async def _known(self, rpc: str, tenant: str) -> TenantId:
         """The client that the caller names, which has to be there."""

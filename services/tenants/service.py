@@ -15,7 +15,7 @@ from services.runtime.database import Database
 from services.runtime.notices import Notices
 from services.runtime.paging import PageTokens
 from services.runtime.serve import Service
-from services.tenants import wire, wire_connection, wire_settings
+from services.tenants import wire, wire_audit, wire_connection, wire_settings
 from services.tenants.access import may_know, named, require_grant, require_may_set
 from services.tenants.audit import verified
 from services.tenants.change import Changer
@@ -184,7 +184,7 @@ class TenantServicer(DepartureServicer):
             validate_only=request.validate_only,
         )
         return pb.UpdateTenantResponse(
-            tenant=wire.write_tenant(updated.tenant), changes=map(wire.write_change, updated.changes)
+            tenant=wire.write_tenant(updated.tenant), changes=map(wire_audit.write_change, updated.changes)
         )
 
     async def SuspendTenant(
@@ -218,7 +218,9 @@ class TenantServicer(DepartureServicer):
     ) -> pb.ListAuditEventsResponse:
         tenant = await self._known("ListAuditEvents", request.tenant_id)
         events, following = await page_of_events(self._directory, "ListAuditEvents", tenant, request)
-        return pb.ListAuditEventsResponse(events=map(wire.write_event, events), next_page_token=following)
+        return pb.ListAuditEventsResponse(
+            events=map(wire_audit.write_event, events), next_page_token=following
+        )
 
     async def VerifyAuditLog(
         self,
@@ -229,7 +231,7 @@ class TenantServicer(DepartureServicer):
         known = bytes.fromhex(request.known_hash) or None
         anchor, events = await self._directory.audit_log(tenant)
         verdict = await verified(events, known=known, anchor=anchor)
-        return pb.VerifyAuditLogResponse(**wire.verdict_fields(verdict, asked=known is not None))
+        return pb.VerifyAuditLogResponse(**wire_audit.verdict_fields(verdict, asked=known is not None))
 
     async def ListQueueShares(
         self,
@@ -257,6 +259,6 @@ class TenantServicer(DepartureServicer):
         # Its token says whose events they are and where they were made: none can be slipped in elsewhere.
         recorded = await self._directory.record(
             TenantId(caller.tenant) if caller.tenant is not None else None,
-            [wire.read_reported(each, service=caller.subject) for each in request.events],
+            [wire_audit.read_reported(each, service=caller.subject) for each in request.events],
         )
         return pb.RecordAuditEventsResponse(recorded_count=recorded)

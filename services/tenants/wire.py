@@ -2,22 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypedDict
+from typing import Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from audit.changes import FieldChange
-from audit.event import Action, Actor
-from dossier.tenants.v1 import api_key_pb2, audit_pb2, tenant_deletion_pb2, tenant_pb2
+from dossier.tenants.v1 import api_key_pb2, tenant_pb2
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.errors import FieldViolation, InvalidArgument, InvalidFields
 from services.runtime.paging import Key
 from services.runtime.rules import violations_of
 from services.tenants import wire_knowledge_bases, wire_settings
-from services.tenants.audit import AuditEvent, Origin, ReportedEvent, Verdict
 from services.tenants.change import DEFAULT_OVERLAP, Rotated
-from services.tenants.deletions import Deletion, Store
 from services.tenants.disclose import TicketingAccess
 from services.tenants.model import (
     Budget,
@@ -241,10 +237,6 @@ def read_expiry(request: pb.CreateApiKeyRequest | pb.CreateOperatorKeyRequest) -
     return request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
 
 
-def write_change(change: FieldChange) -> audit_pb2.FieldChange:
-    return audit_pb2.FieldChange(field=change.field, before=change.before, after=change.after)
-
-
 def write_key(key: KeptApiKey) -> api_key_pb2.ApiKey:
     return api_key_pb2.ApiKey(
         id=key.id,
@@ -268,100 +260,6 @@ def write_rotated(rotated: Rotated) -> pb.RotateWebhookSecretResponse:
         secret_id=rotated.id,
         previous_expire_time=write_timestamp(until) if until else None,
         ended_secret_ids=rotated.ended,
-    )
-
-
-def write_event(event: AuditEvent) -> audit_pb2.AuditEvent:
-    return audit_pb2.AuditEvent(
-        sequence=event.sequence,
-        create_time=write_timestamp(event.origin.time),
-        principal=event.actor.principal,
-        subject=event.actor.subject,
-        role=event.actor.role,
-        action=event.action.name,
-        resource=event.action.resource,
-        changes=map(write_change, event.action.changes),
-        request_id=event.actor.request_id,
-        hash=event.hash.hex(),
-        service=event.origin.service,
-        event_id=event.origin.event_id,
-    )
-
-
-class VerdictFields(TypedDict):
-    events: int
-    head_hash: str
-    broken_at: int | None
-    known_hash_found: bool | None
-    removed_events: int
-
-
-def verdict_fields(verdict: Verdict, *, asked: bool) -> VerdictFields:
-    """What is told of any log; `asked` whether a hash was given to look for."""
-    return {
-        "events": verdict.events,
-        "head_hash": verdict.head.hex() if verdict.head else "",
-        "broken_at": verdict.broken_at,
-        "known_hash_found": verdict.known_found if asked else None,
-        "removed_events": verdict.removed,
-    }
-
-
-def write_deletion(deletion: Deletion) -> tenant_deletion_pb2.TenantDeletion:
-    return tenant_deletion_pb2.TenantDeletion(
-        id=deletion.id,
-        tenant_id=deletion.tenant,
-        state=_deletion_state(deletion),
-        request_time=write_timestamp(deletion.request_time) if deletion.request_time else None,
-        principal=deletion.actor.principal,
-        subject=deletion.actor.subject,
-        request_id=deletion.actor.request_id,
-        stores=[_store(name, store) for name, store in deletion.stores.items()],
-        audit_events=deletion.audit_events,
-        audit_head_hash=deletion.audit_head.hex(),
-        verify_time=write_timestamp(deletion.verify_time) if deletion.verify_time else None,
-        end_time=write_timestamp(deletion.end_time) if deletion.end_time else None,
-    )
-
-
-def _deletion_state(deletion: Deletion) -> "tenant_deletion_pb2.DeletionState.ValueType":
-    if not deletion.id:
-        return tenant_deletion_pb2.DELETION_STATE_UNSPECIFIED
-    if deletion.end_time is not None:
-        return tenant_deletion_pb2.DELETION_STATE_DONE
-    if deletion.verify_time is not None:
-        return tenant_deletion_pb2.DELETION_STATE_VERIFYING
-    return tenant_deletion_pb2.DELETION_STATE_ERASING
-
-
-def _store(name: str, store: Store) -> tenant_deletion_pb2.DeletionStore:
-    tables = [
-        tenant_deletion_pb2.DeletionTable(
-            name=table, removed=store.removed.get(table, 0), left=store.left.get(table, 0)
-        )
-        for table in sorted({*store.removed, *store.left})
-    ]
-    return tenant_deletion_pb2.DeletionStore(name=name, tables=tables, awaited=store.awaited)
-
-
-def page_after_deletion(deletion: Deletion) -> tuple[Key, Key]:
-    if deletion.request_time is None:
-        raise AssertionError("what is listed has begun")
-    return round(deletion.request_time.timestamp() * 1e6), deletion.id
-
-
-def read_reported(event: audit_pb2.ReportedEvent, *, service: str) -> ReportedEvent:
-    return ReportedEvent(
-        Origin(service, event.event_id.lower(), event.create_time.ToDatetime(UTC)),
-        Actor(*map(_without_nul, (event.principal, event.subject, event.role, event.request_id))),
-        Action(
-            _without_nul(event.action),
-            _without_nul(event.resource),
-            [
-                FieldChange(*map(_without_nul, (each.field, each.before, each.after)))
-                for each in event.changes
-            ],
-        ),
     )
 
 
@@ -424,5 +322,5 @@ def _kept_texts(tenant: tenant_pb2.Tenant) -> Iterator[tuple[str, str]]:
             yield "tenant.knowledge_bases", name + value
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
     return text.replace(_NUL, "\ufffd")
