@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import unescape
 from pathlib import PurePath
 from typing import Final
 
@@ -11,6 +10,7 @@ from bs4.dammit import UnicodeDammit
 
 from converting import docx, html, pdf
 from converting.errors import Unconvertible
+from converting.titles import title_of
 
 SUFFIXES: Final = frozenset({".html", ".htm", ".pdf", ".docx"})
 MOST_BYTES: Final = 64 << 20
@@ -18,7 +18,6 @@ _MOST_HTML_BYTES: Final = 8 << 20
 _SNIFFED: Final = 1024
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEADING: Final = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
-_TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,4096})", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!|~<>-])")
 
 
@@ -70,8 +69,7 @@ def _html(content: bytes) -> tuple[str, str]:
     text = UnicodeDammit(content, is_html=True, user_encodings=["utf-8"]).unicode_markup
     if text is None or "\0" in text[:_SNIFFED]:
         raise Unconvertible("is no text")
-    found = _TITLE.search(text)
-    return (unescape(found[1]) if found else ""), html.to_markdown(text)
+    return title_of(text), html.to_markdown(text)
 
 
 _BY_KIND: Final[Mapping[str, Callable[[bytes], tuple[str, str]]]] = {

@@ -60,7 +60,9 @@ async def check_connection(
     for check, attempt in attempts.items():
         left = ends - time.monotonic()
         failed = next((each for each in found if each.verdict is Verdict.FAILED), None)
-        if failed is not None and failed.check is not Check.READ_PAGES:
+        if check is Check.SEARCH and not connector.can_search:
+            found.append(Finding(check, Verdict.SKIPPED, "what this reads cannot be searched there"))
+        elif failed is not None and failed.check is not Check.READ_PAGES:
             skipped = f"not tried: {failed.check.value.replace('_', ' ')} comes first"
             found.append(Finding(check, Verdict.SKIPPED, skipped, "mend that, then test again"))
         elif left <= 0:

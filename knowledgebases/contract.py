@@ -21,6 +21,8 @@ class Connector(Protocol):
     name: ClassVar[str]
     options: ClassVar[frozenset[str]]
     """What of a connection's options it reads. None may hold a secret: they are shown."""
+    can_search: ClassVar[bool]
+    """Whether `search` finds anything: a knowledge base that is only files has nothing to ask."""
     most_at_once: ClassVar[int]
     """How many pages `read` takes."""
 
@@ -30,7 +32,7 @@ class Connector(Protocol):
     def list_pages(
         self, http: ClientSession, connection: Connection, *, since: datetime | None
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield all that are there, or all that have changed since then, some at a time.
+        """Yield all that are there, or at least all that have changed since then, some at a time.
 
         May miss one while others come and go: ask `read` before it is believed to be gone.
         """

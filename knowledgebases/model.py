@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page by its id, and when it last changed."""
+    """A page by its id, and when it last changed; where that is not known it is read each time."""
 
     id: str
     updated: datetime | None

@@ -28,6 +28,7 @@ _KEPT_ELSEWHERE: Final = frozenset({"archived", "trashed", "draft", "historical"
 class Confluence:
     name: ClassVar[str] = "confluence"
     options: ClassVar[frozenset[str]] = frozenset({"spaces"})
+    can_search: ClassVar[bool] = True
     most_at_once: ClassVar[int] = 20
 
     async def sign_in(self, http: ClientSession, connection: Connection) -> str:

@@ -133,7 +133,7 @@ class _Round:
             news = [
                 page_id
                 for page_id, page in zip(ids, some, strict=True)
-                if page_id not in known or known[page_id] != page.updated
+                if page_id not in known or page.updated is None or known[page_id] != page.updated
             ]
             for few in _some_at_a_time(news, connector.most_at_once):
                 await self._take_in(await self._read(base, few))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.runtime.errors import InvalidArgument
 from services.tenants.errors import ConnectorUnknown, ToolUnknown
-from services.tenants.model import NewTenant
+from services.tenants.model import KnowledgeBaseMode, NewTenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,8 @@ class Installed:
 
     tools: Mapping[str, Collection[str]]
     connectors: Mapping[str, Collection[str]]
+    searchable: Collection[str]
+    """The connectors whose knowledge bases can be searched."""
 
 
 def check_settings(settings: NewTenant, installed: Installed, *, before: NewTenant | None = None) -> None:
@@ -33,6 +35,11 @@ def check_settings(settings: NewTenant, installed: Installed, *, before: NewTena
             known = installed.connectors[base.connector]
             field = f"tenant.knowledge_bases[{number}].options"
             _check_options(base.options, base.connector, known, field=field)
+        if base.mode is not KnowledgeBaseMode.SYNC and base.connector not in installed.searchable:
+            raise InvalidArgument(
+                f"what {base.connector} reads cannot be searched there; set sync",
+                field=f"tenant.knowledge_bases[{number}].mode",
+            )
     # A brief tells them apart by their names alone.
     names = [source.name for source in settings.sources] + [base.name for base in settings.knowledge_bases]
     _check_distinct(names, field="tenant.knowledge_bases")

@@ -65,9 +65,11 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     deleter = Deleter(directory, deletions, keepers, remnants, pause_seconds=settings.deletion_pause_seconds)
     expiring = {name: rows if name == SUBJECT else peers[name] for name in KEPT_DAYS}
     sealer, tools = await open_sealer(settings, closers), load_tools()
+    connectors = load_connectors()
     installed = Installed(
         tools={name: tool.options | EVERYWHERE for name, tool in tools.items()},
-        connectors={name: connector.options for name, connector in load_connectors().items()},
+        connectors={name: connector.options for name, connector in connectors.items()},
+        searchable={name for name, connector in connectors.items() if connector.can_search},
     )
     permits = settings.permitted_networks
     servicer = TenantServicer(

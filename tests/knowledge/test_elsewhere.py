@@ -21,6 +21,7 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_MODE_SEARCH,
     KNOWLEDGE_BASE_MODE_SYNC,
 )
+from services.tenants.redis_keys import RedisKeys
 from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until, with_redis
 from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited, running_confluence
@@ -290,6 +291,22 @@ async def test_nothing_that_one_client_was_told_reaches_another(
     assert "concentrator" in told
     assert "HR" not in told
     assert TOKEN not in told
+
+
+async def test_a_client_that_is_deleted_leaves_nothing_in_the_cache(world: World, redis_url: str) -> None:
+    for tenant in ("acme", "globex"):
+        await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant=tenant)
+        await world.searched(QUESTION, tenant=tenant)
+    keys = RedisKeys(redis_url)
+    try:
+        erased = await keys.erase("acme")
+        left = await keys.count("globex")
+    finally:
+        await keys.close()
+
+    assert erased.removed["knowledge"] == 1
+    assert erased.left == {}
+    assert left["knowledge"] == 1
 
 
 async def test_a_change_of_its_settings_or_credentials_asks_anew(

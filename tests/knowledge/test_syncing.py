@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import grpc
@@ -9,7 +10,12 @@ import pytest
 
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1.article_pb2 import Article
-from dossier.tenants.v1.knowledge_base_pb2 import KNOWLEDGE_BASE_MODE_SEARCH, KNOWLEDGE_BASE_MODE_SYNC
+from dossier.tenants.v1.knowledge_base_pb2 import (
+    KNOWLEDGE_BASE_MODE_SEARCH,
+    KNOWLEDGE_BASE_MODE_SYNC,
+    KnowledgeBase,
+)
+from dossier.tenants.v1.tenant_pb2 import Tenant
 from knowledgebases.confluence import client as confluence_client
 from services.runtime.errors import error_info
 from services.tenants.settings import TenantsSettings
@@ -19,6 +25,7 @@ from tests.knowledge.conftest import running_knowledge
 from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited, running_confluence
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
+from tests.support.website import File, Website, running_website
 from tests.tenants.conftest import key_file, settings
 
 __all__ = ["key_file", "settings"]
@@ -60,10 +67,10 @@ async def executed(database: TestDatabase, statement: str) -> list[asyncpg.Recor
         await admin.close()
 
 
-async def again(world: World) -> None:
+async def again(world: World, name: str = "wiki") -> None:
     """Have it synced whole, to the end."""
     before = (await world.syncs())[0].success_time.ToNanoseconds()
-    await world.sync_now()
+    await world.sync_now(name)
 
     async def done() -> bool:
         return (await world.syncs())[0].success_time.ToNanoseconds() > before
@@ -231,6 +238,43 @@ async def test_what_is_no_longer_synced_takes_its_articles_along(world: World) -
         return await world.titles() == ["Zebra"] and not await world.syncs()
 
     await until(is_gone)
+
+
+async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> None:
+    long_ago = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    site = Website(
+        {
+            "vpn.html": File(b"<title>VPN</title><h1>Cure</h1><p>Renew it.</p>", modified=long_ago),
+            "jam.html": File(b"<title>Jam</title><p>Rollers.</p>"),
+            "old.html": File(b"<title>Old</title><p>Fax.</p>", modified=long_ago),
+        }
+    )
+    async with running_website(site) as address:
+        base = KnowledgeBase(name="handbook", connector="web", base_url=address)
+        base.options["pages"] = "vpn.html,jam.html,old.html"
+        await world.operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases")
+        assert (await world.synced()).created_count == 3
+        assert site.read() == ["vpn.html", "jam.html", "old.html"]
+
+        site.files["vpn.html"] = File(
+            b"<title>VPN</title><h1>Cure</h1><p>Reset it.</p>", modified=long_ago + timedelta(days=1)
+        )
+        del site.files["old.html"]
+        await again(world, "handbook")
+
+        # What does not tell when it changed is read each time; what is gone was asked for once more.
+        assert site.read() == ["vpn.html", "jam.html", "old.html"]
+        sync = (await world.syncs())[0]
+        assert (sync.created_count, sync.updated_count, sync.removed_count) == (0, 1, 1)
+        assert await world.titles() == ["Jam", "VPN"]
+        assert "Reset it." in (await world.client().get("vpn.html", "handbook")).body
+
+        base.options["pages"] = "vpn.html"
+        await world.operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases")
+        await again(world, "handbook")
+
+        assert await world.titles() == ["VPN"]
+        assert site.read() == []
 
 
 async def test_two_clients_with_one_name_have_their_own_pages(world: World, confluence: Confluence) -> None:

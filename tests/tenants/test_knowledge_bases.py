@@ -5,6 +5,7 @@ import pytest
 
 from dossier.tenants.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_MODE_BOTH,
+    KNOWLEDGE_BASE_MODE_SEARCH,
     KNOWLEDGE_BASE_MODE_SYNC,
     KnowledgeBase,
 )
@@ -86,6 +87,17 @@ async def test_a_wrong_setting_is_refused_by_its_name(
     failure = await failure_of(operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases"))
     assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.fields == [field]
+
+
+async def test_what_cannot_be_searched_there_is_synced_alone(operator: Client) -> None:
+    await operator.create()
+    site = KnowledgeBase(name="site", connector="web", base_url="https://docs.acme.example")
+    site.options["pages"] = "vpn.html"
+    await operator.update("acme", Tenant(knowledge_bases=[site]), "knowledge_bases")
+    for mode in (KNOWLEDGE_BASE_MODE_SEARCH, KNOWLEDGE_BASE_MODE_BOTH):
+        site.mode = mode
+        failure = await failure_of(operator.update("acme", Tenant(knowledge_bases=[site]), "knowledge_bases"))
+        assert failure.fields == ["tenant.knowledge_bases[0].mode"]
 
 
 async def test_two_of_one_name_and_nine_are_refused(operator: Client) -> None:
