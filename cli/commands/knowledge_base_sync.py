@@ -13,7 +13,7 @@ from cli.instance import Instance
 from cli.knowledge_bases import NameArgument, OfClient, asking_knowledge
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
-from cli.show.knowledge_bases import checks_json, checks_table, counted, has_failed, sync_json
+from cli.show.knowledge_bases import counted, has_failed, sync_json, tested_json, tested_table
 from cli.tenancy import TenantOption
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseCheck, KnowledgeBaseSync
@@ -66,16 +66,16 @@ def try_base(
 
     checks = asyncio.run(ask())
     shown, code = told_of_test(name, checks)
-    output.result({"name": name, **checks_json(checks)}, shown=shown)
+    output.result({"name": name, **tested_json(checks)}, shown=shown)
     return code
 
 
 def told_of_test(name: str, checks: Sequence[KnowledgeBaseCheck]) -> tuple[RenderableType, int]:
     """What people are shown, and the exit code."""
     if not has_failed(checks):
-        return checks_table(checks), 0
+        return tested_table(checks), 0
     hint = f"Mend what failed, then `dossier knowledge-base test {name}`."
-    return Group(checks_table(checks), Text(hint, style="yellow")), _FAILED
+    return Group(tested_table(checks), Text(hint, style="yellow")), _FAILED
 
 
 async def _synced(

@@ -15,7 +15,7 @@ from cli.instance import Instance
 from cli.knowledge_bases import NameArgument, OfClient, asking_knowledge, named
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
-from cli.show.knowledge_bases import bases_table, checks_json, knowledge_base_json, sync_json
+from cli.show.knowledge_bases import bases_table, knowledge_base_json, sync_json, tested_json
 from cli.tenancy import TenantOption
 from cli.words import value_of
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseSync
@@ -259,7 +259,7 @@ def _changed(of_client: OfClient, name: str, *, told: str, test: bool, output: O
             async with asking_knowledge(of_client.instance, of_client.client) as knowledge:
                 tested = await knowledge.TestKnowledgeBase(TestKnowledgeBaseRequest(knowledge_base=name))
         shown, code = told_of_test(name, tested.checks)
-        return base, {"connection_test": checks_json(tested.checks)}, Group(told, shown), code
+        return base, {"connection_test": tested_json(tested.checks)}, Group(told, shown), code
 
     base, data, shown, code = asyncio.run(look())
     output.result({"tenant": of_client.client, **knowledge_base_json(base), **data}, shown=shown)

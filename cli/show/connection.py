@@ -1,45 +1,33 @@
 """A connection test as JSON and as a table."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from cli.output import Json
+from cli.show.checks import Checked, checks_json, checks_table
 from cli.words import word
 from dossier.tenants.v1.connection_test_pb2 import ConnectionCheckKind, ConnectionTest, ConnectionVerdict
-
-STYLES: Final[Mapping[str, str]] = {
-    "ok": "green",
-    "failed": "bold red",
-    "unknown": "yellow",
-    "skipped": "dim",
-}
 
 
 def connection_json(test: ConnectionTest) -> dict[str, Json]:
     return {
         "verdict": word(ConnectionVerdict.DESCRIPTOR, test.verdict),
-        "checks": [
-            {
-                "check": word(ConnectionCheckKind.DESCRIPTOR, each.kind),
-                "verdict": word(ConnectionVerdict.DESCRIPTOR, each.verdict),
-                "seen": each.seen,
-                "next_step": each.next_step,
-            }
-            for each in test.checks
-        ],
+        "checks": checks_json(_checked(test)),
     }
 
 
 def connection_table(test: ConnectionTest) -> Table:
-    table = Table("check", "verdict", "seen", "next step", box=None, pad_edge=False, header_style="dim")
-    for each in test.checks:
-        verdict = word(ConnectionVerdict.DESCRIPTOR, each.verdict)
-        table.add_row(
-            Text(word(ConnectionCheckKind.DESCRIPTOR, each.kind).replace("_", " ")),
-            Text(verdict, style=STYLES[verdict]),
-            *(Text(cell, overflow="fold") for cell in (each.seen, each.next_step)),
+    return checks_table(_checked(test))
+
+
+def _checked(test: ConnectionTest) -> Sequence[Checked]:
+    return [
+        Checked(
+            check=word(ConnectionCheckKind.DESCRIPTOR, each.kind),
+            verdict=word(ConnectionVerdict.DESCRIPTOR, each.verdict),
+            seen=each.seen,
+            next_step=each.next_step,
         )
-    return table
+        for each in test.checks
+    ]

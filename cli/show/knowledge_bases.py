@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.output import Json
-from cli.show.connection import STYLES
+from cli.show.checks import Checked, checks_json, checks_table
 from cli.words import iso, word
 from dossier.knowledge.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_VERDICT_FAILED,
@@ -84,32 +84,25 @@ def counted(sync: KnowledgeBaseSync) -> str:
     return ", ".join(f"{getattr(sync, f'{name}_count')} {name}" for name in _COUNTS)
 
 
-def checks_json(checks: Sequence[KnowledgeBaseCheck]) -> dict[str, Json]:
-    return {
-        "verdict": "failed" if has_failed(checks) else "ok",
-        "checks": [
-            {
-                "check": word(KnowledgeBaseCheckKind.DESCRIPTOR, each.kind),
-                "verdict": word(KnowledgeBaseVerdict.DESCRIPTOR, each.verdict),
-                "seen": each.seen,
-                "next_step": each.next_step,
-            }
-            for each in checks
-        ],
-    }
+def tested_json(checks: Sequence[KnowledgeBaseCheck]) -> dict[str, Json]:
+    return {"verdict": "failed" if has_failed(checks) else "ok", "checks": checks_json(_checked(checks))}
+
+
+def tested_table(checks: Sequence[KnowledgeBaseCheck]) -> Table:
+    return checks_table(_checked(checks))
 
 
 def has_failed(checks: Sequence[KnowledgeBaseCheck]) -> bool:
     return any(each.verdict == KNOWLEDGE_BASE_VERDICT_FAILED for each in checks)
 
 
-def checks_table(checks: Sequence[KnowledgeBaseCheck]) -> Table:
-    table = Table("check", "verdict", "seen", "next step", box=None, pad_edge=False, header_style="dim")
-    for each in checks:
-        verdict = word(KnowledgeBaseVerdict.DESCRIPTOR, each.verdict)
-        table.add_row(
-            Text(word(KnowledgeBaseCheckKind.DESCRIPTOR, each.kind).replace("_", " ")),
-            Text(verdict, style=STYLES[verdict]),
-            *(Text(cell, overflow="fold") for cell in (each.seen, each.next_step)),
+def _checked(checks: Sequence[KnowledgeBaseCheck]) -> Sequence[Checked]:
+    return [
+        Checked(
+            check=word(KnowledgeBaseCheckKind.DESCRIPTOR, each.kind),
+            verdict=word(KnowledgeBaseVerdict.DESCRIPTOR, each.verdict),
+            seen=each.seen,
+            next_step=each.next_step,
         )
-    return table
+        for each in checks
+    ]

@@ -15,7 +15,7 @@ from yarl import URL
 from egress.connection import Connection
 from knowledgebases.errors import Rejected
 
-_SENDABLE: Final = re.compile(r"[\x20-\x7e]+")
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _ROOT_ID: Final = "."
 _LONGEST_ID: Final = 128
 
@@ -89,10 +89,11 @@ def _addresses(root: URL, option: str, told: str) -> tuple[URL, ...]:
 def _headers(connection: Connection) -> dict[str, str]:
     credentials = connection.credentials
     user, password, token = (credentials.get(name, "") for name in ("user", "password", "token"))
+    if ":" in user:
+        raise Rejected("the credential user has a colon, and so cannot be sent")
     # Also keeps the HTTP library from quoting it in an error about an illegal header.
-    for name, value in (("user", user), ("password", password), ("token", token)):
-        if value and not _SENDABLE.fullmatch(value):
-            raise Rejected(f"the credential {name} has characters no header can carry")
+    if token and not _TOKEN.fullmatch(token):
+        raise Rejected("the credential token has characters no header can carry")
     headers = {"Accept": "text/html,application/xhtml+xml;q=0.9"}
     if user:
         basic = b64encode(f"{user}:{password}".encode()).decode()

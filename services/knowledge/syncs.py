@@ -1,6 +1,6 @@
 """How the syncs of clients' knowledge bases stand, in PostgreSQL: whose turn it is, and who is at it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,6 +37,12 @@ _FAIL: Final = """
     set lease_id = null, lease_end = null, error = $3, whole_wanted = whole_wanted or $6,
         due_time = case when due_time = $4 then now() + $5::interval else due_time end
     where name = $1 and lease_id = $2
+"""
+# Once a minute where it could not be ended, as that of a client who is suspended.
+_END: Final = """
+    update knowledge.base_syncs set due_time = now()
+    where name <> all($1::text[]) and due_time > now()
+        and (success_time >= start_time or start_time < now() - interval '1 minute')
 """
 _STANDINGS: Final = """
     select s.*, coalesce(s.lease_end > now(), false) as running,
@@ -96,17 +102,13 @@ class Syncs:
                 "insert into knowledge.base_syncs (name) select unnest($1::text[]) on conflict do nothing",
                 list(names),
             )
-            await connection.execute(
-                "update knowledge.base_syncs set due_time = now()"
-                " where name <> all($1::text[]) and due_time > now()",
-                list(names),
-            )
+            await connection.execute(_END, list(names))
 
-    async def clients(self) -> Sequence[str]:
-        """All that have one that is synced, or was."""
+    async def names(self) -> Mapping[str, Collection[Source]]:
+        """Of all that are synced, or were, by client."""
         async with self._database.transaction() as connection:
-            rows = await connection.fetch("select tenant_id from knowledge.clients_with_syncs()")
-        return [row["tenant_id"] for row in rows]
+            rows = await connection.fetch("select tenant_id, names from knowledge.clients_with_syncs()")
+        return {row["tenant_id"]: [Source(name) for name in row["names"]] for row in rows}
 
     async def due(self, most: int) -> Sequence[str]:
         """Clients of whom one is due and none is under way, the one that has waited longest first."""

@@ -1,14 +1,11 @@
 """Which client's knowledge bases are synced now: those that have waited longest, some at a time."""
 
 import asyncio
-import time
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from services.knowledge.bases import Bases
-from services.knowledge.model import Source
 from services.knowledge.syncing import Syncing
 from services.knowledge.syncs import Syncs
 from services.runtime.database import NOT_MIGRATED
@@ -17,7 +14,6 @@ from services.runtime.errors import DependencyUnavailable
 _AT_ONCE: Final = 4
 """Clients, each with one of its knowledge bases: a large one does not hold the others up."""
 _IDLE_SECONDS: Final = 1.0
-_KNOW_ALL_SECONDS: Final = 60.0
 # Readiness tells of a lost database, and what waits there goes on to wait.
 _LATER: Final[tuple[type[Exception], ...]] = (DependencyUnavailable, TimeoutError, *NOT_MIGRATED)
 
@@ -29,8 +25,6 @@ class Turns:
         self._syncs = syncs
         self._bases = bases
         self._syncing = syncing
-        self._known: Mapping[str, Sequence[Source]] = {}
-        self._know_all_at = 0.0
         self._at_it: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -48,17 +42,11 @@ class Turns:
         synced = self._bases.synced()
         if synced is None:
             return
-        changed = {
-            tenant for tenant in {*synced, *self._known} if synced.get(tenant) != self._known.get(tenant)
-        }
-        now = time.monotonic()
-        if now >= self._know_all_at:
-            # Some changed while nobody was here, or were forgotten just when they were set again.
-            changed = {*synced, *await self._syncs.clients()}
-            self._know_all_at = now + _KNOW_ALL_SECONDS
-        for tenant in changed:
-            await self._syncs.know(tenant, synced.get(tenant, ()))
-        self._known = synced
+        known = await self._syncs.names()
+        for tenant in {*synced, *known}:
+            names = synced.get(tenant, ())
+            if {*names} != {*known.get(tenant, ())}:
+                await self._syncs.know(tenant, names)
 
     async def _begin_due_ones(self, group: asyncio.TaskGroup) -> None:
         free = _AT_ONCE - len(self._at_it)

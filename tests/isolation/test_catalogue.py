@@ -38,7 +38,7 @@ ACROSS_TENANTS: Final[Mapping[str, str]] = {
     "knowledge.find_candidates": "the policy would keep the index away; confines itself to the tenant set",
     "knowledge.find_nearest": "as find_candidates; confines itself to the tenant set",
     "knowledge.backlog_state": "how much waits to be embedded, of all tenants: a number",
-    "knowledge.clients_with_syncs": "what is synced no more is removed; gives names of clients",
+    "knowledge.clients_with_syncs": "what is synced no more is removed; gives names alone",
     "knowledge.due_syncs": "syncs of all clients are taken up in turns; gives names of clients",
     "knowledge.queue_unembedded": "what another model embedded is embedded again, whoever's it is",
     "knowledge.take_backlog": "one embedder works for all tenants; gives names of tenants and articles",

@@ -254,7 +254,7 @@ async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> No
         base.options["pages"] = "vpn.html,jam.html,old.html"
         await world.operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases")
         assert (await world.synced()).created_count == 3
-        assert site.read() == ["vpn.html", "jam.html", "old.html"]
+        assert sorted(site.read()) == ["jam.html", "old.html", "vpn.html"]
 
         site.files["vpn.html"] = File(
             b"<title>VPN</title><h1>Cure</h1><p>Reset it.</p>", modified=long_ago + timedelta(days=1)
@@ -263,7 +263,7 @@ async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> No
         await again(world, "handbook")
 
         # What does not tell when it changed is read each time; what is gone was asked for once more.
-        assert site.read() == ["vpn.html", "jam.html", "old.html"]
+        assert sorted(site.read()) == ["jam.html", "old.html", "vpn.html"]
         sync = (await world.syncs())[0]
         assert (sync.created_count, sync.updated_count, sync.removed_count) == (0, 1, 1)
         assert await world.titles() == ["Jam", "VPN"]

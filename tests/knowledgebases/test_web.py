@@ -204,6 +204,7 @@ async def test_sitemaps_without_end_are_not_followed(
         ("https://site.example/it", {}, {"sitemaps": "//other.example/it/s.xml"}, "not below base_url"),
         ("https://site.example/it", {}, {"pages": "/italy/a.html"}, "not below base_url"),
         ("https://site.example", {"token": "a\r\nb"}, {"pages": "a.html"}, "token"),
+        ("https://site.example", {"user": "a:b", "password": "p"}, {"pages": "a.html"}, "user"),
     ],
 )
 async def test_wrong_settings_are_named_before_anything_is_sent(

@@ -29,9 +29,9 @@ create policy base_syncs_of_tenant on knowledge.base_syncs to dossier_knowledge
     with check (tenant_id = current_setting('dossier.tenant', true));
 grant select, insert, update, delete on knowledge.base_syncs to dossier_knowledge;
 
--- Whose syncs are due, and nothing of what they are: that is read in transactions of one tenant.
+-- Whose syncs are due, and which there are: how they stand is read in transactions of one tenant.
 grant usage, create on schema knowledge to dossier_knowledge_backlog;
-grant select (tenant_id, due_time, lease_end) on knowledge.base_syncs to dossier_knowledge_backlog;
+grant select (tenant_id, name, due_time, lease_end) on knowledge.base_syncs to dossier_knowledge_backlog;
 create policy base_syncs_of_backlog on knowledge.base_syncs for select to dossier_knowledge_backlog using (true);
 create function knowledge.due_syncs(row_limit integer) returns table (tenant_id text)
     language sql stable security definer set search_path = pg_catalog, pg_temp
@@ -42,9 +42,9 @@ create function knowledge.due_syncs(row_limit integer) returns table (tenant_id 
         order by min(s.due_time)
         limit row_limit
     $$;
-create function knowledge.clients_with_syncs() returns table (tenant_id text)
+create function knowledge.clients_with_syncs() returns table (tenant_id text, names text[])
     language sql stable security definer set search_path = pg_catalog, pg_temp
-    as $$ select distinct s.tenant_id from knowledge.base_syncs s $$;
+    as $$ select s.tenant_id, array_agg(s.name) from knowledge.base_syncs s group by s.tenant_id $$;
 alter function knowledge.clients_with_syncs owner to dossier_knowledge_backlog;
 revoke execute on function knowledge.clients_with_syncs from public;
 grant execute on function knowledge.clients_with_syncs to dossier_knowledge;
