@@ -12,7 +12,7 @@ import orjson
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from services.runtime.database import Connection, Database, Row
+from services.runtime.database import Connection, Database, Row, end_when_idle
 from tenantdata.tables import Kept, Table, tables_of
 
 _BITE: Final = 1000
@@ -136,9 +136,7 @@ class TenantRows:
         turn = self._turns.setdefault(tenant, asyncio.Lock())
         async with turn, self._exporting, self._database.tenant(tenant) as connection:
             await connection.execute("set transaction isolation level repeatable read, read only")
-            await connection.execute(
-                f"set local idle_in_transaction_session_timeout = {round(_STALLED_SECONDS * 1000)}"
-            )
+            await end_when_idle(connection, seconds=_STALLED_SECONDS)
             tables = await self._tables(connection)
             for what, reason in sorted(self._not_exported.items()):
                 yield LeftOut(what, reason)

@@ -176,6 +176,11 @@ class Database:
             return
 
 
+async def end_when_idle(connection: Connection, *, seconds: float) -> None:
+    """Have PostgreSQL end this transaction, as `DependencyUnavailable`, when nobody asks it anything so long."""
+    await connection.execute(f"set local idle_in_transaction_session_timeout = {round(seconds * 1000)}")
+
+
 class RoleNotTaken(asyncpg.InternalClientError):
     """The connection is somebody else's than the service's, or of one whom no policy confines."""
 
