@@ -177,7 +177,7 @@ class Database:
 
 
 async def end_when_idle(connection: Connection, *, seconds: float) -> None:
-    """Have PostgreSQL end this transaction, as `DependencyUnavailable`, when nobody asks it anything so long."""
+    """Have PostgreSQL end this transaction when nobody asks anything for so long: `DependencyUnavailable`."""
     await connection.execute(f"set local idle_in_transaction_session_timeout = {round(seconds * 1000)}")
 
 
