@@ -12,9 +12,10 @@ from rich.table import Table
 
 from cli.errors import DossierError
 from cli.evaluating.asking import Answers, Kind
-from cli.evaluating.basis import Asker, given_judgements, own_labels, rankings_of, silent
+from cli.evaluating.basis import Asker, given_judgements, own_judgements
 from cli.evaluating.foreign import foreign_questions
 from cli.evaluating.judgements import Qrels
+from cli.evaluating.judging import ANSWERED_RIGHTLY, answered_rightly, rankings_of
 from cli.evaluating.measures import Measured, PerQuery, differences, per_query, summed_up
 from cli.evaluating.recorded import ranking_of, set_ranking
 from cli.evaluating.tune import SHARES, best_floor, best_share, halves
@@ -61,7 +62,7 @@ def tune(
     instance = Instance.resolve(data_dir)
     client = asyncio.run(tenant_or_only(instance, tenant))
     if given is None:
-        labels = own_labels(instance, client, output, latest_share=latest_share, most=most, seed=seed)
+        labels, _ = own_judgements(instance, client, output, latest_share=latest_share, most=most, seed=seed)
         given = labels.queries, labels.qrels
     asked, relevant = given
     if len(asked) < _LEAST_QUERIES:
@@ -114,13 +115,8 @@ def tune(
 def _goodness(answered: Answers, foreign: Answers, relevant: Qrels, *, floor: float) -> PerQuery:
     """The order's measures, and whether the floor let through what is right and nothing else."""
     values = per_query(rankings_of(answered), relevant)
-    rightly = {
-        query: float(any(each.score >= floor for each in found if each.document in relevant[query]))
-        for query, found in answered.items()
-    }
-    nothing = dict(zip(foreign, map(float, silent(foreign, floor)), strict=True))
     chosen = {name: values[name] for name in _ORDER}
-    return {**chosen, "answered_rightly": rightly | nothing}
+    return {**chosen, ANSWERED_RIGHTLY: answered_rightly(answered, foreign, relevant, floor=floor)}
 
 
 def _is_better(better: Mapping[str, Measured]) -> bool:

@@ -24,6 +24,7 @@ DEEP: Final = 100
 _AT_ONCE: Final = 4
 _PAGE: Final = 200
 _SUBJECT: Final = 4096
+_MOST_EXCLUDED: Final = 100
 
 
 class Kind(StrEnum):
@@ -38,11 +39,12 @@ class Found:
 
 
 class _Searched(Protocol):
-    async def search(self, query: Query) -> Sequence[Found]: ...
+    async def search(self, query: Query) -> Sequence[Found] | None:
+        """None where it cannot be told, for all that is found is held out."""
 
 
 Answers = Mapping[str, Sequence[Found]]
-"""Query → what was found, the best first."""
+"""Query → what was found, the best first. One for which it cannot be told is not there."""
 
 
 async def answers(
@@ -63,13 +65,14 @@ async def answers(
     async with calling(instance, service, descriptors=[descriptor], tenant=tenant) as channel:
         searched: _Searched = (_Tickets if kind is Kind.TICKETS else _Articles)(channel, meaning_share)
 
-        async def ask(query: Query) -> tuple[str, Sequence[Found]]:
+        async def ask(query: Query) -> tuple[str, Sequence[Found] | None]:
             async with places:
                 found = await searched.search(query)
             advance(1)
             return query.id, found
 
-        return dict(await asyncio.gather(*map(ask, queries)))
+        asked = await asyncio.gather(*map(ask, queries))
+        return {query: found for query, found in asked if found is not None}
 
 
 async def own_tickets(
@@ -91,14 +94,29 @@ class _Tickets:
         self._history = HistoryServiceStub(channel)
         self._meaning_share = meaning_share
 
-    async def search(self, query: Query) -> Sequence[Found]:
+    async def search(self, query: Query) -> Sequence[Found] | None:
         asked = PastTicket(title=query.subject, description=query.description)
-        exclude = []
+        itself: list[history.TicketReference] = []
         if query.is_document:
             source, ticket_id = query.ticket or ("", query.id)
             request = history.GetTicketRequest(ticket_id=ticket_id, source=source)
             asked = (await self._history.GetTicket(request)).ticket
-            exclude = [history.TicketReference(id=ticket_id, source=source)]
+            itself = [history.TicketReference(id=ticket_id, source=source)]
+        results = await self._results(asked, itself)
+        if query.ticket is None:
+            return [Found(each.ticket.id, each.score) for each in results]
+        found = _there(results, asked, query)
+        if found or not query.held_out or len(results) < DEEP:
+            return found
+        # What is nearest is all held out: only what is beyond it tells whether something would be found.
+        beyond = [history.TicketReference(id=each.ticket.id, source=each.ticket.source) for each in results]
+        results = await self._results(asked, [*itself, *beyond][:_MOST_EXCLUDED])
+        found = _there(results, asked, query)
+        return found if found or len(results) < DEEP else None
+
+    async def _results(
+        self, asked: PastTicket, exclude: Sequence[history.TicketReference]
+    ) -> Sequence[history.SimilarTicket]:
         answer = await self._history.SearchSimilarTickets(
             history.SearchSimilarTicketsRequest(
                 subject=asked.title[:_SUBJECT],
@@ -111,13 +129,17 @@ class _Tickets:
                 ungrouped=True,
             )
         )
-        if query.ticket is None:
-            return [Found(each.ticket.id, each.score) for each in answer.results]
-        return [
-            Found(own_ticket(each.ticket).name, each.score)
-            for each in answer.results
-            if is_older(own_ticket(each.ticket), own_ticket(asked))
-        ]
+        return answer.results
+
+
+def _there(results: Sequence[history.SimilarTicket], asked: PastTicket, query: Query) -> Sequence[Found]:
+    """What was there already when it was asked, and is not held out."""
+    found = ((own_ticket(each.ticket), each.score) for each in results)
+    return [
+        Found(ticket.name, score)
+        for ticket, score in found
+        if is_older(ticket, own_ticket(asked)) and ticket.name not in query.held_out
+    ]
 
 
 class _Articles:

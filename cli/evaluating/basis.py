@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cli.errors import DossierError
 from cli.evaluating.asking import Answers, Kind, answers, own_tickets
 from cli.evaluating.judgements import Qrels, Query, judged, read_qrels, read_queries
 from cli.evaluating.own import Labels, labelled
+from cli.evaluating.topics import HeldOut, held_out
 from cli.instance import Instance
 from cli.output import Output
 from cli.progress import progress_of
+
+_LEAST_HELD_OUT: Final = 30
 
 
 def given_judgements(
@@ -28,9 +32,10 @@ def given_judgements(
     )
 
 
-def own_labels(
+def own_judgements(
     instance: Instance, client: str, output: Output, *, latest_share: float, most: int, seed: int
-) -> Labels:
+) -> tuple[Labels, HeldOut]:
+    """Queries with an answer among the client's own tickets, and about as many without."""
     with progress_of("reading tickets", total=None, output=output) as advance:
         tickets = asyncio.run(own_tickets(instance, tenant=client, advance=advance))
     labels = labelled(tickets, latest=latest_share, most=most, seed=seed)
@@ -40,7 +45,8 @@ def own_labels(
             f" {latest_share:.0%}, none names an older one or was solved by the same words.",
             hint="A larger --latest asks more of them; else give judgements with --queries and --qrels.",
         )
-    return labels
+    as_many = max(len(labels.queries), _LEAST_HELD_OUT)
+    return labels, held_out(tickets, latest=latest_share, most=as_many, seed=seed)
 
 
 class Asker:
@@ -64,12 +70,3 @@ class Asker:
                     advance=advance,
                 )
             )
-
-
-def rankings_of(found: Answers) -> dict[str, Sequence[str]]:
-    return {query: [each.document for each in results] for query, results in found.items()}
-
-
-def silent(found: Answers, floor: float) -> Sequence[bool]:
-    """Whether nothing would have been said, by query."""
-    return [not any(each.score >= floor for each in results) for results in found.values()]

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,8 @@ class Query:
     description: str
     ticket: tuple[str, str] | None = None
     """One of the client's own, by source and id, for which only what is older counts as found."""
+    held_out: Collection[str] = ()
+    """Its topic: the client's own that are searched as if they were not there."""
 
     @property
     def is_document(self) -> bool:

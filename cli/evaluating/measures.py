@@ -8,6 +8,7 @@ from typing import Final
 
 import ir_measures
 from ir_measures import AP, RR, P, R, nDCG
+from scipy.stats import permutation_test
 
 from cli.evaluating.judgements import Qrels
 
@@ -23,6 +24,10 @@ _MEASURES: Final = {
 NAMES: Final = tuple(_MEASURES)
 _RESAMPLES: Final = 1_000
 _OUTSIDE: Final = 0.025
+_LEAST_TESTED: Final = 2
+_FLIPS: Final = 9_999
+_FLIPPED_AT_ONCE: Final = 4_000_000
+"""Values, so that a hundred thousand queries do not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,13 @@ class Measured:
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Measured):
+    """`p_value` is how often chance alone would make a difference as large, either way."""
+
+    p_value: float
 
 
 Rankings = Mapping[str, Sequence[str]]
@@ -58,11 +70,14 @@ def summed_up(values: PerQuery) -> Mapping[str, Measured]:
     return {name: _bootstrapped(list(of_queries.values())) for name, of_queries in values.items()}
 
 
-def differences(values: PerQuery, others: PerQuery) -> Mapping[str, Measured]:
-    """How much better the first are than the others, query by query."""
+def differences(values: PerQuery, others: PerQuery) -> Mapping[str, Difference]:
+    """How much better the first are than the others, by the queries that both have."""
     return {
-        name: _bootstrapped([value - others[name][query] for query, value in of_queries.items()])
-        for name, of_queries in values.items()
+        name: _difference(
+            [value - others[name][query] for query, value in mine.items() if query in others[name]]
+        )
+        for name, mine in values.items()
+        if mine.keys() & others[name].keys()
     }
 
 
@@ -74,6 +89,23 @@ def abstention(answerable: Sequence[bool], unanswerable: Sequence[bool]) -> Mapp
     silent = [False] * sum(answerable) + [True] * sum(unanswerable)
     measured = {"recall": _bootstrapped(list(map(float, unanswerable)))} if unanswerable else {}
     return measured | ({"precision": _bootstrapped(list(map(float, silent)))} if silent else {})
+
+
+def _difference(paired: Sequence[float]) -> Difference:
+    """With Fisher's randomisation test: were the two alike, each query's sign would be a throw of a coin."""
+    measured = _bootstrapped(paired)
+    if len(paired) < _LEAST_TESTED:
+        return Difference(measured.mean, measured.low, measured.high, 1.0)
+    tested = permutation_test(
+        (paired,),
+        lambda values, axis: values.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_FLIPS,
+        batch=max(1, _FLIPPED_AT_ONCE // len(paired)),
+        rng=0,
+    )
+    return Difference(measured.mean, measured.low, measured.high, float(tested.pvalue))
 
 
 def _bootstrapped(values: Sequence[float]) -> Measured:

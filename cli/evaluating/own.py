@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, islice
+from sys import intern
 from typing import Final
 
 from cli.evaluating.judgements import Qrels, Query
@@ -40,6 +41,8 @@ class OwnTicket:
     resolution: bytes | None
     """The same for resolutions of the same words; None where it says too little."""
     references: tuple[str, ...]
+    category: str
+    title_words: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -74,15 +77,17 @@ def own_ticket(sent: PastTicket) -> OwnTicket:
             else None
         ),
         references=tuple(islice((name for name in named if name != sent.id.casefold()), _MOST_REFERENCES)),
+        # Many tickets have few of them: each is kept once.
+        category=intern(" ".join(sent.category.casefold().split())),
+        title_words=tuple(map(intern, sorted(lexemes(sent.title)))),
     )
 
 
 def labelled(tickets: Sequence[OwnTicket], *, latest: float, most: int, seed: int) -> Labels:
     """Label the latest share of the tickets that have a time; at most so many, drawn by the seed."""
-    linked = _links(tickets)
-    alike, set_phrases = _alike(tickets)
-    in_order = sorted((each.created, at) for at, each in enumerate(tickets) if each.created is not None)
-    asked = [at for _, at in in_order[round(len(in_order) * (1 - latest)) :]]
+    linked = links(tickets)
+    alike, set_phrases = alike_solved(tickets)
+    asked = latest_of(tickets, latest)
     right: dict[int, set[int]] = {}
     pairs = {"linked": 0, "alike": 0}
     for at in asked:
@@ -110,7 +115,13 @@ def labelled(tickets: Sequence[OwnTicket], *, latest: float, most: int, seed: in
     )
 
 
-def _links(tickets: Sequence[OwnTicket]) -> Mapping[int, set[int]]:
+def latest_of(tickets: Sequence[OwnTicket], share: float) -> Sequence[int]:
+    """Where the latest share of those that have a time is, the earliest first."""
+    in_order = sorted((each.created, at) for at, each in enumerate(tickets) if each.created is not None)
+    return [at for _, at in in_order[round(len(in_order) * (1 - share)) :]]
+
+
+def links(tickets: Sequence[OwnTicket]) -> Mapping[int, set[int]]:
     """Which tickets name which, in either direction."""
     by_id: defaultdict[str, list[int]] = defaultdict(list)
     for at, each in enumerate(tickets):
@@ -124,7 +135,7 @@ def _links(tickets: Sequence[OwnTicket]) -> Mapping[int, set[int]]:
     return links
 
 
-def _alike(tickets: Sequence[OwnTicket]) -> tuple[Mapping[bytes, Sequence[int]], int]:
+def alike_solved(tickets: Sequence[OwnTicket]) -> tuple[Mapping[bytes, Sequence[int]], int]:
     """Which tickets have the same resolution, and how many resolutions are set phrases."""
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
     for at, each in enumerate(tickets):

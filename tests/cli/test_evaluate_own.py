@@ -88,6 +88,21 @@ def test_saying_nothing_is_measured_by_how_often_it_was_right() -> None:
     assert abstention([False], [False]).keys() == {"recall"}
 
 
+def test_a_difference_of_chance_is_told_from_one_that_is_none() -> None:
+    names = [str(number) for number in range(40)]
+    base = {"map": dict.fromkeys(names, 0.5)}
+    always = {"map": dict.fromkeys(names, 0.6)}
+    either_way = {"map": {name: 0.5 + (0.3 if int(name) % 2 else -0.3) for name in names}}
+    few = {"map": dict.fromkeys(names[:4], 0.6)}
+
+    assert differences(always, base)["map"].p_value < 0.001
+    assert differences(either_way, base)["map"].p_value > 0.5
+    assert differences(base, base)["map"].p_value == 1
+    # Four throws of a coin come out alike in two of sixteen cases.
+    assert differences(few, base)["map"].p_value == 0.125
+    assert differences(either_way, base) == differences(either_way, base)
+
+
 def test_a_difference_is_paired_by_query() -> None:
     others = {"map": {str(number): number / 100 for number in range(100)}}
     better = {"map": {query: value + 0.01 for query, value in others["map"].items()}}
@@ -144,7 +159,15 @@ def test_a_client_is_measured_by_its_own_tickets_and_it_is_kept(on_mesh: Command
     assert done.object["labels"]["too_few"] is True
     assert done.object["metrics"]["mrr"] == 1
     assert done.object["compared"]["meaning_share"] == 0
-    assert done.object["compared"]["differences"].keys() == done.object["metrics"].keys()
+    # Neither has an answer outside the ticket's own incident: each is a topic by the words of its title.
+    topics = done.object["held_out_topics"]
+    assert topics["queries"] > 0
+    assert (topics["undecided"], topics["categories"]) == (0, 0)
+    compared = done.object["compared"]
+    assert compared["floor"] == 0.3
+    assert compared["differences"].keys() == compared["p_values"].keys()
+    assert done.object["metrics"].keys() < compared["differences"].keys()
+    assert all(0 <= each <= 1 for each in compared["p_values"].values())
     assert done.object["abstention"]["queries"] == len(foreign_questions()) >= 30
     assert done.object["abstention"]["recall"] > 0.5
     assert "4 references" in shown.out
@@ -166,6 +189,34 @@ def test_a_client_whose_tickets_say_nothing_of_each_other_is_told_so(on_mesh: Co
     assert done.code != 0
     assert "say nothing of each other" in done.error["message"]
     assert "--qrels" in done.error["hint"]
+
+
+def test_two_floors_are_compared_by_what_they_let_through(on_mesh: Command, tmp_path: Path) -> None:
+    tenant = "compares-floors"
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in corpus()))
+    assert on_mesh("tenant", "create", tenant).code == 0
+    assert on_mesh("import", "tickets", str(path), DOSSIER_TENANT=tenant).code == 0
+    own = ("evaluate", "retrieval", "--own", "--latest", "1", "--no-record", "--floor", "0.01")
+
+    done = on_mesh(*own, "--compare-floor", "1", "--json", DOSSIER_TENANT=tenant)
+    same = on_mesh(*own, "--compare-floor", "0.01", "--json", DOSSIER_TENANT=tenant)
+    shown = on_mesh(*own, "--compare-floor", "1", DOSSIER_TENANT=tenant)
+
+    assert done.code == 0, done.problems
+    compared = done.object["compared"]
+    assert (compared["floor"], compared["meaning_share"]) == (1, done.object["ranking"]["meaning_share"])
+    # The order is that of one search; what is said is not.
+    assert compared["differences"]["map"] == 0
+    assert compared["p_values"]["map"] == 1
+    assert compared["abstention"]["recall"] == 1
+    foreign = done.object["abstention"]["queries"]
+    assert compared["answered_rightly"] == round(foreign / (foreign + 4), 4)
+    better = done.object["answered_rightly"]["mean"] - compared["answered_rightly"]
+    assert compared["differences"]["answered_rightly"] == pytest.approx(better, abs=2e-4)
+    assert 0 < better < 0.2 < compared["p_values"]["abstention_recall"]
+    assert "compare with themselves" in same.error["message"]
+    assert "better by" in shown.out
 
 
 @pytest.mark.parametrize(
