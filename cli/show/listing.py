@@ -1,9 +1,13 @@
 """Tables of what there is: plain, and with ids in one piece, for they are copied."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
+
+# So that one long name does not leave the others a letter a line.
+_WIDEST: Final = 30
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Collection[str] = ()) -> Table:
@@ -15,7 +19,7 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[str]], *, whole: Col
         if name in whole:
             table.add_column(name, no_wrap=True, min_width=widest, overflow="fold")
         else:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", max_width=_WIDEST)
     for row in shown:
         table.add_row(*map(Text, row))
     return table

@@ -1,5 +1,6 @@
 """Lists of clients' things: whole, searched, and with names."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,8 +66,9 @@ def test_paused_clients_are_named(on_mesh: Command, client: Mapping[str, Any]) -
     name = client["tenant"]
     on_mesh("queue", "pause", "--tenant", name)
     try:
-        assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == [name]
-        assert f"Paused by themselves: {name}." in on_mesh("queue", "show", "--all").out
+        assert name in on_mesh("queue", "show", "--all", "--json").object["paused_tenants"]
+        words = on_mesh("queue", "show", "--all", COLUMNS="500").out
+        assert re.search(rf"Paused by themselves: [^.]*\b{name}\b", words), words
     finally:
         on_mesh("queue", "resume", "--tenant", name)
-    assert on_mesh("queue", "show", "--all", "--json").object["paused_tenants"] == []
+    assert name not in on_mesh("queue", "show", "--all", "--json").object["paused_tenants"]

@@ -201,7 +201,8 @@ async def test_another_replica_goes_on_where_a_killed_one_was(
             return await world.titles() == TITLES
 
         await until(whole)
-    assert len(confluence.bodies_read) == len(TITLES) - kept["count"]
+    # What the killed one still waited for may be told late, and is among what is missing.
+    assert len(set(confluence.bodies_read)) == len(TITLES) - kept["count"]
 
 
 async def test_a_page_that_is_too_long_is_left_out_and_counted(

@@ -158,7 +158,7 @@ class Mesh:
 
 def clean_environment() -> dict[str, str]:
     """Leave out what would make a mesh of tests somebody's own."""
-    foreign = ("DOSSIER_", "OTEL_", "OPENAI_")
+    foreign = ("DOSSIER_", "OTEL_", "OPENAI_", "COLUMNS")
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
 
 
