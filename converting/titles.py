@@ -4,7 +4,8 @@ import re
 from html import unescape
 from typing import Final
 
-_TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,4096})", re.IGNORECASE)
+# Not over a further `<`: the time would grow with the square of the page.
+_TITLE: Final = re.compile(r"<title[^<>]*>([^<]{1,4096})", re.IGNORECASE)
 
 
 def title_of(html: str) -> str:

@@ -81,6 +81,9 @@ async def _attempted(check: Check, attempt: Callable[[], Awaitable[str]], second
         return Finding(check, Verdict.FAILED, f"no answer within {seconds:.0f} s", _IS_IT_UP)
     except KnowledgeBaseError as error:
         return Finding(check, Verdict.FAILED, error.message, _next_step(error))
+    except Exception as error:  # noqa: BLE001 - connectors are anybody's
+        seen = f"its connector failed ({type(error).__name__})"
+        return Finding(check, Verdict.FAILED, seen, "ask whoever made the connector")
 
 
 def _next_step(error: KnowledgeBaseError) -> str:

@@ -99,7 +99,9 @@ async def _synced(
 def _has_ended(now: KnowledgeBaseSync, asked: KnowledgeBaseSync) -> bool:
     """Whether the sync that was asked for has: one that was under way then is not it."""
     began = now.start_time.ToNanoseconds() >= asked.due_time.ToNanoseconds()
-    return began and not now.running
+    succeeded = now.success_time.ToNanoseconds() >= now.start_time.ToNanoseconds()
+    # One whose replica was killed has neither.
+    return began and not now.running and (succeeded or bool(now.error))
 
 
 def _told(synced: KnowledgeBaseSync, *, has_ended: bool) -> RenderableType:

@@ -51,13 +51,19 @@ class Web:
         site = Site.of(connection)
         named = await pages_of(http, site)
         wanted = [(page_id, page) for page_id in page_ids if (page := site.page(page_id)) in named]
-        pages = []
+        pages = list[Page | BaseException | None]()
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             pages += await asyncio.gather(
-                *(_read(http, site, page_id, page, named[page]) for page_id, page in some)
+                *(_read(http, site, page_id, page, named[page]) for page_id, page in some),
+                return_exceptions=True,
             )
-        return [page for page in pages if page is not None]
+        # One page that cannot be read stops no other; all of them are the site.
+        troubles = [page for page in pages if isinstance(page, BaseException)]
+        for trouble in troubles:
+            if len(troubles) == len(pages) or not isinstance(trouble, (Unavailable, Rejected)):
+                raise trouble
+        return [page for page in pages if isinstance(page, Page)]
 
     async def search(  # the contract's
         self,

@@ -1,5 +1,6 @@
 """One request to a site, and what its failures mean."""
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ _GONE: Final = frozenset({404, 410})
 _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _SNIFFED: Final = 1024
+# What pages are written in. Others that Python knows are no alphabets, or take minutes.
+_ENCODINGS: Final = re.compile(
+    r"utf-?(8|16|16le|16be)|ascii|us-ascii|iso-?8859-?\d+|latin-?1|windows-?\d+|cp125\d|"
+    r"koi8-[ru]|big5|gb2312|gbk|gb18030|euc-?(jp|kr)|shift_?jis|iso-2022-jp|macintosh",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +49,13 @@ class Reply:
         told = _CHARSET.search(self.headers.get("content-type", "")) or _CHARSET.search(
             self.body[:_SNIFFED].decode("latin-1")
         )
-        try:
-            return self.body.decode(told[1] if told else "utf-8", errors="replace")
-        except LookupError:
-            return self.body.decode(errors="replace")
+        return self.body.decode(_encoding(told[1] if told else ""), errors="replace")
 
     @property
     def modified(self) -> datetime | None:
         try:
             told = parsedate_to_datetime(self.headers.get("last-modified", ""))
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return told if told.tzinfo else told.replace(tzinfo=UTC)
 
@@ -78,6 +82,15 @@ async def fetch(
         raise Unavailable(f"cannot {doing}: {what_broke(error)}") from error
     _raise_for(reply, doing)
     return reply
+
+
+def _encoding(told: str) -> str:
+    if not _ENCODINGS.fullmatch(told):
+        return "utf-8"
+    try:
+        return codecs.lookup(told).name
+    except LookupError:
+        return "utf-8"
 
 
 def _raise_for(reply: Reply, doing: str) -> None:

@@ -16,6 +16,7 @@ from egress.connection import Connection
 from knowledgebases.errors import Rejected
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+_SLASHES: Final = re.compile(r"%2f|%5c|%2e|\\", re.IGNORECASE)
 _ROOT_ID: Final = "."
 _LONGEST_ID: Final = 128
 
@@ -58,6 +59,8 @@ def below(root: URL, address: str, *, at: URL | None = None) -> URL | None:
     try:
         led = (at or root).join(URL(address.strip())).with_fragment(None)
         inside = led.origin() == root.origin() and led.raw_path.startswith(root.raw_path)
+        # Some servers take these for a slash, and so lead out.
+        inside = inside and not _SLASHES.search(led.raw_path)
     except ValueError:
         return None
     return led if inside and led.user is None and led.password is None else None

@@ -1,5 +1,6 @@
 """The sitemaps protocol (sitemaps.org): addresses of pages and of further sitemaps."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,23 +23,24 @@ _MOST_PAGES: Final = 10_000
 @dataclass(slots=True)
 class _Found:
     pages: dict[URL, datetime | None] = field(default_factory=dict)
-    sitemaps: list[URL] = field(default_factory=list)
+    sitemaps: dict[URL, bool] = field(default_factory=dict)
+    """Whether it has been read."""
 
 
 async def pages_of(http: ClientSession, site: Site) -> Mapping[URL, datetime | None]:
     """All pages that the settings and the sitemaps name, and when each last changed where that is told."""
-    found = _Found(dict.fromkeys(site.pages), list(site.sitemaps))
-    for read, sitemap in enumerate(found.sitemaps):
-        if read == _MOST_SITEMAPS:
-            raise TooMuch(f"there are more than {_MOST_SITEMAPS} sitemaps")
+    found = _Found(dict.fromkeys(site.pages), dict.fromkeys(site.sitemaps, False))
+    while (
+        sitemap := next((each for each, is_read in found.sitemaps.items() if not is_read), None)
+    ) is not None:
+        found.sitemaps[sitemap] = True
         reply = await fetch(http, site, sitemap, most_bytes=LARGEST_SITEMAP_BYTES)
         if reply.status != 200:
             raise Rejected(
                 f"cannot read {sitemap.path}: HTTP {reply.status}", "check base_url and the option sitemaps"
             )
-        _read(reply.body, sitemap, site, found)
-        if len(found.pages) > _MOST_PAGES:
-            raise TooMuch(f"there are more than {_MOST_PAGES} pages")
+        # Seconds, where it is as large as it may be.
+        await asyncio.to_thread(_read, reply.body, sitemap, site, found)
     return found.pages
 
 
@@ -55,9 +57,12 @@ def _read(body: bytes, sitemap: URL, site: Site, found: _Found) -> None:
         if address is None:
             continue
         if is_index:
-            if address not in found.sitemaps:
-                found.sitemaps.append(address)
+            found.sitemaps.setdefault(address, False)
+            if len(found.sitemaps) > _MOST_SITEMAPS:
+                raise TooMuch(f"there are more than {_MOST_SITEMAPS} sitemaps")
         else:
+            if address not in found.pages and len(found.pages) == _MOST_PAGES:
+                raise TooMuch(f"there are more than {_MOST_PAGES} pages")
             found.pages[address] = _moment(told.get("lastmod", ""))
 
 

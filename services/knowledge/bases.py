@@ -71,14 +71,17 @@ class Bases:
         """The names of those that are asked when this client's articles are searched."""
         return [Source(base.name) for base in self._copy.by_tenant.get(tenant, ()) if _is_searched(base)]
 
-    def synced(self) -> Mapping[str, Sequence[Source]] | None:
-        """The names of those that are synced, of every client that has some; None while nobody has said."""
+    def synced(self) -> Mapping[str, Mapping[Source, str]] | None:
+        """Those that are synced, of every client that has some, by name; None while nobody has said.
+
+        With each goes something that changes with its settings.
+        """
         if not self._copy.is_made:
             return None
         return {
-            tenant: names
+            tenant: settings
             for tenant, bases in self._copy.by_tenant.items()
-            if (names := [Source(base.name) for base in bases if _is_synced(base)])
+            if (settings := {Source(base.name): _digest(base) for base in bases if _is_synced(base)})
         }
 
     async def reach_anew(self, tenant: str) -> Mapping[Source, Base]:
@@ -111,6 +114,10 @@ class Bases:
             connectors=self._connectors,
             http=self._sessions.of(tenant),
         )
+
+
+def _digest(base: KnowledgeBase) -> str:
+    return sha256(base.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _is_searched(base: KnowledgeBase) -> bool:

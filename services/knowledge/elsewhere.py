@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -91,8 +92,13 @@ class Elsewhere:
         except KnowledgeBaseError as error:
             heard = replace(heard, trouble="failed", detail=str(error))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
+            # Where, and not what it says: that may quote a credential.
+            place = traceback.extract_tb(error.__traceback__)[-1]
             _log.error(
-                "knowledge_base_connector_failed", connector=base.connector_name, error=type(error).__name__
+                "knowledge_base_connector_failed",
+                connector=base.connector_name,
+                error=type(error).__name__,
+                where=f"{place.filename}:{place.lineno}",
             )
             heard = replace(heard, trouble="failed", detail="its connector failed; the log says how")
         telemetry.count_base_search(heard.trouble or "answered")

@@ -18,9 +18,13 @@ async def find_everywhere(
     asked = await understood(questions, search)
     if not elsewhere.names(articles.tenant):
         return await find_answers(articles, asked, search), ()
-    async with asyncio.TaskGroup() as group:
-        own = group.create_task(find_answers(articles, asked, search))
-        others = group.create_task(_found_elsewhere(articles, elsewhere, asked, search))
+    try:
+        async with asyncio.TaskGroup() as group:
+            own = group.create_task(find_answers(articles, asked, search))
+            others = group.create_task(_found_elsewhere(articles, elsewhere, asked, search))
+    except BaseExceptionGroup as failures:
+        # Both need the database, and the caller is told what one of them says.
+        raise failures.exceptions[0] from None
     found, heard = others.result()
     # What is kept of a page is cut and compared whole, and so known better.
     known = {each.article.key for each in own.result()}

@@ -7,7 +7,8 @@ import grpc
 from audit.event import current_actor
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1 import knowledge_service_pb2_grpc as pb_grpc
-from knowledgebases.checks import check_connection
+from knowledgebases.checks import Check, Finding, Verdict, check_connection
+from knowledgebases.errors import Rejected
 from services.knowledge import wire_bases
 from services.knowledge.bases import Base, Bases
 from services.knowledge.errors import KnowledgeBaseNotFound
@@ -58,13 +59,17 @@ class KnowledgeBaseServicer(pb_grpc.KnowledgeServiceServicer):
     ) -> pb.TestKnowledgeBaseResponse:
         base = await self._base(request.knowledge_base)
         left = remaining_seconds()
-        findings = await check_connection(
-            base.http,
-            base.connector,
-            base.connection,
-            seconds=_TEST_SECONDS if left is None else min(_TEST_SECONDS, left - _MARGIN_SECONDS),
-            seconds_each=_TEST_SECONDS_EACH,
-        )
+        try:
+            findings = await check_connection(
+                base.http,
+                base.connector,
+                base.connection,
+                seconds=_TEST_SECONDS if left is None else min(_TEST_SECONDS, left - _MARGIN_SECONDS),
+                seconds_each=_TEST_SECONDS_EACH,
+            )
+        except Rejected as error:
+            # Its connector was installed when it was set, and is no more.
+            findings = [Finding(Check.REACHABLE, Verdict.FAILED, error.message, error.next_step)]
         return pb.TestKnowledgeBaseResponse(checks=map(wire_bases.write_finding, findings))
 
     async def _base(self, name: str) -> Base:

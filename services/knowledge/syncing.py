@@ -10,7 +10,7 @@ import structlog
 
 from audit.event import Actor
 from audit.imports import ImportEvent, Origin
-from knowledgebases.errors import KnowledgeBaseError, RateLimited, TooMuch
+from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, TooMuch
 from knowledgebases.model import Page
 from services.knowledge import telemetry
 from services.knowledge.bases import Base, Bases
@@ -26,10 +26,14 @@ from services.runtime.importing import ImportReport
 
 _LEASE: Final = timedelta(seconds=60)
 _RENEW_SECONDS: Final = 15.0
+_TURN_SECONDS: Final = 1_200.0
 # Between these, only what has changed is asked for, and so nothing is found to be gone.
 _WHOLE_EVERY: Final = timedelta(hours=6)
 _AGAIN_AFTER_TROUBLE: Final = timedelta(minutes=5)
 _REMOVED_AT_ONCE: Final = 100
+# So many may go, and so large a share, without anybody having asked for it.
+_FEW_REMOVED: Final = 20
+_SHARE_REMOVED: Final = 0.5
 _TOLD_CHARACTERS: Final = 1_000
 
 _log = structlog.get_logger(__name__)
@@ -97,8 +101,19 @@ class Syncing:
         elif base.paused:
             await self._syncs.fail(tenant, claimed, "", again=base.every)
         else:
-            whole = claimed.whole or _is_over(claimed.whole_time)
-            await of_base.run(base, since=None if whole else claimed.changed_since)
+            whole = claimed.whole or not claimed.as_before or _is_over(claimed.whole_time)
+            try:
+                async with asyncio.timeout(_TURN_SECONDS):
+                    await of_base.run(
+                        base,
+                        since=None if whole else claimed.changed_since,
+                        anew=not claimed.as_before and claimed.whole_time is not None,
+                        wanted=claimed.whole,
+                    )
+            except TimeoutError:
+                # Others wait for their turn; what was taken in is not read again in the next one.
+                await self._syncs.fail(tenant, claimed, "", again=timedelta())
+                return
             await self._syncs.renew(tenant, claimed, counts, lease=_LEASE)
             await self._syncs.succeed(tenant, claimed, whole=whole, again=base.every)
             telemetry.count_base_sync(done=True)
@@ -106,7 +121,7 @@ class Syncing:
     async def _failed(self, tenant: str, claimed: Claimed, error: str, *, again: timedelta) -> None:
         await self._syncs.fail(tenant, claimed, error[:_TOLD_CHARACTERS], again=again)
         telemetry.count_base_sync(done=False)
-        _log.warning("knowledge_base_sync_failed", tenant_id=tenant, error=error)
+        _log.warning("knowledge_base_sync_failed", tenant_id=tenant, error=error[:_TOLD_CHARACTERS])
 
 
 class _Round:
@@ -118,12 +133,18 @@ class _Round:
         self._source = source
         self._pages = pages
         self._counts = counts
+        self._unread = set[ArticleId]()
+        """They are there, and too long."""
         actor = Actor(principal=SUBJECT, subject=SUBJECT, role="service", request_id="")
         origin = Origin(articles.tenant, actor, "ImportArticles", f"knowledge_bases/{source}")
         self._event = ImportEvent(AUDIT, origin)
 
-    async def run(self, base: Base, *, since: datetime | None) -> None:
-        """What a round that was cut off has taken in is not read again; without `since`, all are compared."""
+    async def run(self, base: Base, *, since: datetime | None, anew: bool, wanted: bool) -> None:
+        """What a round that was cut off has taken in is not read again; without `since`, all are compared.
+
+        `anew` reads them all: they may be others under the same names. Raises `Rejected` where too much would
+        go, unless the round was `wanted`.
+        """
         connector = base.connector
         known = await self._articles.versions(self._source)
         listed = set[ArticleId]()
@@ -133,15 +154,23 @@ class _Round:
             news = [
                 page_id
                 for page_id, page in zip(ids, some, strict=True)
-                if page_id not in known or page.updated is None or known[page_id] != page.updated
+                if anew or page_id not in known or page.updated is None or known[page_id] != page.updated
             ]
             for few in _some_at_a_time(news, connector.most_at_once):
                 await self._take_in(await self._read(base, few))
-        if since is None:
-            for few in _some_at_a_time(sorted(known.keys() - listed), connector.most_at_once):
+        gone = sorted(known.keys() - listed)
+        if since is None and gone:
+            # An account that is taken for nobody's sees nothing, and is told no error.
+            await connector.sign_in(base.http, base.connection)
+            if not wanted and len(gone) > max(_FEW_REMOVED, _SHARE_REMOVED * len(known)):
+                raise Rejected(
+                    f"{len(gone)} of {len(known)} pages are not listed any more; nothing was removed",
+                    "if that is so, have it synced now, which removes them",
+                )
+            for few in _some_at_a_time(gone, connector.most_at_once):
                 there = await self._read(base, few)
                 await self._take_in(there)
-                await self._remove([*{*few} - {ArticleId(page.id) for page in there}])
+                await self._remove([*{*few} - {ArticleId(page.id) for page in there} - self._unread])
 
     async def remove_all(self) -> None:
         ids = list(await self._articles.versions(self._source))
@@ -158,6 +187,7 @@ class _Round:
             return await base.connector.read(base.http, base.connection, page_ids)
         except TooMuch:
             if len(page_ids) == 1:
+                self._unread.update(page_ids)
                 self._counts.rejected += 1
                 telemetry.count_rows(ImportReport(rejected=1))
                 return ()

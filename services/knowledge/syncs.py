@@ -1,6 +1,6 @@
 """How the syncs of clients' knowledge bases stand, in PostgreSQL: whose turn it is, and who is at it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,28 +13,30 @@ from services.runtime.database import Connection, Database, Row
 
 _CLAIM: Final = """
     update knowledge.base_syncs as mine
-    set lease_id = $1, lease_end = now() + $2::interval, start_time = now(), whole_wanted = false,
+    set lease_id = $1, lease_end = now() + $2::interval, start_time = now(),
         created_count = 0, updated_count = 0, removed_count = 0, rejected_count = 0
     from (
-        select name, whole_wanted, due_time from knowledge.base_syncs
+        select name, due_time from knowledge.base_syncs
         where due_time <= now() and not exists (select from knowledge.base_syncs where lease_end > now())
         order by due_time, name limit 1
     ) as next
     where mine.name = next.name
-    returning mine.name, mine.start_time, mine.whole_time, mine.changed_since,
-              next.whole_wanted, next.due_time
+    returning mine.name, mine.start_time, mine.whole_time, mine.changed_since, mine.whole_wanted,
+              mine.settings, mine.settings is not distinct from mine.synced_settings as as_before,
+              next.due_time
 """
 # What was asked for meanwhile is still to be done.
 _SUCCEED: Final = """
     update knowledge.base_syncs
     set lease_id = null, lease_end = null, success_time = now(), error = '', changed_since = start_time,
         whole_time = case when $3 then start_time else whole_time end,
+        whole_wanted = whole_wanted and due_time <> $4, synced_settings = $6,
         due_time = case when due_time = $4 then now() + $5::interval else due_time end
     where name = $1 and lease_id = $2
 """
 _FAIL: Final = """
     update knowledge.base_syncs
-    set lease_id = null, lease_end = null, error = $3, whole_wanted = whole_wanted or $6,
+    set lease_id = null, lease_end = null, error = $3,
         due_time = case when due_time = $4 then now() + $5::interval else due_time end
     where name = $1 and lease_id = $2
 """
@@ -43,6 +45,14 @@ _END: Final = """
     update knowledge.base_syncs set due_time = now()
     where name <> all($1::text[]) and due_time > now()
         and (success_time >= start_time or start_time < now() - interval '1 minute')
+"""
+# Other settings may name other pages, or lead elsewhere under the same name.
+_KNOW: Final = """
+    insert into knowledge.base_syncs as known (name, settings)
+    select * from unnest($1::text[], $2::text[])
+    on conflict (tenant_id, name) do update
+        set settings = excluded.settings, due_time = now(), whole_wanted = true
+        where known.settings is distinct from excluded.settings
 """
 _STANDINGS: Final = """
     select s.*, coalesce(s.lease_end > now(), false) as running,
@@ -70,6 +80,10 @@ class Claimed:
     start_time: datetime
     due_time: datetime
     whole: bool
+    settings: str
+    """Which they are."""
+    as_before: bool
+    """Whether they were so, too, when it was last synced."""
     whole_time: datetime | None
     changed_since: datetime | None
 
@@ -95,20 +109,24 @@ class Syncs:
         self._database = database
         self._outbox = outbox
 
-    async def know(self, tenant: str, names: Collection[Source]) -> None:
-        """New ones are due at once, and so are those that are synced no more: what was kept is removed."""
-        async with self._database.tenant(tenant) as connection:
-            await connection.execute(
-                "insert into knowledge.base_syncs (name) select unnest($1::text[]) on conflict do nothing",
-                list(names),
-            )
-            await connection.execute(_END, list(names))
+    async def know(self, tenant: str, settings: Mapping[Source, str]) -> None:
+        """By name, something that changes with the settings.
 
-    async def names(self) -> Mapping[str, Collection[Source]]:
+        New and changed ones are due at once, and so are those that are synced no more, of which what was kept
+        is removed.
+        """
+        async with self._database.tenant(tenant) as connection:
+            await connection.execute(_KNOW, list(settings), list(settings.values()))
+            await connection.execute(_END, list(settings))
+
+    async def known(self) -> Mapping[str, Mapping[Source, str]]:
         """Of all that are synced, or were, by client."""
         async with self._database.transaction() as connection:
-            rows = await connection.fetch("select tenant_id, names from knowledge.clients_with_syncs()")
-        return {row["tenant_id"]: [Source(name) for name in row["names"]] for row in rows}
+            rows = await connection.fetch("select * from knowledge.clients_with_syncs()")
+        return {
+            row["tenant_id"]: dict(zip(map(Source, row["names"]), row["settings"], strict=True))
+            for row in rows
+        }
 
     async def due(self, most: int) -> Sequence[str]:
         """Clients of whom one is due and none is under way, the one that has waited longest first."""
@@ -130,6 +148,8 @@ class Syncs:
             start_time=row["start_time"],
             due_time=row["due_time"],
             whole=row["whole_wanted"],
+            settings=row["settings"],
+            as_before=row["as_before"],
             whole_time=row["whole_time"],
             changed_since=row["changed_since"],
         )
@@ -152,13 +172,13 @@ class Syncs:
 
     async def succeed(self, tenant: str, claimed: Claimed, *, whole: bool, again: timedelta) -> None:
         async with self._database.tenant(tenant) as connection:
-            await connection.execute(_SUCCEED, claimed.name, claimed.lease_id, whole, claimed.due_time, again)
+            await connection.execute(
+                _SUCCEED, claimed.name, claimed.lease_id, whole, claimed.due_time, again, claimed.settings
+            )
 
     async def fail(self, tenant: str, claimed: Claimed, error: str, *, again: timedelta) -> None:
         async with self._database.tenant(tenant) as connection:
-            await connection.execute(
-                _FAIL, claimed.name, claimed.lease_id, error, claimed.due_time, again, claimed.whole
-            )
+            await connection.execute(_FAIL, claimed.name, claimed.lease_id, error, claimed.due_time, again)
 
     async def forget(self, tenant: str, claimed: Claimed) -> None:
         async with self._database.tenant(tenant) as connection:

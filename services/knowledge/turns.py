@@ -1,11 +1,14 @@
 """Which client's knowledge bases are synced now: those that have waited longest, some at a time."""
 
 import asyncio
+import time
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
 
 from services.knowledge.bases import Bases
+from services.knowledge.model import Source
 from services.knowledge.syncing import Syncing
 from services.knowledge.syncs import Syncs
 from services.runtime.database import NOT_MIGRATED
@@ -14,6 +17,7 @@ from services.runtime.errors import DependencyUnavailable
 _AT_ONCE: Final = 4
 """Clients, each with one of its knowledge bases: a large one does not hold the others up."""
 _IDLE_SECONDS: Final = 1.0
+_TOLD_AGAIN_SECONDS: Final = 60.0
 # Readiness tells of a lost database, and what waits there goes on to wait.
 _LATER: Final[tuple[type[Exception], ...]] = (DependencyUnavailable, TimeoutError, *NOT_MIGRATED)
 
@@ -26,6 +30,7 @@ class Turns:
         self._bases = bases
         self._syncing = syncing
         self._at_it: dict[str, asyncio.Task[None]] = {}
+        self._told: dict[str, tuple[float, Mapping[Source, str]]] = {}
 
     async def run(self) -> None:
         """Until cancelled, and with it what is under way: another replica, or the next start, goes on."""
@@ -42,11 +47,17 @@ class Turns:
         synced = self._bases.synced()
         if synced is None:
             return
-        known = await self._syncs.names()
+        known = await self._syncs.known()
+        now = time.monotonic()
         for tenant in {*synced, *known}:
-            names = synced.get(tenant, ())
-            if {*names} != {*known.get(tenant, ())}:
-                await self._syncs.know(tenant, names)
+            settings = synced.get(tenant, {})
+            at, told = self._told.get(tenant, (0.0, None))
+            if settings == known.get(tenant, {}):
+                self._told.pop(tenant, None)
+            elif told != settings or now - at > _TOLD_AGAIN_SECONDS:
+                # Of a client who is suspended, they stay different.
+                await self._syncs.know(tenant, settings)
+                self._told[tenant] = now, settings
 
     async def _begin_due_ones(self, group: asyncio.TaskGroup) -> None:
         free = _AT_ONCE - len(self._at_it)

@@ -332,3 +332,225 @@ async def test_a_test_says_of_each_thing_whether_it_works(world: World, confluen
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     await asyncio.sleep(2.1)
     assert await checks() == [(1, 1), (2, 1), (3, 2), (4, 1)]
+
+
+async def test_other_settings_are_felt_at_once_and_what_they_leave_out_is_removed(
+    world: World, confluence: Confluence
+) -> None:
+    """Also where it is most of what was there: somebody has said so."""
+    confluence.put(
+        *(Page(str(3000 + number), f"Pay {number}", "<p>Pay.</p>", space="HR") for number in range(60))
+    )
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, options={"spaces": "IT,HR"})
+    await world.synced()
+    assert len(await world.titles()) == len(TITLES) + 60
+
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+
+    async def only_what_is_chosen() -> bool:
+        return await world.titles() == TITLES
+
+    await until(only_what_is_chosen)
+
+
+async def test_much_that_is_listed_no_more_is_removed_only_when_somebody_asks(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    """As while an index is built anew: the knowledge base says that there is nothing, and no error."""
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    for number in range(30):
+        del confluence.pages[str(1000 + number)]
+    await executed(
+        database, "update knowledge.base_syncs set due_time = now(), whole_time = now() - interval '7 hours'"
+    )
+
+    async def has_failed() -> bool:
+        return "30 of 45 pages are not listed any more" in (await world.syncs())[0].error
+
+    await until(has_failed)
+    assert await world.titles() == TITLES
+
+    await again(world)
+
+    assert await world.titles() == TITLES[30:]
+
+
+async def test_a_sync_that_was_asked_for_and_cut_off_is_still_whole(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    del confluence.pages["1003"]
+    confluence.change("1001", title="Page 001 anew")
+    confluence.delay_bodies = 2.0
+    await world.sync_now()
+
+    async def is_running() -> bool:
+        return (await world.syncs())[0].running
+
+    await until(is_running)
+    # As if its replica had been killed there.
+    confluence.delay_bodies = 0.0
+    await executed(
+        database, "update knowledge.base_syncs set lease_id = gen_random_uuid(), lease_end = now()"
+    )
+
+    async def is_gone() -> bool:
+        return await world.titles() == ["Zebra"] and not await world.syncs()
+
+    await until(is_gone)
+
+
+async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> None:
+    long_ago = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    site = Website(
+        {
+            "vpn.html": File(b"<title>VPN</title><h1>Cure</h1><p>Renew it.</p>", modified=long_ago),
+            "jam.html": File(b"<title>Jam</title><p>Rollers.</p>"),
+            "old.html": File(b"<title>Old</title><p>Fax.</p>", modified=long_ago),
+        }
+    )
+    async with running_website(site) as address:
+        base = KnowledgeBase(name="handbook", connector="web", base_url=address)
+        base.options["pages"] = "vpn.html,jam.html,old.html"
+        await world.operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases")
+        assert (await world.synced()).created_count == 3
+        assert sorted(site.read()) == ["jam.html", "old.html", "vpn.html"]
+
+        site.files["vpn.html"] = File(
+            b"<title>VPN</title><h1>Cure</h1><p>Reset it.</p>", modified=long_ago + timedelta(days=1)
+        )
+        del site.files["old.html"]
+        await again(world, "handbook")
+
+        # What does not tell when it changed is read each time; what is gone was asked for once more.
+        assert sorted(site.read()) == ["jam.html", "old.html", "vpn.html"]
+        sync = (await world.syncs())[0]
+        assert (sync.created_count, sync.updated_count, sync.removed_count) == (0, 1, 1)
+        assert await world.titles() == ["Jam", "VPN"]
+        assert "Reset it." in (await world.client().get("vpn.html", "handbook")).body
+
+        base.options["pages"] = "vpn.html"
+        await world.operator.update("acme", Tenant(knowledge_bases=[base]), "knowledge_bases")
+        await again(world, "handbook")
+
+        assert await world.titles() == ["VPN"]
+        assert site.read() == []
+
+
+async def test_two_clients_with_one_name_have_their_own_pages(world: World, confluence: Confluence) -> None:
+    confluence.put(Page("1000", "Page of HR", "<p>Of HR.</p>", space="HR"))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, tenant="globex", options={"spaces": "HR"})
+    await world.synced()
+    await world.synced(tenant="globex")
+    assert await world.titles() == TITLES[1:]
+    assert await world.titles("globex") == ["Page of HR"]
+
+
+async def test_a_sync_leaves_an_event_of_what_it_changed(world: World) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+
+    async def told() -> bool:
+        events = await world.operator.events("acme")
+        return any(
+            event.action == "ImportArticles"
+            and event.resource == "knowledge_bases/wiki"
+            and [(each.field, each.after) for each in event.changes] == [("created", "45")]
+            for event in events
+        )
+
+    await until(told)
+
+
+@pytest.mark.parametrize("name", ["nobodys", "wiki"])
+async def test_what_is_not_synced_cannot_be(world: World, name: str) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await asyncio.sleep(2.1)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await world.sync_now(name)
+    info = error_info(raised.value)
+    assert info is not None
+    assert (raised.value.code(), info.reason) == (grpc.StatusCode.NOT_FOUND, "KNOWLEDGE_BASE_NOT_FOUND")
+
+
+async def test_a_test_says_of_each_thing_whether_it_works(world: World, confluence: Confluence) -> None:
+    client = world.client()
+    request = pb.TestKnowledgeBaseRequest(knowledge_base="wiki")
+
+    async def checks() -> list[tuple[int, int]]:
+        answer = await client.stub.TestKnowledgeBase(request, metadata=client.metadata)
+        return [(each.kind, each.verdict) for each in answer.checks]
+
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    assert await checks() == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, credentials={"token": "wrong"})
+    await asyncio.sleep(2.1)
+    assert await checks() == [(1, 1), (2, 2), (3, 3), (4, 3)]
+    confluence.pages.clear()
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await asyncio.sleep(2.1)
+    assert await checks() == [(1, 1), (2, 1), (3, 2), (4, 1)]
+
+
+async def test_other_settings_are_felt_at_once_and_what_they_leave_out_is_removed(
+    world: World, confluence: Confluence
+) -> None:
+    """Also where it is most of what was there: somebody has said so."""
+    confluence.put(
+        *(Page(str(3000 + number), f"Pay {number}", "<p>Pay.</p>", space="HR") for number in range(60))
+    )
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, options={"spaces": "IT,HR"})
+    await world.synced()
+    assert len(await world.titles()) == len(TITLES) + 60
+
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+
+    async def only_what_is_chosen() -> bool:
+        return await world.titles() == TITLES
+
+    await until(only_what_is_chosen)
+
+
+async def test_much_that_is_listed_no_more_is_removed_only_when_somebody_asks(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    """As while an index is built anew: the knowledge base says that there is nothing, and no error."""
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    for number in range(30):
+        del confluence.pages[str(1000 + number)]
+    await executed(
+        database, "update knowledge.base_syncs set due_time = now(), whole_time = now() - interval '7 hours'"
+    )
+
+    async def has_failed() -> bool:
+        return "30 of 45 pages are not listed any more" in (await world.syncs())[0].error
+
+    await until(has_failed)
+    assert await world.titles() == TITLES
+
+    await again(world)
+
+    assert await world.titles() == TITLES[30:]
+
+
+async def test_a_sync_that_was_asked_for_and_cut_off_is_still_whole(
+    world: World, confluence: Confluence, database: TestDatabase
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+    await world.synced()
+    del confluence.pages["1003"]
+    # As of a replica that was killed right after it had taken it.
+    await executed(
+        database,
+        "update knowledge.base_syncs set due_time = now(), whole_wanted = true, lease_id = gen_random_uuid(),"
+        " lease_end = now() + interval '2 seconds', start_time = now()",
+    )
+
+    async def is_gone() -> bool:
+        return "Page 003" not in await world.titles()
+
+    await until(is_gone)

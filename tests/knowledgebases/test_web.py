@@ -238,3 +238,43 @@ async def test_it_is_not_searched(http: ClientSession, base_url: str) -> None:
     assert not connector.can_search
     with pytest.raises(Rejected, match="cannot be searched"):
         await connector.search(http, at(base_url, pages="vpn.html"), ["vpn"], limit=1)
+
+
+async def test_one_page_that_cannot_be_read_stops_no_other(
+    http: ClientSession, site: Website, base_url: str
+) -> None:
+    for status in (403, 500):
+        site.files["broken.html"] = File(b"<h1>Broken</h1>", status=status)
+        there = at(base_url, pages="broken.html,vpn.html")
+        assert [page.id for page in await connector.read(http, there, ["broken.html", "vpn.html"])] == [
+            "vpn.html"
+        ]
+        with pytest.raises((Rejected, Unavailable)):
+            await connector.read(http, there, ["broken.html"])
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "no-such"])
+async def test_what_is_no_alphabet_of_pages_is_read_as_utf_8(
+    http: ClientSession, site: Website, base_url: str, charset: str
+) -> None:
+    site.files["odd.html"] = File("<h1>Größe</h1>".encode(), kind=f"text/html; charset={charset}")
+    (page,) = await connector.read(http, at(base_url, pages="odd.html"), ["odd.html"])
+    assert page.html == "<h1>Größe</h1>"
+
+
+@pytest.mark.parametrize("page", ["..%2Fhr/pay.html", "%2e%2e/pay.html", "..%5Cpay.html"])
+async def test_what_some_servers_take_for_a_way_out_is_refused(
+    http: ClientSession, site: Website, base_url: str, page: str
+) -> None:
+    with pytest.raises(Rejected, match="not below base_url"):
+        await connector.sign_in(http, at(base_url, pages=page))
+    assert site.read() == []
+
+
+async def test_a_title_is_found_behind_what_looks_like_many(
+    http: ClientSession, site: Website, base_url: str
+) -> None:
+    """With a pattern that looks on from each of them, this took minutes."""
+    site.files["odd.html"] = File(b"<title" * 300_000 + b"><title>VPN</title>")
+    (page,) = await connector.read(http, at(base_url, pages="odd.html"), ["odd.html"])
+    assert page.title == "VPN"
