@@ -1,6 +1,6 @@
 """The RPCs by which a client, or all that is kept of it, leaves."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import grpc
@@ -11,44 +11,20 @@ from services.runtime.caller import current_caller
 from services.runtime.paging import PageTokens
 from services.tenants import wire, wire_deletion
 from services.tenants.access import may_know, named, require_grant
-from services.tenants.change import Changer
-from services.tenants.connection import ConnectionTester
-from services.tenants.deletion import Deleter
-from services.tenants.deletions import Deletions
+from services.tenants.deeds import DeedServicer
 from services.tenants.errors import DeletionNotFound
-from services.tenants.export import Source, archived
+from services.tenants.export import archived
 from services.tenants.pages import DEFAULT_SIZE
-from services.tenants.sealing import Sealer
-from services.tenants.secret_service import SecretServicer
-from services.tenants.store import Directory
 
 
-class DepartureServicer(SecretServicer):
-    """What remains of the contract is that of those who inherit."""
-
-    def __init__(
-        self,
-        directory: Directory,
-        sealer: Sealer,
-        changer: Changer,
-        tester: ConnectionTester,
-        *,
-        deletions: Deletions,
-        deleter: Deleter,
-        sources: Mapping[str, Source],
-    ) -> None:
-        super().__init__(directory, sealer, changer, tester)
-        self._deletions = deletions
-        self._deleter = deleter
-        self._sources = sources
-
+class DepartureServicer(DeedServicer):
     async def DeleteTenant(
         self,
         request: pb.DeleteTenantRequest,
         context: grpc.aio.ServicerContext[pb.DeleteTenantRequest, pb.DeleteTenantResponse],
     ) -> pb.DeleteTenantResponse:
         tenant = named("DeleteTenant", current_caller(), request.tenant_id)
-        ask = self._deleter.preview if request.validate_only else self._deleter.begin
+        ask = self._deeds.deleter.preview if request.validate_only else self._deeds.deleter.begin
         return pb.DeleteTenantResponse(
             deletion=wire_deletion.write_deletion(await ask(tenant, current_actor()))
         )
@@ -59,7 +35,7 @@ class DepartureServicer(SecretServicer):
         context: grpc.aio.ServicerContext[pb.GetTenantDeletionRequest, pb.GetTenantDeletionResponse],
     ) -> pb.GetTenantDeletionResponse:
         require_grant("GetTenantDeletion", current_caller())
-        found = await self._deletions.find(request.deletion_id)
+        found = await self._deeds.deletions.find(request.deletion_id)
         if found is None or not may_know(current_caller(), found.tenant):
             raise DeletionNotFound(request.deletion_id)
         return pb.GetTenantDeletionResponse(deletion=wire_deletion.write_deletion(found))
@@ -74,7 +50,7 @@ class DepartureServicer(SecretServicer):
         tokens = PageTokens("ListTenantDeletions", tenant=of or "")
         before = wire.place_of_page(tokens.decode(request.page_token))
         size = request.page_size or DEFAULT_SIZE
-        found = await self._deletions.page(of=of, before=before, count=size + 1)
+        found = await self._deeds.deletions.page(of=of, before=before, count=size + 1)
         page = found[:size]
         return pb.ListTenantDeletionsResponse(
             deletions=map(wire_deletion.write_deletion, page),
@@ -89,7 +65,7 @@ class DepartureServicer(SecretServicer):
         context: grpc.aio.ServicerContext[pb.ExportTenantRequest, pb.ExportTenantResponse],
     ) -> AsyncIterator[pb.ExportTenantResponse]:
         tenant = named("ExportTenant", current_caller(), request.tenant_id)
-        await self._changer.record_export(tenant, actor=current_actor())
-        async with aclosing(archived(tenant, self._sources)) as parts:
+        await self._deeds.changer.record_export(tenant, actor=current_actor())
+        async with aclosing(archived(tenant, self._deeds.sources)) as parts:
             async for part in parts:
                 yield pb.ExportTenantResponse(archive=part.archive, file=part.file, rows=part.rows)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -86,20 +86,24 @@ class Discloser:
 
     async def access_to_test(self, tenant: TenantId) -> TicketingAccess:
         """Of a suspended client, too: what it was suspended for may have to be mended first."""
-        found, kept = await self._directory.live_secrets(tenant, SecretKind.TICKETING)
-        if found is None:
-            raise TenantNotFound(tenant)
-        credentials = orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
-        return TicketingAccess(found, credentials)
+        found, kept = await self._known(tenant, SecretKind.TICKETING)
+        return TicketingAccess(found, await self._held(kept))
 
     async def knowledge_base_access(self, tenant: TenantId) -> KnowledgeBaseAccess:
-        found, kept = await self._directory.live_secrets(tenant, SecretKind.KNOWLEDGE_BASES)
-        if found is None:
-            raise TenantNotFound(tenant)
+        found, kept = await self._known(tenant, SecretKind.KNOWLEDGE_BASES)
         if not found.served:
             raise TenantSuspended(tenant)
-        credentials = orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
-        return KnowledgeBaseAccess(found, credentials, kept[0].id if kept else "")
+        return KnowledgeBaseAccess(found, await self._held(kept), kept[0].id if kept else "")
+
+    async def _known(self, tenant: TenantId, kind: SecretKind) -> tuple[Tenant, Sequence[KeptSecret]]:
+        found, kept = await self._directory.live_secrets(tenant, kind)
+        if found is None:
+            raise TenantNotFound(tenant)
+        return found, kept
+
+    async def _held(self, kept: Sequence[KeptSecret]) -> Any:
+        """What the current one holds, by name; nothing where there is none."""
+        return orjson.loads((await self._sealer.open(kept[0])).reveal()) if kept else {}
 
     async def _make_decoy(self) -> KeptSecret:
         return await self._sealer.seal(Secret.random(), Place(OPERATOR, SecretKind.WEBHOOK, 0))

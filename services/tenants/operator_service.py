@@ -4,32 +4,23 @@ import grpc
 
 from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
-from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from services.runtime.caller import current_caller
 from services.tenants import wire, wire_audit
-from services.tenants.access import named, require_grant, require_unconfined
+from services.tenants.access import require_grant, require_unconfined
 from services.tenants.audit import verified
-from services.tenants.errors import TenantNotFound
-from services.tenants.issue_keys import KeyIssuer
-from services.tenants.model import OPERATOR, TenantId
+from services.tenants.deeds import DeedServicer
+from services.tenants.model import OPERATOR
 from services.tenants.pages import page_of_events, page_of_keys
-from services.tenants.store import Directory
 
 
-class OperatorServicer(TenantServiceServicer):
-    """What remains of the contract is that of those who inherit."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        self._issuer = KeyIssuer(directory)
-
+class OperatorServicer(DeedServicer):
     async def CreateOperatorKey(
         self,
         request: pb.CreateOperatorKeyRequest,
         context: grpc.aio.ServicerContext[pb.CreateOperatorKeyRequest, pb.CreateOperatorKeyResponse],
     ) -> pb.CreateOperatorKeyResponse:
         _require("CreateOperatorKey")
-        secret, kept = await self._issuer.create(
+        secret, kept = await self._deeds.issuer.create(
             None,
             wire.read_role(request.role),
             actor=current_actor(),
@@ -45,7 +36,7 @@ class OperatorServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.ListOperatorKeysRequest, pb.ListOperatorKeysResponse],
     ) -> pb.ListOperatorKeysResponse:
         _require("ListOperatorKeys")
-        keys, following = await page_of_keys(self._directory, "ListOperatorKeys", OPERATOR, request)
+        keys, following = await page_of_keys(self._deeds.directory, "ListOperatorKeys", OPERATOR, request)
         return pb.ListOperatorKeysResponse(keys=map(wire.write_key, keys), next_page_token=following)
 
     async def RevokeOperatorKey(
@@ -54,7 +45,7 @@ class OperatorServicer(TenantServiceServicer):
         context: grpc.aio.ServicerContext[pb.RevokeOperatorKeyRequest, pb.RevokeOperatorKeyResponse],
     ) -> pb.RevokeOperatorKeyResponse:
         _require("RevokeOperatorKey")
-        key = await self._issuer.revoke(None, request.key_id, actor=current_actor())
+        key = await self._deeds.issuer.revoke(None, request.key_id, actor=current_actor())
         return pb.RevokeOperatorKeyResponse(key=wire.write_key(key))
 
     async def ListOperatorAuditEvents(
@@ -66,7 +57,7 @@ class OperatorServicer(TenantServiceServicer):
     ) -> pb.ListOperatorAuditEventsResponse:
         _require("ListOperatorAuditEvents")
         events, following = await page_of_events(
-            self._directory, "ListOperatorAuditEvents", OPERATOR, request
+            self._deeds.directory, "ListOperatorAuditEvents", OPERATOR, request
         )
         return pb.ListOperatorAuditEventsResponse(
             events=map(wire_audit.write_event, events), next_page_token=following
@@ -81,18 +72,11 @@ class OperatorServicer(TenantServiceServicer):
     ) -> pb.VerifyOperatorAuditLogResponse:
         _require("VerifyOperatorAuditLog")
         known = bytes.fromhex(request.known_hash) or None
-        anchor, events = await self._directory.audit_log(OPERATOR)
+        anchor, events = await self._deeds.directory.audit_log(OPERATOR)
         verdict = await verified(events, known=known, anchor=anchor)
         return pb.VerifyOperatorAuditLogResponse(
             **wire_audit.verdict_fields(verdict, asked=known is not None)
         )
-
-    async def _known(self, rpc: str, tenant: str) -> TenantId:
-        """The client that the caller names, which has to be there."""
-        asked = named(rpc, current_caller(), tenant)
-        if await self._directory.tenant(asked) is None:
-            raise TenantNotFound(tenant)
-        return asked
 
 
 def _require(rpc: str) -> None:

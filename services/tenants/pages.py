@@ -1,7 +1,7 @@
-"""Pages of an owner's API keys and audit log, with the token of the next."""
+"""Pages of an owner's API keys and audit log, and of all clients, with the token of the next."""
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
 
 from services.runtime.paging import PageTokens
 from services.tenants import wire
@@ -9,7 +9,11 @@ from services.tenants.audit import AuditEvent
 from services.tenants.model import KeptApiKey, TenantId
 from services.tenants.store import Directory
 
+Setting = TypeVar("Setting")
+
 DEFAULT_SIZE: Final = 50
+_CLIENTS_AT_ONCE: Final = 1000
+"""Of those whose settings a service keeps a copy of."""
 
 
 class Asked(Protocol):
@@ -37,3 +41,18 @@ async def page_of_events(
     found = await directory.events_after(owner, after, size + 1)
     page = found[:size]
     return page, tokens.encode(page[-1].sequence) if len(found) > size else ""
+
+
+async def page_of_clients(
+    rpc: str,
+    asked: Asked,
+    after: Callable[[TenantId | None, int], Awaitable[Sequence[tuple[TenantId, Setting]]]],
+    *,
+    size: int = _CLIENTS_AT_ONCE,
+) -> tuple[Sequence[tuple[TenantId, Setting]], str]:
+    """`after` gives so many of them that follow a client, by id; `size` counts where none is asked for."""
+    tokens = PageTokens(rpc, tenant="")
+    size = asked.page_size or size
+    found = await after(wire.tenant_of_page(tokens.decode(asked.page_token)), size + 1)
+    page = found[:size]
+    return page, tokens.encode(page[-1][0]) if len(found) > size else ""

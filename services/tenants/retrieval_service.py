@@ -1,39 +1,31 @@
 """The RPCs about how clients are searched: their settings, for those who search, and evaluations."""
 
-from typing import Final
-
 import grpc
 
 from audit.event import current_actor
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from services.runtime.caller import current_caller
 from services.runtime.paging import PageTokens
-from services.tenants import wire, wire_retrieval
+from services.tenants import wire_retrieval
 from services.tenants.access import named, require_grant
+from services.tenants.deeds import DeedServicer
 from services.tenants.evaluations import record_evaluation
-from services.tenants.key_service import KeyServicer
-from services.tenants.pages import DEFAULT_SIZE
-
-_SETTINGS_AT_ONCE: Final = 1000
+from services.tenants.pages import DEFAULT_SIZE, page_of_clients
 
 
-class RetrievalServicer(KeyServicer):
-    """What remains of the contract is that of those who inherit."""
-
+class RetrievalServicer(DeedServicer):
     async def ListRetrievalSettings(
         self,
         request: pb.ListRetrievalSettingsRequest,
         context: grpc.aio.ServicerContext[pb.ListRetrievalSettingsRequest, pb.ListRetrievalSettingsResponse],
     ) -> pb.ListRetrievalSettingsResponse:
         require_grant("ListRetrievalSettings", current_caller())
-        tokens = PageTokens("ListRetrievalSettings", tenant="")
-        size = request.page_size or _SETTINGS_AT_ONCE
-        after = wire.tenant_of_page(tokens.decode(request.page_token))
-        found = await self._directory.retrieval_settings_after(after, size + 1)
-        page = found[:size]
+        page, following = await page_of_clients(
+            "ListRetrievalSettings", request, self._deeds.directory.retrieval_settings_after
+        )
         return pb.ListRetrievalSettingsResponse(
             tenants=[wire_retrieval.write_of_tenant(tenant, settings) for tenant, settings in page],
-            next_page_token=tokens.encode(page[-1][0]) if len(found) > size else "",
+            next_page_token=following,
         )
 
     async def RecordRetrievalEvaluation(
@@ -44,7 +36,7 @@ class RetrievalServicer(KeyServicer):
         ],
     ) -> pb.RecordRetrievalEvaluationResponse:
         kept = await record_evaluation(
-            self._directory,
+            self._deeds.directory,
             named("RecordRetrievalEvaluation", current_caller(), request.tenant_id),
             wire_retrieval.read_evaluation(request.evaluation),
             actor=current_actor(),
@@ -63,7 +55,7 @@ class RetrievalServicer(KeyServicer):
         tokens = PageTokens("ListRetrievalEvaluations", tenant=tenant)
         size = request.page_size or DEFAULT_SIZE
         before = wire_retrieval.place_of_page(tokens.decode(request.page_token))
-        found = await self._directory.evaluations_before(tenant, before, size + 1)
+        found = await self._deeds.directory.evaluations_before(tenant, before, size + 1)
         page = found[:size]
         return pb.ListRetrievalEvaluationsResponse(
             evaluations=map(wire_retrieval.write_evaluation, page),

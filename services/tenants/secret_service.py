@@ -9,28 +9,14 @@ from services.runtime.paging import PageTokens
 from services.runtime.request_id import current_request_id
 from services.tenants import wire, wire_connection
 from services.tenants.access import may_know, named, require_grant
-from services.tenants.change import Changer
-from services.tenants.connection import ConnectionTester
-from services.tenants.knowledge_base_service import KnowledgeBaseServicer
+from services.tenants.deeds import DeedServicer
 from services.tenants.model import SecretKind, TenantId, tenant_id
 from services.tenants.pages import DEFAULT_SIZE
 from services.tenants.reencrypt import reencrypt
-from services.tenants.sealing import Sealer
 from services.tenants.secret_uses import record_uses
-from services.tenants.store import Directory
 
 
-class SecretServicer(KnowledgeBaseServicer):
-    """What remains of the contract is that of those who inherit."""
-
-    def __init__(
-        self, directory: Directory, sealer: Sealer, changer: Changer, tester: ConnectionTester
-    ) -> None:
-        super().__init__(directory, sealer)
-        self._sealer = sealer
-        self._changer = changer
-        self._tester = tester
-
+class SecretServicer(DeedServicer):
     async def ListWebhookSecrets(
         self,
         request: pb.ListWebhookSecretsRequest,
@@ -38,7 +24,7 @@ class SecretServicer(KnowledgeBaseServicer):
     ) -> pb.ListWebhookSecretsResponse:
         require_grant("ListWebhookSecrets", current_caller())
         asked = request.tenant_id if may_know(current_caller(), request.tenant_id) else ""
-        secrets, limits = await self._discloser.webhook_secrets(tenant_id(asked), request.tool)
+        secrets, limits = await self._deeds.discloser.webhook_secrets(tenant_id(asked), request.tool)
         return pb.ListWebhookSecretsResponse(
             secrets=map(wire.write_webhook_secret, secrets), limits=wire.write_limits(limits)
         )
@@ -49,14 +35,14 @@ class SecretServicer(KnowledgeBaseServicer):
         context: grpc.aio.ServicerContext[pb.GetTicketingAccessRequest, pb.GetTicketingAccessResponse],
     ) -> pb.GetTicketingAccessResponse:
         require_grant("GetTicketingAccess", current_caller())
-        return wire.write_access(await self._discloser.ticketing_access(TenantId(current_tenant())))
+        return wire.write_access(await self._deeds.discloser.ticketing_access(TenantId(current_tenant())))
 
     async def RotateWebhookSecret(
         self,
         request: pb.RotateWebhookSecretRequest,
         context: grpc.aio.ServicerContext[pb.RotateWebhookSecretRequest, pb.RotateWebhookSecretResponse],
     ) -> pb.RotateWebhookSecretResponse:
-        rotated = await self._changer.rotate_webhook_secret(
+        rotated = await self._deeds.changer.rotate_webhook_secret(
             named("RotateWebhookSecret", current_caller(), request.tenant_id),
             actor=current_actor(),
             overlap=wire.read_overlap(request),
@@ -71,7 +57,7 @@ class SecretServicer(KnowledgeBaseServicer):
             pb.SetTicketingCredentialsRequest, pb.SetTicketingCredentialsResponse
         ],
     ) -> pb.SetTicketingCredentialsResponse:
-        secret_id = await self._changer.set_credentials(
+        secret_id = await self._deeds.changer.set_credentials(
             named("SetTicketingCredentials", current_caller(), request.tenant_id),
             request.credentials,
             actor=current_actor(),
@@ -87,7 +73,9 @@ class SecretServicer(KnowledgeBaseServicer):
         tokens = PageTokens("ReencryptSecrets", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
         size = request.page_size or DEFAULT_SIZE
-        done = await reencrypt(self._directory, self._sealer, after=after, count=size, actor=current_actor())
+        done = await reencrypt(
+            self._deeds.directory, self._deeds.sealer, after=after, count=size, actor=current_actor()
+        )
         return pb.ReencryptSecretsResponse(
             tenants=len(done.tenants),
             secrets=done.secrets,
@@ -104,7 +92,7 @@ class SecretServicer(KnowledgeBaseServicer):
         ],
     ) -> pb.ListWebhookSecretVersionsResponse:
         tenant = await self._known("ListWebhookSecretVersions", request.tenant_id)
-        found = await self._directory.secret_versions(tenant, SecretKind.WEBHOOK)
+        found = await self._deeds.directory.secret_versions(tenant, SecretKind.WEBHOOK)
         return pb.ListWebhookSecretVersionsResponse(versions=map(wire_connection.write_secret_version, found))
 
     async def RecordWebhookSecretUses(
@@ -116,7 +104,7 @@ class SecretServicer(KnowledgeBaseServicer):
     ) -> pb.RecordWebhookSecretUsesResponse:
         require_grant("RecordWebhookSecretUses", current_caller())
         known = [use for use in request.uses if may_know(current_caller(), use.tenant_id)]
-        await record_uses(self._directory, [wire_connection.read_use(use) for use in known])
+        await record_uses(self._deeds.directory, [wire_connection.read_use(use) for use in known])
         return pb.RecordWebhookSecretUsesResponse()
 
     async def TestConnection(
@@ -126,7 +114,7 @@ class SecretServicer(KnowledgeBaseServicer):
     ) -> pb.TestConnectionResponse:
         tenant = named("TestConnection", current_caller(), request.tenant_id)
         trial = wire_connection.read_trial(request, request_id=current_request_id() or "")
-        await self._changer.record_test(tenant, trial, actor=current_actor())
-        access = await self._discloser.access_to_test(tenant)
-        findings = await self._tester.test(access.tenant, access.credentials, trial=trial)
+        await self._deeds.changer.record_test(tenant, trial, actor=current_actor())
+        access = await self._deeds.discloser.access_to_test(tenant)
+        findings = await self._deeds.tester.test(access.tenant, access.credentials, trial=trial)
         return pb.TestConnectionResponse(connection_test=wire_connection.write_test(findings))

@@ -1,8 +1,6 @@
 """Builds the service, and translates between its contract and its deeds."""
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Final
 
 import grpc
 
@@ -20,28 +18,32 @@ from services.tenants.access import may_know, named, require_grant, require_may_
 from services.tenants.audit import verified
 from services.tenants.change import Changer
 from services.tenants.connection import ConnectionTester
+from services.tenants.deeds import Deeds
 from services.tenants.deletion import Deleter, Keeper, OwnRows
 from services.tenants.deletions import Deletions
 from services.tenants.departure_service import DepartureServicer
+from services.tenants.disclose import Discloser
 from services.tenants.errors import TenantNotFound
-from services.tenants.export import Source
+from services.tenants.issue_keys import KeyIssuer
+from services.tenants.key_service import KeyServicer
 from services.tenants.keys import open_sealer
+from services.tenants.knowledge_base_service import KnowledgeBaseServicer
 from services.tenants.model import TenantId, TenantState, tenant_id
-from services.tenants.pages import DEFAULT_SIZE, page_of_events
+from services.tenants.operator_service import OperatorServicer
+from services.tenants.pages import DEFAULT_SIZE, page_of_clients, page_of_events
 from services.tenants.peers import SUBJECT, open_peers
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.register import Registrar
 from services.tenants.remnants import Remnants
 from services.tenants.retention import KEPT_DAYS, keep_retention
+from services.tenants.retrieval_service import RetrievalServicer
 from services.tenants.rules import Installed
-from services.tenants.sealing import Sealer
+from services.tenants.secret_service import SecretServicer
 from services.tenants.settings import TenantsSettings
 from services.tenants.store import Directory
 from services.tenants.tenant_data import tenant_rows
 from ticketing.discovery import load_tools
 from ticketing.options import EVERYWHERE
-
-_SHARES: Final = 1000
 
 
 async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
@@ -73,15 +75,19 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
     permits = settings.permitted_networks
     servicer = TenantServicer(
-        directory,
-        sealer,
-        Changer(directory, sealer, installed, permits),
-        ConnectionTester(tools, permits),
-        Registrar(directory, remnants, sealer, installed, permits),
-        public_url=str(settings.public_url or "").rstrip("/"),
-        deletions=deletions,
-        deleter=deleter,
-        sources={SUBJECT: rows, **peers},
+        Deeds(
+            directory=directory,
+            sealer=sealer,
+            registrar=Registrar(directory, remnants, sealer, installed, permits),
+            changer=Changer(directory, sealer, installed, permits),
+            issuer=KeyIssuer(directory),
+            discloser=Discloser(directory, sealer),
+            tester=ConnectionTester(tools, permits),
+            deletions=deletions,
+            deleter=deleter,
+            sources={SUBJECT: rows, **peers},
+            public_url=str(settings.public_url or "").rstrip("/"),
+        )
     )
     return Service(
         servicers=[
@@ -98,25 +104,15 @@ async def build(settings: TenantsSettings, closers: AsyncExitStack) -> Service:
     )
 
 
-class TenantServicer(DepartureServicer):
-    def __init__(
-        self,
-        directory: Directory,
-        sealer: Sealer,
-        changer: Changer,
-        tester: ConnectionTester,
-        registrar: Registrar,
-        *,
-        public_url: str,
-        deletions: Deletions,
-        deleter: Deleter,
-        sources: Mapping[str, Source],
-    ) -> None:
-        super().__init__(
-            directory, sealer, changer, tester, deletions=deletions, deleter=deleter, sources=sources
-        )
-        self._registrar = registrar
-        self._public_url = public_url
+class TenantServicer(
+    KeyServicer,
+    SecretServicer,
+    KnowledgeBaseServicer,
+    RetrievalServicer,
+    DepartureServicer,
+    OperatorServicer,
+):
+    """The whole contract: here the clients themselves, their audit logs and their shares of the queue."""
 
     async def CreateTenant(
         self,
@@ -124,16 +120,16 @@ class TenantServicer(DepartureServicer):
         context: grpc.aio.ServicerContext[pb.CreateTenantRequest, pb.CreateTenantResponse],
     ) -> pb.CreateTenantResponse:
         require_grant("CreateTenant", current_caller())
-        registered = await self._registrar.register(
+        registered = await self._deeds.registrar.register(
             wire.read_new_tenant(request),
             actor=current_actor(),
             credentials=request.ticketing_credentials,
             request_id=request.request_id,
         )
         response = wire.write_registered(registered)
-        response.webhook_url = wire_connection.webhook_url(registered.tenant, self._public_url)
+        response.webhook_url = wire_connection.webhook_url(registered.tenant, self._deeds.public_url)
         if registered.tenant.ticketing.base_url and not request.skip_connection_test:
-            findings = await self._tester.test(registered.tenant, request.ticketing_credentials)
+            findings = await self._deeds.tester.test(registered.tenant, request.ticketing_credentials)
             response.connection_test.CopyFrom(wire_connection.write_test(findings))
         return response
 
@@ -145,7 +141,7 @@ class TenantServicer(DepartureServicer):
         require_grant("GetTenant", current_caller())
         found = None
         if may_know(current_caller(), request.tenant_id):
-            found = await self._directory.tenant(tenant_id(request.tenant_id))
+            found = await self._deeds.directory.tenant(tenant_id(request.tenant_id))
         if found is None:
             raise TenantNotFound(request.tenant_id)
         return pb.GetTenantResponse(tenant=wire.write_tenant(found))
@@ -158,12 +154,12 @@ class TenantServicer(DepartureServicer):
         caller = current_caller()
         require_grant("ListTenants", caller)
         if caller.tenant is not None:
-            own = await self._directory.tenant(tenant_id(caller.tenant))
+            own = await self._deeds.directory.tenant(tenant_id(caller.tenant))
             return pb.ListTenantsResponse(tenants=[wire.write_tenant(own)] if own is not None else [])
         tokens = PageTokens("ListTenants", tenant="")
         after = wire.tenant_of_page(tokens.decode(request.page_token))
         size = request.page_size or DEFAULT_SIZE
-        found = await self._directory.tenants_after(after, size + 1)
+        found = await self._deeds.directory.tenants_after(after, size + 1)
         page = found[:size]
         return pb.ListTenantsResponse(
             tenants=map(wire.write_tenant, page),
@@ -178,7 +174,7 @@ class TenantServicer(DepartureServicer):
         tenant = named("UpdateTenant", current_caller(), request.tenant_id)
         wanted = wire.read_update(request)
         require_may_set(current_caller(), request.update_mask.paths)
-        updated = await self._changer.update(
+        updated = await self._deeds.changer.update(
             tenant,
             wanted,
             actor=current_actor(),
@@ -194,7 +190,7 @@ class TenantServicer(DepartureServicer):
         request: pb.SuspendTenantRequest,
         context: grpc.aio.ServicerContext[pb.SuspendTenantRequest, pb.SuspendTenantResponse],
     ) -> pb.SuspendTenantResponse:
-        tenant = await self._changer.set_state(
+        tenant = await self._deeds.changer.set_state(
             named("SuspendTenant", current_caller(), request.tenant_id),
             TenantState.SUSPENDED,
             actor=current_actor(),
@@ -206,7 +202,7 @@ class TenantServicer(DepartureServicer):
         request: pb.ResumeTenantRequest,
         context: grpc.aio.ServicerContext[pb.ResumeTenantRequest, pb.ResumeTenantResponse],
     ) -> pb.ResumeTenantResponse:
-        tenant = await self._changer.set_state(
+        tenant = await self._deeds.changer.set_state(
             named("ResumeTenant", current_caller(), request.tenant_id),
             TenantState.ACTIVE,
             actor=current_actor(),
@@ -219,7 +215,7 @@ class TenantServicer(DepartureServicer):
         context: grpc.aio.ServicerContext[pb.ListAuditEventsRequest, pb.ListAuditEventsResponse],
     ) -> pb.ListAuditEventsResponse:
         tenant = await self._known("ListAuditEvents", request.tenant_id)
-        events, following = await page_of_events(self._directory, "ListAuditEvents", tenant, request)
+        events, following = await page_of_events(self._deeds.directory, "ListAuditEvents", tenant, request)
         return pb.ListAuditEventsResponse(
             events=map(wire_audit.write_event, events), next_page_token=following
         )
@@ -231,7 +227,7 @@ class TenantServicer(DepartureServicer):
     ) -> pb.VerifyAuditLogResponse:
         tenant = await self._known("VerifyAuditLog", request.tenant_id)
         known = bytes.fromhex(request.known_hash) or None
-        anchor, events = await self._directory.audit_log(tenant)
+        anchor, events = await self._deeds.directory.audit_log(tenant)
         verdict = await verified(events, known=known, anchor=anchor)
         return pb.VerifyAuditLogResponse(**wire_audit.verdict_fields(verdict, asked=known is not None))
 
@@ -241,14 +237,12 @@ class TenantServicer(DepartureServicer):
         context: grpc.aio.ServicerContext[pb.ListQueueSharesRequest, pb.ListQueueSharesResponse],
     ) -> pb.ListQueueSharesResponse:
         require_grant("ListQueueShares", current_caller())
-        tokens = PageTokens("ListQueueShares", tenant="")
-        size = request.page_size or _SHARES
-        after = wire.tenant_of_page(tokens.decode(request.page_token))
-        found = await self._directory.queue_shares_after(after, size + 1)
-        page = found[:size]
+        page, following = await page_of_clients(
+            "ListQueueShares", request, self._deeds.directory.queue_shares_after
+        )
         return pb.ListQueueSharesResponse(
             shares=[wire_settings.write_share(tenant, queue) for tenant, queue in page],
-            next_page_token=tokens.encode(page[-1][0]) if len(found) > size else "",
+            next_page_token=following,
         )
 
     async def RecordAuditEvents(
@@ -259,7 +253,7 @@ class TenantServicer(DepartureServicer):
         caller = current_caller()
         require_grant("RecordAuditEvents", caller)
         # Its token says whose events they are and where they were made: none can be slipped in elsewhere.
-        recorded = await self._directory.record(
+        recorded = await self._deeds.directory.record(
             TenantId(caller.tenant) if caller.tenant is not None else None,
             [wire_audit.read_reported(each, service=caller.subject) for each in request.events],
         )

@@ -5,11 +5,11 @@ across tenants goes through functions of the database that can do nothing else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from audit.event import Action, Actor
@@ -49,6 +49,8 @@ from services.tenants.rows import (
 from services.tenants.sealing import KeptSecret
 from services.tenants.store_audit import append, append_all
 from services.tenants.store_change import Change, KeyChange, add_key, add_secrets, add_tenant
+
+Setting = TypeVar("Setting")
 
 # One that is current and one that is being replaced.
 _LIVE_VERSIONS: Final = 2
@@ -176,31 +178,31 @@ class Directory:
         self, tenant: TenantId | None, count: int
     ) -> Sequence[tuple[TenantId, QueueSettings]]:
         """Those that are not the usual one, by tenant, from the beginning if none is given."""
-        async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                "select * from tenants.queue_shares_after($1, $2)", tenant or "", count
-            )
-        return [(TenantId(row["tenant_id"]), queue_of(row)) for row in rows]
+        return await self._after("tenants.queue_shares_after", tenant, count, queue_of)
 
     async def retrieval_settings_after(
         self, tenant: TenantId | None, count: int
     ) -> Sequence[tuple[TenantId, RetrievalSettings]]:
         """Those that are not as calibrated, by tenant, from the beginning if none is given."""
-        async with self._database.transaction() as connection:
-            rows = await connection.fetch(
-                "select * from tenants.retrieval_settings_after($1, $2)", tenant or "", count
-            )
-        return [(TenantId(row["tenant_id"]), retrieval_of(row)) for row in rows]
+        return await self._after("tenants.retrieval_settings_after", tenant, count, retrieval_of)
 
     async def knowledge_bases_after(
         self, tenant: TenantId | None, count: int
     ) -> Sequence[tuple[TenantId, tuple[KnowledgeBase, ...]]]:
         """Those of served clients that have any, by tenant, from the beginning if none is given."""
+        return await self._after("tenants.knowledge_bases_after", tenant, count, knowledge_bases_of)
+
+    async def _after(
+        self, function: str, tenant: TenantId | None, count: int, read: Callable[[Row], Setting]
+    ) -> Sequence[tuple[TenantId, Setting]]:
+        """What is given of each by a function of the database that looks across tenants."""
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
-                "select * from tenants.knowledge_bases_after($1, $2)", tenant or "", count
+                f"select * from {function}($1, $2)",  # noqa: S608 - a name of our own
+                tenant or "",
+                count,
             )
-        return [(TenantId(row["tenant_id"]), knowledge_bases_of(row)) for row in rows]
+        return [(TenantId(row["tenant_id"]), read(row)) for row in rows]
 
     async def evaluations_before(
         self, tenant: TenantId, before: tuple[datetime, str] | None, count: int
