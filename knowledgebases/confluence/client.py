@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from aiohttp import ClientError, ClientSession, InvalidURL
+from aiohttp import ClientSession
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
-from egress.replies import TooLarge, retry_after_seconds, what_broke, whole_body
+from egress.replies import retry_after_seconds, whole_body
+from knowledgebases.asking import asking
 from knowledgebases.confluence.site import Site
 from knowledgebases.confluence.wire import Failure
-from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, TooMuch, Unavailable
+from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, Unavailable
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -21,19 +22,11 @@ _TOLD_CHARACTERS: Final = 200
 
 async def get(http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str) -> R:
     """`path` begins with `/rest/api/` and is encoded; `doing` is what an administrator would call it."""
-    try:
+    async with asking(doing, most_bytes=LARGEST_REPLY_BYTES):
         url = URL(site.root + path, encoded=True)
         async with http.get(url, headers=site.headers, allow_redirects=False) as response:
             status, headers = response.status, response.headers
             body = await whole_body(response, most_bytes=LARGEST_REPLY_BYTES)
-    except TooLarge:
-        raise TooMuch(f"cannot {doing}: the answer is larger than {LARGEST_REPLY_BYTES >> 20} MiB") from None
-    except TimeoutError:
-        raise Unavailable(f"cannot {doing}: no answer in time") from None
-    except InvalidURL:
-        raise Rejected("base_url is not an address") from None
-    except ClientError as error:
-        raise Unavailable(f"cannot {doing}: {what_broke(error)}") from error
     if status != 200:
         raise _failure(site, doing, status=status, headers=headers, body=body)
     try:

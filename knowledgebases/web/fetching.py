@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from aiohttp import ClientError, ClientSession, InvalidURL
+from aiohttp import ClientSession
 from yarl import URL
 
-from egress.replies import TooLarge, retry_after_seconds, what_broke, whole_body
-from knowledgebases.errors import RateLimited, Rejected, TooMuch, Unavailable
+from egress.replies import retry_after_seconds, whole_body
+from knowledgebases.asking import asking
+from knowledgebases.errors import RateLimited, Rejected, Unavailable
 from knowledgebases.web.site import Site
 
 LARGEST_PAGE_BYTES: Final = 2 * 1024 * 1024
@@ -65,21 +66,13 @@ async def fetch(
 ) -> Reply:
     """Raise what is wrong with the site; that a page is not there, or leads elsewhere, is a reply."""
     doing = f"read {address.path}"
-    try:
-        async with http.request(
-            "HEAD" if only_head else "GET", address, headers=site.headers, allow_redirects=False
-        ) as response:
-            reply = Reply(
-                response.status, response.headers, await whole_body(response, most_bytes=most_bytes)
-            )
-    except TooLarge:
-        raise TooMuch(f"cannot {doing}: it is larger than {most_bytes >> 20} MiB") from None
-    except TimeoutError:
-        raise Unavailable(f"cannot {doing}: no answer in time") from None
-    except InvalidURL:
-        raise Rejected("base_url is not an address") from None
-    except ClientError as error:
-        raise Unavailable(f"cannot {doing}: {what_broke(error)}") from error
+    method = "HEAD" if only_head else "GET"
+    async with (
+        asking(doing, most_bytes=most_bytes),
+        http.request(method, address, headers=site.headers, allow_redirects=False) as response,
+    ):
+        body = await whole_body(response, most_bytes=most_bytes)
+        reply = Reply(response.status, response.headers, body)
     _raise_for(reply, doing)
     return reply
 

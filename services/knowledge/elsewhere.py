@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from services.knowledge.excerpts import Excerpts, best_parts, cosine, read_writt
 from services.knowledge.model import Article, Source, text_of
 from services.knowledge.pages import Pages
 from services.knowledge.peers import AccessUnknown, NotServed
+from services.runtime.causes import place_of
 from services.runtime.deadline import remaining_seconds
 
 Trouble = Literal["timed_out", "unavailable", "failed"]
@@ -92,13 +92,11 @@ class Elsewhere:
         except KnowledgeBaseError as error:
             heard = replace(heard, trouble="failed", detail=str(error))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
-            # Where, and not what it says: that may quote a credential.
-            place = traceback.extract_tb(error.__traceback__)[-1]
             _log.error(
                 "knowledge_base_connector_failed",
                 connector=base.connector_name,
                 error=type(error).__name__,
-                where=f"{place.filename}:{place.lineno}",
+                where=place_of(error),
             )
             heard = replace(heard, trouble="failed", detail="its connector failed; the log says how")
         telemetry.count_base_search(heard.trouble or "answered")

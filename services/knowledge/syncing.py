@@ -1,7 +1,6 @@
 """Syncs one knowledge base: takes in what is new or has changed, and removes what is there no more."""
 
 import asyncio
-import traceback
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -20,6 +19,7 @@ from services.knowledge.pages import Pages
 from services.knowledge.peers import SUBJECT, AccessUnknown, NotServed
 from services.knowledge.store import AUDIT, TenantArticles
 from services.knowledge.syncs import Claimed, Counts, LeaseLost, Syncs
+from services.runtime.causes import place_of
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.importing import ImportReport
@@ -85,9 +85,7 @@ class Syncing:
         except (LeaseLost, DependencyUnavailable):
             raise
         except Exception as error:  # noqa: BLE001 - connectors are anybody's, and the next one has its turn
-            # Where, and not what it says: that may quote a credential.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            _log.error("knowledge_base_sync_broke", where=f"{place.filename}:{place.lineno}")
+            _log.error("knowledge_base_sync_broke", where=place_of(error))
             told = f"failed with {type(error).__name__}; the log says where"
             await self._failed(tenant, claimed, told, again=_AGAIN_AFTER_TROUBLE)
         finally:
@@ -101,7 +99,8 @@ class Syncing:
         elif base.paused:
             await self._syncs.fail(tenant, claimed, "", again=base.every)
         else:
-            whole = claimed.whole or not claimed.as_before or _is_over(claimed.whole_time)
+            # Other settings have asked for it.
+            whole = claimed.whole or _is_over(claimed.whole_time)
             try:
                 async with asyncio.timeout(_TURN_SECONDS):
                     await of_base.run(

@@ -13,6 +13,7 @@ from services.knowledge.service import build
 from services.knowledge.settings import KnowledgeSettings
 from services.runtime.serve import serving
 from tests.knowledge.client import Client
+from tests.support.confluence import Confluence, running_confluence
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
 
@@ -45,6 +46,13 @@ async def stub(database: TestDatabase, keys: Keys) -> AsyncIterator["KnowledgeSe
     """The bare stub: a call has no token unless it brings one. Words alone are compared."""
     async with running_knowledge(settings_for(database, keys)) as stub:
         yield stub
+
+
+@pytest.fixture
+async def base_url(confluence: Confluence) -> AsyncIterator[str]:
+    """Where the test's own Confluence is."""
+    async with running_confluence(confluence) as address:
+        yield address
 
 
 @pytest.fixture

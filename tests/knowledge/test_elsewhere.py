@@ -24,7 +24,7 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until, with_redis
-from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited, running_confluence
+from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited
 from tests.support.databases import TestDatabase
 from tests.support.embedder import EmbedderServer
 from tests.support.keys import Keys
@@ -55,12 +55,6 @@ async def confluence() -> Confluence:
     made = Confluence()
     made.put(VPN, PRINTER, SECRET_PAGE)
     return made
-
-
-@pytest.fixture
-async def base_url(confluence: Confluence) -> AsyncIterator[str]:
-    async with running_confluence(confluence) as address:
-        yield address
 
 
 @pytest.fixture

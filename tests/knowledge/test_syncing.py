@@ -22,7 +22,7 @@ from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until
 from tests.knowledge.client import Client
 from tests.knowledge.conftest import running_knowledge
-from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited, running_confluence
+from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited
 from tests.support.databases import TestDatabase
 from tests.support.keys import Keys
 from tests.support.website import File, Website, running_website
@@ -43,12 +43,6 @@ async def confluence() -> Confluence:
         )
     )
     return made
-
-
-@pytest.fixture
-async def base_url(confluence: Confluence) -> AsyncIterator[str]:
-    async with running_confluence(confluence) as address:
-        yield address
 
 
 @pytest.fixture
