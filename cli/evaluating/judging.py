@@ -39,21 +39,17 @@ class Judged:
 
     asked: Asked
     values: PerQuery
-    """Of the order."""
+    """Of the order, by query,"""
+    measured: Mapping[str, Measured]
+    """and over all of them."""
     by_floor: PerQuery
-    """Of what the floor lets through: whether that is right, and nothing where there is nothing to say."""
+    """Of what the floor lets through: whether that is right, and nothing where there is nothing to say;"""
+    answered_rightly: Measured
+    """over all of them."""
     abstained: Mapping[str, Measured]
     """Of foreign questions: precision and recall."""
     topics_abstained: Mapping[str, Measured]
     """Of held-out topics. Empty where there are none."""
-
-    @property
-    def measured(self) -> Mapping[str, Measured]:
-        return summed_up(self.values)
-
-    @property
-    def answered_rightly(self) -> Measured:
-        return summed_up(self.by_floor)[ANSWERED_RIGHTLY]
 
     @property
     def everything(self) -> Mapping[str, Measured]:
@@ -77,18 +73,22 @@ class Compared:
 def judged(asked: Asked, relevant: Qrels) -> Judged:
     floor = asked.ranking.floor
     nothing_said = silent(asked.found, floor)
+    values = per_query(rankings_of(asked.found), relevant)
+    rightly = {
+        ANSWERED_RIGHTLY: answered_rightly(asked.found, asked.foreign, relevant, floor=floor),
+    }
     groups = {"abstention_recall": asked.foreign, "topic_abstention_recall": asked.held_out}
     return Judged(
         asked=asked,
-        values=per_query(rankings_of(asked.found), relevant),
-        by_floor={
-            ANSWERED_RIGHTLY: answered_rightly(asked.found, asked.foreign, relevant, floor=floor),
-            **{
-                name: dict(zip(group, map(float, silent(group, floor)), strict=True))
-                for name, group in groups.items()
-                if group
-            },
+        values=values,
+        measured=summed_up(values),
+        by_floor=rightly
+        | {
+            name: dict(zip(group, map(float, silent(group, floor)), strict=True))
+            for name, group in groups.items()
+            if group
         },
+        answered_rightly=summed_up(rightly)[ANSWERED_RIGHTLY],
         abstained=abstention(nothing_said, silent(asked.foreign, floor)),
         topics_abstained=abstention(nothing_said, silent(asked.held_out, floor)) if asked.held_out else {},
     )
