@@ -1,13 +1,15 @@
-"""Which events of an audit log are wanted, and what the API keys in them are called."""
+"""Which events of an audit log are wanted and shown, and what the API keys in them are called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.output import Json, Output
 from cli.paging import pages
+from cli.show.tenants import event_json, events_table
 from cli.words import moment
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
@@ -46,6 +48,23 @@ class Wanted:
         makers = (event.principal, event.subject, names.get(event.principal, ""))
         things = (event.action, event.resource, *(change.field for change in event.changes))
         return _in_any(self.who, makers) and _in_any(self.what, things)
+
+
+def show_wanted(
+    every: Sequence[AuditEvent],
+    wanted: Wanted,
+    names: Mapping[str, str],
+    *,
+    output: Output,
+    **beside: Json,
+) -> None:
+    """End a verb with those of a log that are wanted; `beside` goes before them under --json."""
+    events = wanted.among(every, names)
+    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
+    output.result(
+        {**beside, "events": [event_json(event, names) for event in events]},
+        shown=events_table(events, names) if events else none,
+    )
 
 
 async def names_of_keys(tenants: "TenantServiceAsyncStub", tenant_id: str | None) -> dict[str, str]:

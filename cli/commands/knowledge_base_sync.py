@@ -56,18 +56,19 @@ def try_base(
     output = Output(as_json=as_json)
 
     async def ask() -> Sequence[KnowledgeBaseCheck]:
-        instance = Instance.resolve(data_dir)
-        of_client = await OfClient.of(instance, tenant)
-        with output.console.status("Testing the connection to the knowledge base …"):
-            async with asking_knowledge(instance, of_client.client) as knowledge:
-                return (
-                    await knowledge.TestKnowledgeBase(pb.TestKnowledgeBaseRequest(knowledge_base=name))
-                ).checks
+        return await tested(await OfClient.of(Instance.resolve(data_dir), tenant), name, output)
 
     checks = asyncio.run(ask())
     shown, code = told_of_test(name, checks)
     output.result({"name": name, **tested_json(checks)}, shown=shown)
     return code
+
+
+async def tested(of_client: OfClient, name: str, output: Output) -> Sequence[KnowledgeBaseCheck]:
+    with output.progress.status("Testing the connection to the knowledge base …"):
+        async with asking_knowledge(of_client.instance, of_client.client) as knowledge:
+            request = pb.TestKnowledgeBaseRequest(knowledge_base=name)
+            return (await knowledge.TestKnowledgeBase(request)).checks
 
 
 def told_of_test(name: str, checks: Sequence[KnowledgeBaseCheck]) -> tuple[RenderableType, int]:
@@ -86,7 +87,7 @@ async def _synced(
     async with asking_knowledge(instance, of_client.client) as knowledge:
         asked = (await knowledge.SyncKnowledgeBase(pb.SyncKnowledgeBaseRequest(knowledge_base=name))).sync
         now = asked
-        with output.console.status("Waiting for its turn …") as status:
+        with output.progress.status("Waiting for its turn …") as status:
             while not _has_ended(now, asked) and time.monotonic() < ends:
                 await asyncio.sleep(_LOOK_SECONDS)
                 syncs = (await knowledge.ListKnowledgeBaseSyncs(pb.ListKnowledgeBaseSyncsRequest())).syncs

@@ -1,7 +1,6 @@
 """`knowledge-base …`: a client's own knowledge bases. Here those that change settings, and `list`."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
@@ -9,17 +8,18 @@ from typing import Annotated
 import typer
 from rich.console import Group, RenderableType
 
-from cli.commands.knowledge_base_sync import sync, told_of_test, try_base
+from cli.asking import NOT_AGREED, agreed
+from cli.commands.knowledge_base_sync import sync, tested, told_of_test, try_base
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.knowledge_bases import NameArgument, OfClient, asking_knowledge, named
-from cli.options import DataDirOption, pairs
+from cli.options import DataDirOption, YesOption, pairs
 from cli.output import Json, JsonOption, Output
 from cli.show.knowledge_bases import bases_table, knowledge_base_json, sync_json, tested_json
 from cli.tenancy import TenantOption
 from cli.words import value_of
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseSync
-from dossier.knowledge.v1.knowledge_service_pb2 import ListKnowledgeBaseSyncsRequest, TestKnowledgeBaseRequest
+from dossier.knowledge.v1.knowledge_service_pb2 import ListKnowledgeBaseSyncsRequest
 from dossier.tenants.v1.knowledge_base_pb2 import KnowledgeBase, KnowledgeBaseMode
 
 knowledge_base = typer.Typer(
@@ -203,7 +203,7 @@ def set_credentials(
 def remove(
     *,
     name: NameArgument,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     tenant: TenantOption = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
@@ -216,15 +216,14 @@ def remove(
     of_client, bases, syncs = asyncio.run(_all(Instance.resolve(data_dir), tenant))
     named(name, bases)
     articles = syncs[name].article_count if name in syncs else 0
-    if not yes:
-        if as_json or not sys.stdin.isatty():
-            raise DossierError(
-                f"{articles} articles of {name} would be removed. Nobody is there to be asked.",
-                hint="Say --yes to remove them.",
-            )
-        if not typer.confirm(f"Remove {name} of {of_client.client}, and its {articles} articles?"):
-            output.console.print("Nothing was removed.")
-            return 1
+    if not yes and not agreed(
+        f"{articles} articles of {name} would be removed.",
+        f"Remove them, and {name} of {of_client.client}?",
+        hint="Say --yes to remove them.",
+        output=output,
+    ):
+        output.console.print("Nothing was removed.")
+        return NOT_AGREED
     asyncio.run(of_client.change(lambda now: [each for each in now if each is not named(name, now)]))
     data: dict[str, Json] = {"tenant": of_client.client, "name": name, "articles": articles}
     output.result(data, shown=f"Removed {name}; its {articles} articles are gone within seconds.")
@@ -255,11 +254,9 @@ def _changed(of_client: OfClient, name: str, *, told: str, test: bool, output: O
         base = named(name, await of_client.all())
         if not test or base.paused:
             return base, {}, told, 0
-        with output.console.status("Testing the connection to the knowledge base …"):
-            async with asking_knowledge(of_client.instance, of_client.client) as knowledge:
-                tested = await knowledge.TestKnowledgeBase(TestKnowledgeBaseRequest(knowledge_base=name))
-        shown, code = told_of_test(name, tested.checks)
-        return base, {"connection_test": tested_json(tested.checks)}, Group(told, shown), code
+        checks = await tested(of_client, name, output)
+        shown, code = told_of_test(name, checks)
+        return base, {"connection_test": tested_json(checks)}, Group(told, shown), code
 
     base, data, shown, code = asyncio.run(look())
     output.result({"tenant": of_client.client, **knowledge_base_json(base), **data}, shown=shown)

@@ -9,13 +9,13 @@ from uuid import uuid4
 import typer
 from rich.panel import Panel
 
-from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys
+from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys, show_wanted
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.show.audit import BROKEN, KnownHashOption, in_words, is_whole, verdict_json
-from cli.show.tenants import event_json, events_table, key_json, keys_table, shown_once
+from cli.show.tenants import key_json, keys_table, shown_once
 from cli.tenancy import asking_tenants
 from cli.words import value_of
 from dossier.tenants.v1 import tenant_service_pb2 as pb
@@ -119,10 +119,8 @@ def list_events(
     Example: dossier operator audit list --what RevokeOperatorKey --json
     """
     every, names = asyncio.run(_all_events(Instance.resolve(data_dir)))
-    events = Wanted(who=who, what=what, since=since).among(every, names)
-    data: dict[str, Json] = {"events": [event_json(event, names) for event in events]}
-    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
-    Output(as_json=as_json).result(data, shown=events_table(events, names) if events else none)
+    wanted = Wanted(who=who, what=what, since=since)
+    show_wanted(every, wanted, names, output=Output(as_json=as_json))
 
 
 @audit.command("verify")

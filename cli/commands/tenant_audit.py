@@ -4,13 +4,12 @@ import asyncio
 
 import typer
 
-from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys
+from cli.audit_events import SinceOption, Wanted, WhatOption, WhoOption, names_of_keys, show_wanted
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.show.audit import BROKEN, KnownHashOption, in_words, is_whole, verdict_json
-from cli.show.tenants import event_json, events_table
 from cli.tenancy import TenantArgument, asking_tenants
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
@@ -35,10 +34,8 @@ def list_events(
     Example: dossier tenant audit list acme --who console --what UpdateTenant --since 2026-11-01
     """
     every, names = asyncio.run(_all(Instance.resolve(data_dir), tenant_id))
-    events = Wanted(who=who, what=what, since=since).among(every, names)
-    data: dict[str, Json] = {"tenant": tenant_id, "events": [event_json(event, names) for event in events]}
-    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
-    Output(as_json=as_json).result(data, shown=events_table(events, names) if events else none)
+    wanted = Wanted(who=who, what=what, since=since)
+    show_wanted(every, wanted, names, output=Output(as_json=as_json), tenant=tenant_id)
 
 
 @audit.command("verify")

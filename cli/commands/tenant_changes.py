@@ -1,4 +1,4 @@
-"""`tenant update|suspend|resume|set-credentials|reencrypt-secrets`: changes of a client."""
+"""`tenant update|suspend|resume|set-credentials`: changes of a client."""
 
 import asyncio
 from typing import Annotated

@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 
-import typer
-
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
@@ -14,6 +12,8 @@ from cli.tenancy import asking_tenants
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 
 _PAGE = 100
+_LEFT = 1
+"""The exit code where some do not open."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class _Done:
         }
 
 
-def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
     """Seal all clients' secrets again with the current key-encryption key, so that an older one can go.
 
     Those that do not open are left as they are and named; the exit code is 1 then.
@@ -59,8 +59,7 @@ def reencrypt_secrets(*, data_dir: DataDirOption = None, as_json: JsonOption = F
     output = Output(as_json=as_json)
     done = asyncio.run(_reencrypt(Instance.resolve(data_dir), output))
     output.result(done.data, shown=done.shown)
-    if done.unreadable:
-        raise typer.Exit(1)
+    return _LEFT if done.unreadable else 0
 
 
 async def _reencrypt(instance: Instance, output: Output) -> _Done:
