@@ -167,16 +167,15 @@ class TenantTickets:
     async def _write(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> Written:
         by_key = {each.ticket.key: each for each in tickets}
         rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
-        keys = {
-            created: [_key(row) for row in rows if row["created"] == created] for created in (True, False)
-        }
-        await self._unindex(connection, keys[False])
-        # The others keep the vector of what they were until they have their next, for some seconds: a write
+        created = [_key(row) for row in rows if row["created"]]
+        updated = [_key(row) for row in rows if not row["created"]]
+        await self._unindex(connection, updated)
+        # The others keep the vector of what they were until the embedder has given them their next: a write
         # to the vectors waits while an index of any tenant is made.
-        unlike = [key for key in keys[False] if not (self._embedded and by_key[key].weights)]
+        unlike = [key for key in updated if not (self._embedded and by_key[key].weights)]
         await self._forget_meaning(connection, unlike)
         await self._index(connection, [by_key[_key(row)] for row in rows])
-        return Written(created=frozenset(keys[True]), updated=frozenset(keys[False]))
+        return Written(created=frozenset(created), updated=frozenset(updated))
 
     async def find(self, reference: TicketReference) -> Ticket | None:
         async with self._database.tenant(self._tenant) as connection:
