@@ -130,7 +130,8 @@ class TenantRows:
     async def export(self, tenant: str) -> AsyncGenerator[Chunk | LeftOut, None]:
         """Everything as it stands at one moment, table by table in the order of their names.
 
-        Who does not go on reading for a minute gets `DependencyUnavailable`: others wait for the connection.
+        Who does not go on reading for a minute gets `DependencyUnavailable` when they do: no snapshot is held
+        open for longer. Until then, or until the call's deadline, the export keeps its place.
         """
         # A client's second export waits for its first, and takes no place of another client's.
         turn = self._turns.setdefault(tenant, asyncio.Lock())

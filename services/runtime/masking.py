@@ -39,7 +39,7 @@ def masked(text: str) -> str:
 
 
 def masked_line(line: str) -> str:
-    """A line of a log, which may be JSON and stays it."""
+    """A line of a log. JSON stays JSON, but where a private key without its end takes the rest with it."""
     if not any(sign in line for sign in _SIGNS):
         return line  # as nearly all lines, and found out in a fraction of the time
     return _IN_LINE.sub(_mask, line)

@@ -30,7 +30,7 @@ class Remnants:
         """Raises `TenantRemnants`.
 
         Raises `DependencyUnavailable` when a service does not answer and there was a client of that id: for
-        one that is new, nobody has to be up.
+        one that is new, nobody has to be up; who hangs is waited for.
         """
         if left := await self.of(tenant):
             raise TenantRemnants(tenant, left)
