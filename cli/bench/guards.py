@@ -1,9 +1,10 @@
 """What authentication, lookup of tenants and row-level security cost: the same loads without, in turns."""
 
+import asyncio
 import dataclasses
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,12 +12,14 @@ from typing import Final
 import asyncpg
 import httpx
 
-from cli.bench.clients import create_client
+from cli.bench.clients import Client, create_client, import_tickets
+from cli.bench.corpus import client_of
 from cli.bench.extent import Extent
 from cli.bench.mesh import BenchMesh, new_home, running_mesh
 from cli.bench.pause import processing_paused
-from cli.bench.pipeline import all_at_once, pipeline_clients
-from cli.bench.search import search_calls, searched_client
+from cli.bench.pipeline import all_at_once
+from cli.bench.search import learn_statistics, search_calls
+from cli.bench.synthetic import past_tickets
 from cli.bench.webhook import measure_level
 from cli.errors import DossierError
 from cli.migrate.urls import with_user
@@ -25,8 +28,13 @@ from cli.output import Output
 _CALLERS: Final = 64
 _TICKETS: Final = 1_000
 _FEWEST_BRIEFS: Final = 60
-_WEBHOOK_TENANTS: Final = 4
+_EMBEDDED_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.2
+_NOT_EMBEDDED: Final = "select exists (select from history.embedding_backlog)"
 _REFUSED: Final = 401
+_NO_COMPARISON: Final = "This is a bug of the bench: do not trust its comparison."
+_ALONE: Final = {"DOSSIER_ORCHESTRATOR_TENANT_CONCURRENCY": "32"}
+"""One client may have what the eight of the other benches have together."""
 _UNGUARDED: Final = Path(__file__).with_name("unguarded")
 _OPEN: Final = """
 do $$
@@ -40,7 +48,7 @@ end $$
 """
 
 Measure = Callable[[], Awaitable[float]]
-Load = Callable[[BenchMesh, Extent], AbstractAsyncContextManager[Measure]]
+Load = Callable[[BenchMesh, Client, Extent], AbstractAsyncContextManager[Measure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +66,29 @@ class GuardsResult:
     pipeline: Cost
     """Briefs of a backlog."""
     search: Cost
-    """Searches among 1,000 tickets by four callers."""
+    """Searches among the same client's 1,000 tickets by four callers."""
     added_at_most: float
     turns: int
 
 
 async def measure_guards(extent: Extent, *, folder: Path | None, output: Output) -> GuardsResult:
-    """Two meshes of its own, one of them without guards: neither has what the other benches left."""
+    """Two meshes of its own, one of them without guards: neither has what the other benches left.
+
+    Each has one client, who is behind all loads: without row-level security the statements that leave the
+    tenant to its policies see everybody's rows, and have to find the same as with it.
+    """
+    bare_of_identity = _ALONE | {"PYTHONPATH": str(_UNGUARDED)}
     with (
         new_home(folder) as home,
         new_home(folder) as other,
-        running_mesh(home, output=output) as guarded,
-        running_mesh(other, output=output, beside={"PYTHONPATH": str(_UNGUARDED)}) as bare,
+        running_mesh(home, output=output, beside=_ALONE) as guarded,
+        running_mesh(other, output=output, beside=bare_of_identity) as bare,
     ):
         await _disable_row_level_security(bare)
-        search = await _compared(_searches, guarded, bare, extent)
-        pipeline = await _compared(_briefs, guarded, bare, extent)
-        webhook = await _compared(_webhooks, guarded, bare, extent)
+        meshes = [(mesh, await _searched_client(mesh)) for mesh in (guarded, bare)]
+        search = await _compared(_searches, meshes, extent)
+        pipeline = await _compared(_briefs, meshes, extent)
+        webhook = await _compared(_webhooks, meshes, extent)
         await _confirm(guarded, open_to_all=False)
         await _confirm(bare, open_to_all=True)
     return GuardsResult(
@@ -86,11 +100,34 @@ async def measure_guards(extent: Extent, *, folder: Path | None, output: Output)
     )
 
 
-async def _compared(load: Load, guarded: BenchMesh, bare: BenchMesh, extent: Extent) -> Cost:
+async def _searched_client(mesh: BenchMesh) -> Client:
+    """With all its tickets embedded, so that nothing else is done while it is measured."""
+    client = await create_client(mesh, client_of(_TICKETS), notes=True)
+    await import_tickets(mesh, client.tenant, past_tickets(_TICKETS))
+    connection = await asyncpg.connect(mesh.database_url)
+    try:
+        async with asyncio.timeout(_EMBEDDED_SECONDS):
+            while await connection.fetchval(_NOT_EMBEDDED):  # noqa: ASYNC110 - another process does it
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        raise DossierError(
+            f"The {_TICKETS:,} tickets were not embedded within {_EMBEDDED_SECONDS:.0f} s.",
+            hint="Is the machine busy with something else?",
+        ) from None
+    finally:
+        await connection.close()
+    await learn_statistics(mesh)
+    return client
+
+
+async def _compared(load: Load, meshes: Sequence[tuple[BenchMesh, Client]], extent: Extent) -> Cost:
     """In turns, and each first as often as the other: the machine gets faster and slower meanwhile."""
     rates: dict[str, list[float]] = {"guarded": [], "bare": []}
-    async with load(guarded, extent) as on_guarded, load(bare, extent) as on_bare:
-        turn = [("guarded", on_guarded), ("bare", on_bare)]
+    async with AsyncExitStack() as loads:
+        turn = [
+            (name, await loads.enter_async_context(load(mesh, client, extent)))
+            for name, (mesh, client) in zip(rates, meshes, strict=True)
+        ]
         for _ in range(extent.turns):
             for name, measure in turn:
                 rates[name].append(await measure())
@@ -100,38 +137,43 @@ async def _compared(load: Load, guarded: BenchMesh, bare: BenchMesh, extent: Ext
 
 
 @asynccontextmanager
-async def _searches(mesh: BenchMesh, extent: Extent) -> AsyncIterator[Measure]:
-    await searched_client(mesh, _TICKETS)
-
+async def _searches(mesh: BenchMesh, _client: Client, extent: Extent) -> AsyncIterator[Measure]:
     async def measure() -> float:
-        return (await search_calls(mesh, extent, size=_TICKETS)).per_second
+        calls = await search_calls(mesh, extent, size=_TICKETS)
+        if calls.failed:
+            raise _unlike("searches", f"{calls.failed} failed")
+        return calls.per_second
 
     yield measure
 
 
 @asynccontextmanager
-async def _briefs(mesh: BenchMesh, extent: Extent) -> AsyncIterator[Measure]:
-    clients = await pipeline_clients(mesh)
+async def _briefs(mesh: BenchMesh, client: Client, extent: Extent) -> AsyncIterator[Measure]:
     some = dataclasses.replace(extent, backlog=max(_FEWEST_BRIEFS, extent.backlog // 3))
 
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
 
         async def measure() -> float:
-            _, per_second = await all_at_once(mesh, desk, clients, some)
+            backlog, per_second = await all_at_once(mesh, desk, [client], some)
+            if backlog.whole < backlog.ended:
+                raise _unlike("briefs", f"{backlog.ended - backlog.whole} lack a source's answer")
             return per_second
 
         yield measure
 
 
 @asynccontextmanager
-async def _webhooks(mesh: BenchMesh, extent: Extent) -> AsyncIterator[Measure]:
-    clients = [await create_client(mesh, f"webhook-{each}", notes=False) for each in range(_WEBHOOK_TENANTS)]
-
+async def _webhooks(mesh: BenchMesh, client: Client, extent: Extent) -> AsyncIterator[Measure]:
     async def measure() -> float:
-        return (await measure_level(mesh, extent, clients, callers=_CALLERS)).accepted_per_second
+        return (await measure_level(mesh, extent, [client], callers=_CALLERS)).accepted_per_second
 
     async with processing_paused(mesh):
         yield measure
+
+
+def _unlike(what: str, why: str) -> DossierError:
+    """Who does less is faster."""
+    return DossierError(f"The {what} of a mesh cannot be compared: {why}.", hint=_NO_COMPARISON)
 
 
 async def _disable_row_level_security(mesh: BenchMesh) -> None:
@@ -157,5 +199,5 @@ async def _confirm(mesh: BenchMesh, *, open_to_all: bool) -> None:
         raise DossierError(
             f"A mesh was to be measured {'without' if open_to_all else 'with'} guards; a wrong signature was"
             f" answered {answer.status_code}, and {rows} rows were seen.",
-            hint="This is a bug of the bench: do not trust its comparison.",
+            hint=_NO_COMPARISON,
         )

@@ -20,6 +20,7 @@ from cli.bench.synthetic import incidents, sample_tickets
 from cli.bench.usage import cpu_cores
 from cli.errors import DossierError
 from cli.output import Json
+from dossier.context.v1 import evidence_pb2
 from dossier.orchestrator.v1 import enhancement_pb2
 from dossier.orchestrator.v1.orchestrator_service_pb2 import (
     ListEnhancementsRequest,
@@ -42,6 +43,8 @@ class Backlog:
     ended: int
     """All of them, unless the wait for them was too long."""
     failed: int
+    whole: int
+    """For which every source answered."""
     seconds: float
     """From the first acceptance to the last end."""
     process_cores: Mapping[str, float]
@@ -67,7 +70,7 @@ class PipelineResult:
 
 
 async def measure_pipeline(mesh: BenchMesh, extent: Extent) -> PipelineResult:
-    clients = await pipeline_clients(mesh)
+    clients = await _clients(mesh)
     async with httpx.AsyncClient(base_url=mesh.desk_url, timeout=30, trust_env=False) as desk:
         light, noted = await _one_by_one(mesh, desk, clients[0], extent)
         bare = await Engine.first(mesh, count=extent.backlog)
@@ -89,7 +92,7 @@ async def measure_pipeline(mesh: BenchMesh, extent: Extent) -> PipelineResult:
     )
 
 
-async def pipeline_clients(mesh: BenchMesh) -> list[Client]:
+async def _clients(mesh: BenchMesh) -> list[Client]:
     """Clients whose briefs have something to find."""
     clients = [await create_client(mesh, f"pipeline-{number}", notes=True) for number in range(_TENANTS)]
     tickets = sample_tickets()
@@ -187,10 +190,16 @@ async def all_at_once(
         tickets=submitted,
         ended=len(ended),
         failed=len(ended) - len(good),
+        whole=sum(_every_source_answered(each) for each in good),
         seconds=round(seconds, 2),
         process_cores=cores,
     )
     return backlog, len(good) / seconds
+
+
+def _every_source_answered(enhancement: Enhancement) -> bool:
+    states = {report.state for report in enhancement.sources}
+    return states == {evidence_pb2.SOURCE_STATE_ANSWERED}
 
 
 async def _until_finished(mesh: BenchMesh, runs: int, *, seconds: float) -> None:

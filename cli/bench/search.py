@@ -75,7 +75,7 @@ async def measure_search(
         for size in extent.tenant_tickets:
             await searched_client(mesh, size)
         await give_vectors(mesh, extent.tenant_tickets, output=output)
-        await _settle(mesh)
+        await learn_statistics(mesh)
     tenants = [await _told(mesh, extent, size=size, empty=empty) for size in extent.tenant_tickets]
     steady = await _steady(mesh, extent, size=max(extent.tenant_tickets))
     return SearchResult(tuple(tenants), steady, SEARCH_CALLERS, empty, built)
@@ -148,7 +148,7 @@ async def _questions(mesh: BenchMesh) -> dict[str, float]:
     }
 
 
-async def _settle(mesh: BenchMesh) -> None:
+async def learn_statistics(mesh: BenchMesh) -> None:
     """Do at once what PostgreSQL does by itself within a minute of such an import: learn its statistics."""
     connection = await asyncpg.connect(mesh.database_url)
     try:
