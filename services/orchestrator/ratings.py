@@ -4,8 +4,9 @@ At least once, in any order and by any replica: who is told knows each rating by
 """
 
 import asyncio
+import itertools
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -14,7 +15,7 @@ from dossier.knowledge.v1.knowledge_service_pb2 import RateArticleRequest
 from services.orchestrator import telemetry
 from services.orchestrator.model import DocumentKind
 from services.orchestrator.peers import SUBJECT, PeerFailure, Peers
-from services.orchestrator.store_ratings import Rating, backlog, handed_over, waiting
+from services.orchestrator.store_ratings import Rating, Word, backlog, handed_over, waiting
 from services.orchestrator.tickets import searchable
 from services.runtime.caller import acting_for
 from services.runtime.database import NOT_MIGRATED, Database
@@ -23,6 +24,7 @@ from services.runtime.errors import DependencyUnavailable, TransactionAborted
 _AT_ONCE: Final = 100
 _IDLE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
+_FIRST_POSTPONED_SECONDS: Final = 1.0
 _LONGEST_POSTPONED_SECONDS: Final = 600.0
 # Those who rank weigh less of it.
 _DESCRIPTION: Final = 4096
@@ -36,13 +38,18 @@ _TROUBLES: Final[tuple[type[Exception], ...]] = (
 _log = structlog.get_logger(__name__)
 
 
+class _Pause(NamedTuple):
+    until: float
+    seconds: float
+
+
 class Ratings:
     def __init__(self, database: Database, peers: Peers) -> None:
         self._database = database
         self._peers = peers
         self._failing = False
-        self._postponed: dict[str, tuple[float, float]] = {}
-        """By rating, until when, and how long that pause is: it is what fails, and not whoever is told."""
+        self._postponed: dict[Word, _Pause] = {}
+        """It is what fails, and not whoever is told."""
 
     async def follow(self) -> None:
         pause = _IDLE_SECONDS
@@ -61,13 +68,30 @@ class Ratings:
         tenants = await backlog(self._database)
         telemetry.RATINGS_WAITING.set(sum(tenants.values()))
         away: dict[DocumentKind, str] = {}
-        for tenant in tenants:
+        for tenant, kind in itertools.product(tenants, DocumentKind):
             with acting_for(tenant, subject=SUBJECT):
-                for rating in await waiting(self._database, tenant, most=_AT_ONCE):
-                    until, _ = self._postponed.get(rating.id, (0.0, 0.0))
-                    if rating.document.kind not in away and until <= time.monotonic():
-                        await self._hand_over(tenant, rating, away)
+                await self._tenants_round(tenant, kind, away)
+        self._forget()
         return next(iter(away.values()), None)
+
+    async def _tenants_round(self, tenant: str, kind: DocumentKind, away: dict[DocumentKind, str]) -> None:
+        now = time.monotonic()
+        postponed = [word for word, pause in self._postponed.items() if pause.until > now]
+        if kind in away:
+            return
+        for rating in await waiting(self._database, tenant, kind, besides=postponed, most=_AT_ONCE):
+            if kind in away:
+                return
+            await self._hand_over(tenant, rating, away)
+
+    def _forget(self) -> None:
+        """Of those whose pause ended long ago nobody waits any more: their tenant was deleted, say."""
+        now = time.monotonic()
+        self._postponed = {
+            word: pause
+            for word, pause in self._postponed.items()
+            if pause.until + _LONGEST_POSTPONED_SECONDS > now
+        }
 
     async def _hand_over(self, tenant: str, rating: Rating, away: dict[DocumentKind, str]) -> None:
         try:
@@ -79,17 +103,18 @@ class Ratings:
             if not failure.final:
                 away[rating.document.kind] = str(failure)
                 return
-            _log.error("rating_refused", rating_id=rating.id, cause=str(failure))
+            _log.error("rating_refused", rating_id=rating.word.id, cause=str(failure))
             result = "refused"
         await handed_over(self._database, tenant, rating)
-        self._postponed.pop(rating.id, None)
+        self._postponed.pop(rating.word, None)
         telemetry.RATINGS.labels(result=result).inc()
 
     def _postpone(self, rating: Rating, cause: str) -> None:
-        _, last = self._postponed.get(rating.id, (0.0, _IDLE_SECONDS / 2))
-        pause = min(2 * last, _LONGEST_POSTPONED_SECONDS)
-        self._postponed[rating.id] = (time.monotonic() + pause, pause)
-        _log.warning("rating_postponed", rating_id=rating.id, seconds=pause, cause=cause)
+        before = self._postponed.get(rating.word)
+        pause = min(2 * before.seconds, _LONGEST_POSTPONED_SECONDS) if before else _FIRST_POSTPONED_SECONDS
+        self._postponed[rating.word] = _Pause(time.monotonic() + pause, pause)
+        if before is None:
+            _log.warning("rating_postponed", rating_id=rating.word.id, cause=cause)
 
     async def _rate(self, rating: Rating) -> bool:
         subject, description = searchable(rating.ticket)
@@ -98,8 +123,8 @@ class Ratings:
             case DocumentKind.TICKET:
                 return await self._peers.rate_ticket(
                     RateTicketRequest(
-                        rating_id=rating.id,
-                        revision=rating.revision,
+                        rating_id=rating.word.id,
+                        revision=rating.word.revision,
                         ticket_id=document.id,
                         source=document.source,
                         helpful=rating.helpful,
@@ -110,8 +135,8 @@ class Ratings:
             case DocumentKind.ARTICLE:
                 return await self._peers.rate_article(
                     RateArticleRequest(
-                        rating_id=rating.id,
-                        revision=rating.revision,
+                        rating_id=rating.word.id,
+                        revision=rating.word.revision,
                         article_id=document.id,
                         source=document.source,
                         helpful=rating.helpful,

@@ -1,8 +1,8 @@
 """What people think of what briefs cited: kept with their feedback, until history or knowledge has it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from dossier.context.v1.ticket_pb2 import Ticket
 from services.orchestrator.model import Document, DocumentKind, Feedback
@@ -24,17 +24,24 @@ _WITHDRAW: Final = """
 _WAITING: Final = """
     select r.id, r.revision, r.kind, r.document_source, r.document_id, r.helpful, e.ticket
     from orchestrator.ratings r join orchestrator.enhancements e on e.id = r.enhancement_id
-    where r.tenant_id = $1 and r.handed_over < r.revision
-    order by r.create_time, r.id limit $2
+    where r.tenant_id = $1 and r.kind = $2 and r.handed_over < r.revision
+        and (r.id, r.revision) not in (select * from unnest($3::text[], $4::bigint[]))
+    order by r.create_time, r.id limit $5
 """
+
+
+class Word(NamedTuple):
+    """What somebody said once: who changes it says another."""
+
+    id: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
     """One person's word on one citation; `helpful` is None when it was taken back."""
 
-    id: str
-    revision: int
+    word: Word
     document: Document
     helpful: bool | None
     ticket: Ticket
@@ -66,13 +73,16 @@ async def backlog(database: Database) -> Mapping[str, int]:
     return {row["tenant_id"]: row["ratings"] for row in rows}
 
 
-async def waiting(database: Database, tenant: str, *, most: int) -> Sequence[Rating]:
+async def waiting(
+    database: Database, tenant: str, kind: DocumentKind, *, besides: Collection[Word], most: int
+) -> Sequence[Rating]:
+    """The longest waiting on documents of that kind, without those `besides`."""
+    ids, revisions = [word.id for word in besides], [word.revision for word in besides]
     async with database.tenant(tenant) as connection:
-        rows = await connection.fetch(_WAITING, tenant, most)
+        rows = await connection.fetch(_WAITING, tenant, kind, ids, revisions, most)
     return [
         Rating(
-            id=row["id"],
-            revision=row["revision"],
+            word=Word(row["id"], row["revision"]),
             document=Document(DocumentKind(row["kind"]), row["document_source"], row["document_id"]),
             helpful=row["helpful"],
             ticket=Ticket.FromString(row["ticket"]),
@@ -86,6 +96,5 @@ async def handed_over(database: Database, tenant: str, rating: Rating) -> None:
     async with database.tenant(tenant) as connection:
         await connection.execute(
             "update orchestrator.ratings set handed_over = greatest(handed_over, $2) where id = $1",
-            rating.id,
-            rating.revision,
+            *rating.word,
         )

@@ -35,7 +35,7 @@ def command_line(process: psutil.Process) -> str:
 def test_webhooks_are_measured_on_an_instance_that_is_gone_afterwards(server_home: Path) -> None:
     disk = server_home / "bench"
     done = bench(
-        "webhook", "--quick", "--seconds", "1", "--json", "--data-dir", str(disk), "--record", str(disk)
+        "webhook", "--quick", "--seconds", "5", "--json", "--data-dir", str(disk), "--record", str(disk)
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

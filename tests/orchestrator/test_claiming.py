@@ -94,8 +94,10 @@ async def test_replicas_that_claim_at_once_never_exceed_a_cap_or_take_the_same(
         taken = await asyncio.gather(
             *(claimed(each, backlog) for _ in range(8) for each in (one, two, three))
         )
+        # Whom another poll has under its lock is passed over, so some may be left for the next.
+        left = await polled(one, backlog, times=4)
 
-    assert Counter(tenant for tenants in taken for tenant in tenants) == dict.fromkeys("abcd", 4)
+    assert left + Counter(tenant for tenants in taken for tenant in tenants) == dict.fromkeys("abcd", 4)
 
 
 async def test_its_own_runs_come_by_priority_then_by_age(backlog: Backlog, database: TestDatabase) -> None:

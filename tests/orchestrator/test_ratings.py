@@ -157,14 +157,16 @@ async def test_one_that_failed_is_handed_over_again(
     peers.history.does.failures = 2
     await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=True)
 
-    ratings = await said(peers.history.does, 3)
+    words = await said(peers.history.does, 3)
 
-    assert len({(rating.rating_id, rating.revision) for _, rating in ratings}) == 1
+    assert len({(rating.rating_id, rating.revision) for _, rating in words}) == 1
 
 
 async def test_one_that_history_cannot_take_holds_up_no_other(
-    acme: Client, peers: Peers, brief: enhancement_pb.Enhancement
+    acme: Client, peers: Peers, brief: enhancement_pb.Enhancement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However many of them there are: here, as many as are looked at in one round."""
+    monkeypatch.setattr("services.orchestrator.ratings._AT_ONCE", 1)
     peers.history.does.failing = lambda request: getattr(request, "helpful", None) is True
     await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=True, author="Ann")
     await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=False, author="Ben")
@@ -175,6 +177,21 @@ async def test_one_that_history_cannot_take_holds_up_no_other(
 
     # It is tried again and again, and Ben's reached history once.
     assert [rating.helpful for _, rating in told(peers.history.does)].count(False) == 1
+
+
+async def test_who_changes_a_word_that_history_cannot_take_does_not_wait_for_it(
+    acme: Client, peers: Peers, brief: enhancement_pb.Enhancement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.ratings._IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("services.orchestrator.ratings._FIRST_POSTPONED_SECONDS", 3600.0)
+    peers.history.does.failing = lambda request: getattr(request, "helpful", None) is True
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=True, author="Ann")
+    await said(peers.history.does, 1)
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=False, author="Ann")
+
+    words = await said(peers.history.does, 2)
+
+    assert [(rating.helpful, rating.revision) for _, rating in words] == [(True, 1), (False, 2)]
 
 
 async def test_a_thumb_survives_the_orchestrator(
