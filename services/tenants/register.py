@@ -13,6 +13,8 @@ from services.tenants.addresses import check_addresses
 from services.tenants.errors import TenantDeleting, TenantExists
 from services.tenants.model import ApiKey, NewTenant, Role, Secret, SecretKind, Tenant, TenantState
 from services.tenants.remnants import Remnants
+from services.tenants.repeats import id_of
+from services.tenants.rows import settings_of
 from services.tenants.rules import Installed, check_settings
 from services.tenants.sealing import KeptSecret, Place, Sealer
 from services.tenants.store import Directory
@@ -57,23 +59,26 @@ class Registrar:
     async def register(
         self, new: NewTenant, *, actor: Actor, credentials: Mapping[str, str], request_id: str
     ) -> Registered:
-        """Safe to repeat with the same request id for a day; the secrets are not shown again."""
+        """Safe to repeat with the same request id and settings for a day; the secrets are not shown again."""
         check_settings(new, self._installed)
         check_addresses(new, self._permits.guard(new.id))
         if await self._directory.tenant(new.id) is None:
             await self._remnants.require_none(new.id)
+        request = ""
+        if request_id:
+            request = id_of(new.id, actor, "create", request_id, orjson.dumps(settings_of(new)).decode())
         issued = Issued(Secret.random(), Secret.api_key())
         tenant = await self._directory.add(
             new,
             actor=actor,
-            request_id=request_id,
+            request_id=request,
             secrets=await self._sealed(new, issued.webhook_secret, credentials),
             api_key=ApiKey(str(uuid7()), issued.api_key.digest(), Role.ADMIN, _FIRST_KEY),
         )
         if tenant is not None:
             _log.info("tenant_registered", tenant_id=tenant.id, tool=tenant.ticketing.tool)
             return Registered(tenant, issued)
-        before = await self._directory.added_by_request(new.id, request_id) if request_id else None
+        before = await self._directory.added_by_request(new.id, request) if request else None
         if before is None:
             known = await self._directory.tenant(new.id)
             deleting = known is not None and known.state is TenantState.DELETING

@@ -70,7 +70,7 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.display_name,
         tenant.ticketing.tool,
         tenant.ticketing.base_url,
-        orjson.dumps(dict(tenant.ticketing.options)).decode(),
+        orjson.dumps(dict(tenant.ticketing.options), option=orjson.OPT_SORT_KEYS).decode(),
         tenant.brief.language,
         tenant.brief.model,
         tenant.brief.max_words,

@@ -77,6 +77,17 @@ async def test_another_request_for_the_same_id_is_no_retry(operator: Client, req
     assert (await failure_of(operator.create(request_id=request_id))).reason == "TENANT_EXISTS"
 
 
+async def test_the_same_request_for_other_settings_is_no_retry(operator: Client) -> None:
+    given, same, other = tenant(), tenant(), tenant()
+    given.ticketing.options.update({"portal": "ops", "edition": "cloud"})
+    same.ticketing.options.update({"edition": "cloud", "portal": "ops"})
+    other.ticketing.options.update({"portal": "hr", "edition": "cloud"})
+    await operator.create(given, request_id="create-1")
+
+    assert (await operator.create(same, request_id="create-1")).tenant.id == "acme"
+    assert (await failure_of(operator.create(other, request_id="create-1"))).reason == "TENANT_EXISTS"
+
+
 async def test_a_retry_counts_for_a_day(operator: Client, database: TestDatabase) -> None:
     await operator.create(request_id="create-1")
     await execute(database, "update tenants.tenants set create_time = now() - interval '24 hours 1 second'")
