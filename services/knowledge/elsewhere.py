@@ -83,7 +83,9 @@ class Elsewhere:
         heard = Heard(base.name, 0)
         try:
             async with asyncio.timeout(seconds):
-                text = await self._cache.text(tenant, key, lambda: self._find(base, asked, frequencies))
+                text = await self._cache.text(
+                    tenant, key, lambda: self._find(tenant, base, asked, frequencies)
+                )
             heard = replace(heard, found=read_written(text))
         except TimeoutError:
             heard = replace(heard, trouble="timed_out", detail=f"timed out after {seconds:.3g} s")
@@ -102,11 +104,11 @@ class Elsewhere:
         telemetry.count_base_search(heard.trouble or "answered")
         return replace(heard, seconds=time.monotonic() - begun)
 
-    async def _find(self, base: Base, asked: Asked, frequencies: Frequencies) -> str:
+    async def _find(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> str:
         async with asyncio.timeout(base.seconds):
             words = asked.rarest(frequencies, _WORDS)
             pages = await self._searched(base, words) if words else ()
-            read = [await self._pages.article(base.name, page) for page in pages]
+            read = [await self._pages.article(tenant, base.name, page) for page in pages]
             articles = [each for each in read if isinstance(each, Article)]
             found = await asyncio.to_thread(best_parts, articles, asked.question, frequencies)
             return written(await self._compared(found, asked))

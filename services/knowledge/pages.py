@@ -1,12 +1,11 @@
 """Pages of knowledge bases as articles."""
 
-import asyncio
-
 from converting.errors import Unconvertible
 from converting.worker import Worker
 from dossier.knowledge.v1.article_pb2 import Article as Row
 from knowledgebases.model import Page
 from services.knowledge.model import Article, Source
+from services.knowledge.shares import Shares
 from services.knowledge.wire import read_article
 from services.runtime.importing import Broken
 
@@ -20,11 +19,14 @@ _LABEL_CHARACTERS = 128
 class Pages:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        # Waited for here, since what the worker has begun it must end a process to give up.
+        self._shares = Shares(in_all=worker.processes, of_one=1)
 
-    async def article(self, source: Source, page: Page) -> Article | Broken:
+    async def article(self, tenant: str, source: Source, page: Page) -> Article | Broken:
         """Read a page as an import reads a row; of what is too long, the beginning."""
         try:
-            body = await asyncio.to_thread(self._worker.markdown, page.html, base_url=page.url)
+            async with self._shares.one(tenant):
+                body = await self._worker.markdown(page.html, base_url=page.url)
         except Unconvertible as error:
             return Broken(page.id, "body", str(error))
         row = Row(

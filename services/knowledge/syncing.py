@@ -194,7 +194,7 @@ class _Round:
         return [*await self._read(base, page_ids[:half]), *await self._read(base, page_ids[half:])]
 
     async def _take_in(self, pages: Sequence[Page]) -> None:
-        read = [await self._pages.article(self._source, page) for page in pages]
+        read = [await self._pages.article(self._articles.tenant, self._source, page) for page in pages]
         rows = [each for each in read if isinstance(each, Article)]
         report = await keep(self._articles, self._event, rows)
         report.rejected = len(read) - len(rows)

@@ -164,6 +164,25 @@ async def test_one_that_is_slow_is_left_behind_and_told(world: World, confluence
     assert time.monotonic() - begun < 10
 
 
+async def test_a_slow_page_that_one_client_syncs_times_no_search_of_another_out(
+    world: World, confluence: Confluence
+) -> None:
+    confluence.put(Page("201", "Log", "<p>" + "<i>word</i> " * 400_000, space="HR"))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, deadline_ms=4_000)
+    await world.searched("warm up")
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, tenant="globex", options={"spaces": "HR"})
+
+    async def is_read() -> bool:
+        return "201" in confluence.bodies_read
+
+    await until(is_read)
+    await asyncio.sleep(0.5)
+    answer = await world.search(QUESTION)
+
+    assert answer.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
+    assert [found.article.id for found in answer.results] == ["101"]
+
+
 async def test_nobody_waits_longer_than_the_caller_does(world: World, confluence: Confluence) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     await world.searched("warm up")
