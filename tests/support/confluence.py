@@ -109,9 +109,9 @@ class Confluence:
                 return JSONResponse({"statusCode": 404, "message": "No such resource"}, status_code=404)
 
     def _content(self, http: Request, page_id: str) -> Response:
-        """Whatever its state is but a draft, as long as nobody has purged it."""
+        """A current one, as when no other status is asked for; of the index nothing is needed."""
         page = self.pages.get(page_id)
-        if page is None:
+        if page is None or page.status != "current":
             message = f"No content found with id : ContentId{{id={page_id}}}"
             return JSONResponse({"statusCode": 404, "message": message}, status_code=404)
         expanded = set(http.query_params.get("expand", "").split(","))
