@@ -1,14 +1,16 @@
-"""Converts in a process of its own, which is ended when a document takes too long or too much.
+"""Converts in processes of its own, which are ended when a document takes too long or too much.
 
 Only there are the converters loaded: a service that may never convert anything does without their memory.
 """
 
+import asyncio
 import multiprocessing
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLong
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -26,15 +28,21 @@ _MEMORY_BYTES: Final = 2 << 30
 
 
 class Worker:
-    """One process, started with the first document, and anew after it had to be ended."""
+    """So many processes, started with the first document, and anew after one had to be ended.
 
-    def __init__(self, *, seconds: float = _SECONDS, memory_bytes: int = _MEMORY_BYTES) -> None:
+    `seconds` and `memory_bytes` are what one document may take.
+    """
+
+    def __init__(
+        self, *, processes: int = 1, seconds: float = _SECONDS, memory_bytes: int = _MEMORY_BYTES
+    ) -> None:
+        self.processes = processes
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         # Not forked: whoever asks has threads.
         self._pool = ProcessPool(
-            max_workers=1,
-            initializer=_confine,
+            max_workers=processes,
+            initializer=_prepare,
             initargs=(memory_bytes,),
             context=multiprocessing.get_context("spawn"),
         )
@@ -50,16 +58,21 @@ class Worker:
 
     def convert(self, name: str, content: bytes) -> "Document":
         """As `converting.documents.convert`, within bounds."""
-        return self._within_bounds(_convert, name, content)
+        with self._bounds():
+            return self._begun(_convert, name, content).result()
 
-    def markdown(self, html: str, *, base_url: str) -> str:
-        """As `converting.html.to_markdown`, within bounds."""
-        return self._within_bounds(_to_markdown, html, base_url)
+    async def markdown(self, html: str, *, base_url: str) -> str:
+        """As `converting.html.to_markdown`, within bounds; when it is cancelled, its process is ended."""
+        with self._bounds():
+            return await asyncio.wrap_future(self._begun(_to_markdown, html, base_url))
 
-    def _within_bounds(self, conversion: Callable[..., T], *told: object) -> T:
+    def _begun(self, conversion: Callable[..., T], *told: object) -> Future[T]:
+        return self._pool.schedule(_converted, args=(conversion, *told), timeout=self._seconds)
+
+    @contextmanager
+    def _bounds(self) -> Iterator[None]:
         try:
-            done = self._pool.schedule(_converted, args=(conversion, *told), timeout=self._seconds)
-            converted: T = done.result()
+            yield
         except TooLong:
             raise Unconvertible(f"was not read within {self._seconds:g} s") from None
         except ProcessExpired:
@@ -70,7 +83,6 @@ class Worker:
             raise
         except Exception as problem:  # readers of strangers' files fail in every way there is
             raise Unconvertible(f"cannot be read ({type(problem).__name__}): damaged?") from problem
-        return converted
 
 
 def _convert(name: str, content: bytes) -> "Document":
@@ -93,6 +105,8 @@ def _converted(conversion: Callable[..., T], *told: object) -> T:
         os._exit(1)
 
 
-def _confine(memory_bytes: int) -> None:
+def _prepare(memory_bytes: int) -> None:
     with suppress(ValueError):  # macOS does not limit this
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    # What it takes to load them is no document's time.
+    import converting.documents  # noqa: F401, PLC0415

@@ -113,7 +113,7 @@ async def _reach(http: ClientSession, base_url: str) -> str:
 async def _read_one(http: ClientSession, connector: Connector, connection: Connection) -> str:
     async for listed in connector.list_pages(http, connection, since=None):
         if listed:
-            pages = await connector.read(http, connection, [listed[0].id])
+            pages = await connector.read(http, connection, listed[:1])
             return f"read {pages[0].title!r}" if pages else "listed pages"
     raise Rejected(
         "there is no page that this account sees", "check what is chosen, and the account's rights"

@@ -38,9 +38,12 @@ class Connector(Protocol):
         """
 
     async def read(
-        self, http: ClientSession, connection: Connection, page_ids: Sequence[str]
+        self, http: ClientSession, connection: Connection, pages: Sequence[Listed]
     ) -> Sequence[Page]:
-        """Read those of the pages that are there; `TooMuch` where they are too long together."""
+        """Read those of the pages that are there; `TooMuch` where they are too long together.
+
+        They are given as they were listed a moment ago, or by their id alone.
+        """
 
     async def search(
         self, http: ClientSession, connection: Connection, words: Sequence[str], *, limit: int

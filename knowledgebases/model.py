@@ -6,10 +6,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page by its id, and when it last changed; where that is not known it is read each time."""
+    """A page by its id, and when it last changed; where that is not known it is read each time.
+
+    `url` and `labels` may change without it; None where the listing does not tell.
+    """
 
     id: str
     updated: datetime | None
+    url: str | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One call to the REST API, and what its failures mean."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from aiohttp import ClientSession
@@ -16,23 +17,54 @@ from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, Una
 R = TypeVar("R", bound=BaseModel)
 
 LARGEST_REPLY_BYTES: Final = 16 * 1024 * 1024
+# Of a search, of which there are many at once.
+LARGEST_FOUND_BYTES: Final = 4 * 1024 * 1024
 _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
 _TOLD_CHARACTERS: Final = 200
 
 
-async def get(http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str) -> R:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def get(
+    http: ClientSession,
+    site: Site,
+    path: str,
+    reply_type: type[R],
+    *,
+    doing: str,
+    most_bytes: int | None = None,
+) -> R:
     """`path` begins with `/rest/api/` and is encoded; `doing` is what an administrator would call it."""
-    async with asking(doing, most_bytes=LARGEST_REPLY_BYTES):
+    answer = await _ask(http, site, path, doing=doing, most_bytes=most_bytes or LARGEST_REPLY_BYTES)
+    return _read(site, answer, reply_type, doing=doing)
+
+
+async def find(http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str) -> R | None:
+    """As `get`, of one thing; None where it is not there, or this account does not see it."""
+    answer = await _ask(http, site, path, doing=doing, most_bytes=LARGEST_REPLY_BYTES)
+    return None if answer.status == 404 else _read(site, answer, reply_type, doing=doing)
+
+
+async def _ask(http: ClientSession, site: Site, path: str, *, doing: str, most_bytes: int) -> _Answer:
+    async with asking(doing, most_bytes=most_bytes):
         url = URL(site.root + path, encoded=True)
         async with http.get(url, headers=site.headers, allow_redirects=False) as response:
-            status, headers = response.status, response.headers
-            body = await whole_body(response, most_bytes=LARGEST_REPLY_BYTES)
-    if status != 200:
-        raise _failure(site, doing, status=status, headers=headers, body=body)
+            body = await whole_body(response, most_bytes=most_bytes)
+            return _Answer(response.status, response.headers, body)
+
+
+def _read(site: Site, answer: _Answer, reply_type: type[R], *, doing: str) -> R:
+    if answer.status != 200:
+        raise _failure(site, doing, status=answer.status, headers=answer.headers, body=answer.body)
     try:
-        return reply_type.model_validate_json(body)
+        return reply_type.model_validate_json(answer.body)
     except ValidationError as error:
-        raise _unreadable(doing, body, error) from None
+        raise _unreadable(doing, answer.body, error) from None
 
 
 def _failure(  # noqa: PLR0911 - a table: one row per meaning

@@ -10,16 +10,18 @@ from aiohttp import ClientSession
 
 from egress.connection import Connection
 from knowledgebases.confluence import cql
-from knowledgebases.confluence.client import get
+from knowledgebases.confluence.client import LARGEST_FOUND_BYTES, find, get
 from knowledgebases.confluence.site import Site
-from knowledgebases.confluence.wire import Content, Results, User
+from knowledgebases.confluence.wire import Content, One, Results, User
 from knowledgebases.errors import Rejected
 from knowledgebases.model import Listed, Page
 
-_SEARCH: Final = "/rest/api/content/search"
+_CONTENT: Final = "/rest/api/content"
+_SEARCH: Final = f"{_CONTENT}/search"
 # Confluence's own limit where bodies are not expanded.
 _LISTED_AT_ONCE: Final = 200
-_EXPANDED: Final = "body.view,version,metadata.labels"
+_LISTED: Final = "version,metadata.labels"
+_EXPANDED: Final = f"body.view,{_LISTED}"
 _ID: Final = re.compile(r"[0-9]{1,20}")
 _NEXT: Final = re.compile(rf"{re.escape(_SEARCH)}\?[\x21-\x7e]+")
 _KEPT_ELSEWHERE: Final = frozenset({"archived", "trashed", "draft", "historical", "deleted"})
@@ -44,27 +46,30 @@ class Confluence:
         query = cql.pages_of(site.spaces)
         if since is not None:
             query += f" and {cql.changed_since(since)}"
-        path = _path(f"{query} order by lastmodified asc", limit=_LISTED_AT_ONCE, expand="version")
-        seen = set[str]()
-        while path:
-            if path in seen:
-                raise Rejected("cannot list pages: the answers lead in a circle")
-            seen.add(path)
-            results = await get(http, site, path, Results, doing="list pages")
-            yield [Listed(each.id, each.version.when) for each in results.results if _is_there(each)]
-            path = _next(results)
+        path = _path(f"{query} order by lastmodified asc", limit=_LISTED_AT_ONCE, expand=_LISTED)
+        async for results in _all(http, site, path, doing="list pages"):
+            root = _root(site, results.links.base)
+            yield [_listed(each, root=root) for each in results.results if _is_there(each)]
 
     async def read(
-        self, http: ClientSession, connection: Connection, page_ids: Sequence[str]
+        self, http: ClientSession, connection: Connection, pages: Sequence[Listed]
     ) -> Sequence[Page]:
         site = Site.of(connection)
         # Others cannot be of a page, and must not become part of a query.
-        possible = list(filter(_ID.fullmatch, page_ids))
+        possible = [each.id for each in pages if _ID.fullmatch(each.id)]
         if not possible:
             return ()
         query = f"{cql.pages_of(site.spaces)} and {cql.with_ids(possible)}"
         path = _path(query, limit=len(possible), expand=_EXPANDED)
-        return await _pages(http, site, path, doing="read pages")
+        read = list[Page]()
+        async for results in _all(http, site, path, doing="read pages"):
+            read += _pages(site, results)
+        # What the index has not may be there: it lags behind, and is made anew now and then.
+        found = {page.id for page in read}
+        for page_id in possible:
+            if page_id not in found and (page := await _by_itself(http, site, page_id)) is not None:
+                read.append(page)
+        return read
 
     async def search(
         self, http: ClientSession, connection: Connection, words: Sequence[str], *, limit: int
@@ -74,25 +79,53 @@ class Confluence:
         if wanted is None:
             return ()
         path = _path(f"{cql.pages_of(site.spaces)} and {wanted}", limit=limit, expand=_EXPANDED)
-        return await _pages(http, site, path, doing="search")
+        results = await get(http, site, path, Results, doing="search", most_bytes=LARGEST_FOUND_BYTES)
+        return _pages(site, results)
 
 
-async def _pages(http: ClientSession, site: Site, path: str, *, doing: str) -> Sequence[Page]:
-    results = await get(http, site, path, Results, doing=doing)
-    base = results.links.base
-    root = base if base.startswith(("http://", "https://")) else site.root
+async def _all(http: ClientSession, site: Site, path: str, *, doing: str) -> AsyncIterator[Results]:
+    seen = set[str]()
+    while path:
+        if path in seen:
+            raise Rejected(f"cannot {doing}: the answers lead in a circle")
+        seen.add(path)
+        results = await get(http, site, path, Results, doing=doing)
+        yield results
+        path = _next(results, doing=doing)
+
+
+async def _by_itself(http: ClientSession, site: Site, page_id: str) -> Page | None:
+    path = f"{_CONTENT}/{page_id}?{urlencode({'expand': f'{_EXPANDED},space'})}"
+    content = await find(http, site, path, One, doing="read a page")
+    chosen = {space.casefold() for space in site.spaces}
+    if (
+        content is None
+        or content.type != "page"
+        or not _is_there(content)
+        or content.space.key.casefold() not in chosen
+    ):
+        return None
+    return _page(content, root=_root(site, content.links.base))
+
+
+def _pages(site: Site, results: Results) -> Sequence[Page]:
+    root = _root(site, results.links.base)
     return [_page(each, root=root) for each in results.results if _is_there(each)]
+
+
+def _root(site: Site, base: str) -> str:
+    return base if base.startswith(("http://", "https://")) else site.root
 
 
 def _path(query: str, *, limit: int, expand: str) -> str:
     return f"{_SEARCH}?{urlencode({'cql': query, 'limit': limit, 'expand': expand})}"
 
 
-def _next(results: Results) -> str:
+def _next(results: Results, *, doing: str) -> str:
     """Only on in the same listing: wherever else an answer points, the credentials are not sent there."""
     path = results.links.next.removeprefix(results.links.context)
     if path and not _NEXT.fullmatch(path):
-        raise Rejected("cannot list pages: the answer's next page is not one of the listing")
+        raise Rejected(f"cannot {doing}: the answer's next page is not one of the listing")
     return path
 
 
@@ -100,12 +133,24 @@ def _is_there(content: Content) -> bool:
     return content.status not in _KEPT_ELSEWHERE
 
 
+def _listed(content: Content, *, root: str) -> Listed:
+    return Listed(content.id, content.version.when, _url(content, root=root), _labels(content))
+
+
 def _page(content: Content, *, root: str) -> Page:
     return Page(
         id=content.id,
         title=content.title,
         html=content.body.view.value,
-        url=f"{root}{content.links.webui}",
-        labels=tuple(each.name for each in content.metadata.labels.results),
+        url=_url(content, root=root),
+        labels=_labels(content),
         updated=content.version.when,
     )
+
+
+def _url(content: Content, *, root: str) -> str:
+    return f"{root}{content.links.webui}"
+
+
+def _labels(content: Content) -> tuple[str, ...]:
+    return tuple(each.name for each in content.metadata.labels.results)

@@ -33,8 +33,14 @@ class _PageLinks(BaseModel):
     webui: str = ""
 
 
+class _Space(BaseModel):
+    key: str = ""
+
+
 class Content(BaseModel):
     id: str = Field(pattern=r"^[0-9]{1,20}$")
+    type: str = ""
+    space: _Space = _Space()
     status: str = "current"
     title: str = ""
     body: _Body = _Body()
@@ -43,10 +49,20 @@ class Content(BaseModel):
     links: _PageLinks = Field(default=_PageLinks(), alias="_links")
 
 
+class _OneLinks(_PageLinks):
+    base: str = ""
+
+
 class _ResultsLinks(BaseModel):
     base: str = ""
     context: str = ""
     next: str = ""
+
+
+class One(Content):
+    """Asked for by itself, and so with the address of all."""
+
+    links: _OneLinks = Field(default=_OneLinks(), alias="_links")
 
 
 class Results(BaseModel):

@@ -46,24 +46,30 @@ class Web:
             yield [each for each in listed if each is not None]
 
     async def read(
-        self, http: ClientSession, connection: Connection, page_ids: Sequence[str]
+        self, http: ClientSession, connection: Connection, pages: Sequence[Listed]
     ) -> Sequence[Page]:
         site = Site.of(connection)
-        named = await pages_of(http, site)
-        wanted = [(page_id, page) for page_id in page_ids if (page := site.page(page_id)) in named]
-        pages = list[Page | BaseException | None]()
+        # What was listed is named; the sitemaps may be many.
+        is_named = all(each.url is not None for each in pages)
+        named = {} if is_named else await pages_of(http, site)
+        wanted = [
+            (each.id, page, named.get(page) or each.updated)
+            for each in pages
+            if (page := site.page(each.id)) in named or each.url is not None
+        ]
+        read = list[Page | BaseException | None]()
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
-            pages += await asyncio.gather(
-                *(_read(http, site, page_id, page, named[page]) for page_id, page in some),
+            read += await asyncio.gather(
+                *(_read(http, site, page_id, page, told) for page_id, page, told in some),
                 return_exceptions=True,
             )
         # One page that cannot be read stops no other; all of them are the site.
-        troubles = [page for page in pages if isinstance(page, BaseException)]
+        troubles = [page for page in read if isinstance(page, BaseException)]
         for trouble in troubles:
-            if len(troubles) == len(pages) or not isinstance(trouble, (Unavailable, Rejected)):
+            if len(troubles) == len(read) or not isinstance(trouble, (Unavailable, Rejected)):
                 raise trouble
-        return [page for page in pages if isinstance(page, Page)]
+        return [page for page in read if isinstance(page, Page)]
 
     async def search(  # the contract's
         self,
@@ -81,13 +87,13 @@ async def _listed(http: ClientSession, site: Site, page: URL, told: datetime | N
     if page_id is None:
         return None
     if told is not None:
-        return Listed(page_id, told)
+        return Listed(page_id, told, url=str(page))
     try:
         reply = await fetch(http, site, page, most_bytes=0, only_head=True)
     except Unavailable:
         # It may be that page alone: reading it will tell.
-        return Listed(page_id, None)
-    return None if reply.is_gone else Listed(page_id, reply.modified)
+        return Listed(page_id, None, url=str(page))
+    return None if reply.is_gone else Listed(page_id, reply.modified, url=str(page))
 
 
 async def _read(

@@ -8,14 +8,16 @@ from services.history.incidents import Likeness, Pair
 from services.history.model import Source, TicketId, TicketKey
 from services.runtime.database import Connection
 
-# Pair by pair; by meaning where both have a vector of the model.
+# Pair by pair; by meaning where both have a vector of the model, and of what they are now.
 _ALIKE: Final = """
     with parts as materialized (
-        select s.source, s.ticket_id, s.weights, v.vector
+        select s.source, s.ticket_id, s.weights, case when b.ticket_id is null then v.vector end as vector
         from unnest($1::text[], $2::text[]) as wanted (source, ticket_id)
         join history.ticket_search as s using (source, ticket_id)
         left join history.ticket_vectors as v
             on (v.tenant_id, v.source, v.ticket_id) = (s.tenant_id, s.source, s.ticket_id) and v.model = $7
+        left join history.embedding_backlog as b
+            on (b.tenant_id, b.source, b.ticket_id) = (s.tenant_id, s.source, s.ticket_id)
     )
     select pair.*, 1 - (one.weights operator(public.<=>) other.weights) as words,
            1 - (one.vector operator(public.<=>) other.vector) as meaning

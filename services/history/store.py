@@ -69,21 +69,30 @@ _TO_EMBED: Final = """
     on conflict (tenant_id, source, ticket_id) do update
         set added = excluded.added, taken_until = excluded.taken_until
 """
+# Those that mean what they meant: what is embedded is their text.
+_UNCHANGED_TEXTS: Final = """
+    select source, ticket_id
+    from jsonb_to_recordset($1::jsonb) as new (source text, ticket_id text, title text, description text)
+    join history.tickets as known using (source, ticket_id)
+    join history.ticket_search using (tenant_id, source, ticket_id)
+    where (known.title, known.description) = (new.title, new.description)
+"""
 _UNINDEX: Final = """
-    with unwanted as (
-        delete from history.embedding_backlog using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
-        where embedding_backlog.source = gone.source and embedding_backlog.ticket_id = gone.ticket_id
-    )
     delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
     where ticket_search.source = gone.source and ticket_search.ticket_id = gone.ticket_id
 """
 _FORGET_MEANING: Final = """
+    with unwanted as (
+        delete from history.embedding_backlog using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
+        where embedding_backlog.source = gone.source and embedding_backlog.ticket_id = gone.ticket_id
+    )
     delete from history.ticket_vectors using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
     where ticket_vectors.source = gone.source and ticket_vectors.ticket_id = gone.ticket_id
 """
 # What of a ticket decides beside its text.
 _CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
-# Both legs, and of what either found both what its words add up to and how near it is.
+# Both legs, and of what either found both what its words add up to and how near it is, unless the vector is
+# of what it was.
 _BY_MEANING: Final = f"""
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
@@ -94,12 +103,14 @@ _BY_MEANING: Final = f"""
     )
     select source, ticket_id, {_CIRCUMSTANCES},
            case when s.version = $3 then -(s.weights operator(public.<#>) words) else 0 end as summed,
-           1 - (v.vector operator(public.<=>) meaning) as cosine
+           case when waiting.ticket_id is null
+                then 1 - (v.vector operator(public.<=>) meaning) end as cosine
     from question, found
     join history.tickets using (source, ticket_id)
     join history.ticket_search as s using (tenant_id, source, ticket_id)
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
+    left join history.embedding_backlog as waiting using (tenant_id, source, ticket_id)
 """  # noqa: S608 - a constant
 FEW_VECTORS: Final = 5_000
 """One by one, while they are no more than so many; then by an index of the tenant's own."""
@@ -166,15 +177,17 @@ class TenantTickets:
 
     async def _write(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> Written:
         by_key = {each.ticket.key: each for each in tickets}
-        rows = await connection.fetch(_UPSERT, _json(map(_ticket_row, tickets)))
+        told = _json(map(_ticket_row, tickets))
+        unchanged = {_key(row) for row in await connection.fetch(_UNCHANGED_TEXTS, told)}
+        rows = await connection.fetch(_UPSERT, told)
         created = [_key(row) for row in rows if row["created"]]
         updated = [_key(row) for row in rows if not row["created"]]
         await self._unindex(connection, updated)
-        # The others keep the vector of what they were until the embedder has given them their next: a write
-        # to the vectors waits while an index of any tenant is made.
+        # The others keep the vector of what they were, which nothing compares, until the embedder has given
+        # them their next: a write to the vectors waits while an index of any tenant is made.
         unlike = [key for key in updated if not (self._embedded and by_key[key].weights)]
         await self._forget_meaning(connection, unlike)
-        await self._index(connection, [by_key[_key(row)] for row in rows])
+        await self._index(connection, [by_key[_key(row)] for row in rows], meaning_as_before=unchanged)
         return Written(created=frozenset(created), updated=frozenset(updated))
 
     async def find(self, reference: TicketReference) -> Ticket | None:
@@ -236,7 +249,13 @@ class TenantTickets:
             "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"history.tickets:{self._tenant}"
         )
 
-    async def _index(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> None:
+    async def _index(
+        self,
+        connection: Connection,
+        tickets: Sequence[IndexedTicket],
+        *,
+        meaning_as_before: Collection[TicketKey],
+    ) -> None:
         rows = [
             {
                 "source": each.ticket.key.source,
@@ -249,8 +268,10 @@ class TenantTickets:
         ]
         if rows:
             await connection.execute(_INDEX, _json(rows), VERSION)
-        if rows and self._embedded:
-            keys = [each.ticket.key for each in tickets if each.weights]
+        keys = [
+            each.ticket.key for each in tickets if each.weights and each.ticket.key not in meaning_as_before
+        ]
+        if keys and self._embedded:
             await connection.execute(_TO_EMBED, [key.source for key in keys], [key.id for key in keys])
 
     async def _unindex(self, connection: Connection, keys: Sequence[TicketKey]) -> None:

@@ -67,8 +67,10 @@ class Bases:
         self._access = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(peer.access)
         self.follow = self._copy.follow
 
-    def searched(self, tenant: str) -> Sequence[Source]:
-        """The names of those that are asked when this client's articles are searched."""
+    def searched(self, tenant: str) -> Sequence[Source] | None:
+        """The names of those that are asked in a search of this client's; None while nobody has said."""
+        if not self._copy.is_made:
+            return None
         return [Source(base.name) for base in self._copy.by_tenant.get(tenant, ()) if _is_searched(base)]
 
     def synced(self) -> Mapping[str, Mapping[Source, str]] | None:

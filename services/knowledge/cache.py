@@ -2,7 +2,8 @@
 
 For `fresh_seconds` an answer is as good as new. After that it is still given, for `kept_seconds` in all,
 while somebody asks anew in the background. Of those who ask at once, in all replicas, one asks the knowledge
-base. Without Redis nothing is kept, and of those in one replica still only one asks.
+base. That it is in trouble is kept for seconds, where nothing better is: the others would find it out one
+after the other. Without Redis nothing is kept, and of those in one replica still only one asks.
 """
 
 import asyncio
@@ -18,17 +19,19 @@ from services.runtime.redis import OptionalRedis, RedisAway
 
 _FRESH_SECONDS: Final = 300.0
 _KEPT_SECONDS: Final = 3600.0
+_BRIEFLY_SECONDS: Final = 3.0
 _MOST_CHARACTERS: Final = 262_144
 _MOST_REFRESHING: Final = 16
 # Somewhat longer than the longest search: the lock of a replica that died goes by itself.
 _LOCK_MS: Final = 12_000
 _LOOK_SECONDS: Final = 0.1
 
-# Age and text; nothing where there is none. The clock is Redis's: those of the replicas differ.
+# What is left of its time, text, and whether somebody asked a moment ago; nothing where there is none. The
+# clock is Redis's: those of the replicas differ.
 _GET: Final = """
-local kept = redis.call('GET', KEYS[1])
-if not kept then return false end
-return {redis.call('PTTL', KEYS[1]), kept}
+local kept, brief = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+if not kept and not brief then return false end
+return {redis.call('PTTL', KEYS[1]), kept or brief, brief and 1 or 0}
 """
 _PUT: Final = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])"
 _LOCK: Final = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0"
@@ -42,6 +45,13 @@ class _Kept:
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    text: str
+    lasting: bool
+    """Whether it is kept as answers are, or for a few seconds, and in no answer's place."""
+
+
 class Cache:
     def __init__(
         self,
@@ -49,10 +59,12 @@ class Cache:
         *,
         fresh_seconds: float = _FRESH_SECONDS,
         kept_seconds: float = _KEPT_SECONDS,
+        briefly_seconds: float = _BRIEFLY_SECONDS,
     ) -> None:
         self._redis = redis
         self._fresh_ms = round(fresh_seconds * 1000)
         self._kept_ms = round(kept_seconds * 1000)
+        self._briefly_ms = round(briefly_seconds * 1000)
         self._making: dict[str, asyncio.Task[str]] = {}
         if redis is not None:
             self._get, self._put = redis.script(_GET), redis.script(_PUT)
@@ -67,7 +79,7 @@ class Cache:
         if self._redis is not None:
             await self._redis.close()
 
-    async def text(self, tenant: str, key: str, make: Callable[[], Awaitable[str]]) -> str:
+    async def text(self, tenant: str, key: str, make: Callable[[], Awaitable[Made]]) -> str:
         """Give what is kept, or what `make` makes, whose errors reach all who wait for it.
 
         `make` goes on when its caller has stopped waiting: it bounds its own time.
@@ -86,7 +98,7 @@ class Cache:
             self._begin(key, make)
         return kept.text
 
-    def _begin(self, key: str, make: Callable[[], Awaitable[str]]) -> asyncio.Task[str]:
+    def _begin(self, key: str, make: Callable[[], Awaitable[Made]]) -> asyncio.Task[str]:
         """The task that is at it; only one is."""
         known = self._making.get(key)
         if known is not None:
@@ -102,7 +114,7 @@ class Cache:
             # Nobody may be waiting for it any more.
             task.exception()
 
-    async def _made(self, key: str, make: Callable[[], Awaitable[str]]) -> str:
+    async def _made(self, key: str, make: Callable[[], Awaitable[Made]]) -> str:
         token = str(uuid4())
         try:
             while not await self._take_lock(key, token):
@@ -110,13 +122,13 @@ class Cache:
                 if kept is not None and kept.fresh:
                     return kept.text
         except RedisAway:
-            return await make()
+            return (await make()).text
         try:
-            text = await make()
-            if len(text) <= _MOST_CHARACTERS:
+            made = await make()
+            if len(made.text) <= _MOST_CHARACTERS:
                 with suppress(RedisAway):
-                    await self._write(key, text)
-            return text
+                    await self._write(key, made)
+            return made.text
         finally:
             with suppress(RedisAway):
                 await self._release(key, token)
@@ -133,15 +145,16 @@ class Cache:
     async def _read(self, key: str) -> _Kept | None:
         if self._redis is None:
             raise RedisAway
-        found = await self._redis.ask(lambda: self._get(keys=[key]))
+        found = await self._redis.ask(lambda: self._get(keys=[key, _brief(key)]))
         if not found:
             return None
-        left, text = cast("tuple[int, str]", found)
-        return _Kept(text, fresh=self._kept_ms - left <= self._fresh_ms)
+        left, text, just_asked = cast("tuple[int, str, int]", found)
+        return _Kept(text, fresh=bool(just_asked) or self._kept_ms - left <= self._fresh_ms)
 
-    async def _write(self, key: str, text: str) -> None:
+    async def _write(self, key: str, made: Made) -> None:
         if self._redis is not None:
-            await self._redis.ask(lambda: self._put(keys=[key], args=[text, self._kept_ms]))
+            where, ms = (key, self._kept_ms) if made.lasting else (_brief(key), self._briefly_ms)
+            await self._redis.ask(lambda: self._put(keys=[where], args=[made.text, ms]))
 
     async def _take_lock(self, key: str, token: str) -> bool:
         if self._redis is None:
@@ -156,3 +169,7 @@ class Cache:
     async def _release(self, key: str, token: str) -> None:
         if self._redis is not None:
             await self._redis.ask(lambda: self._unlock(keys=[f"{key}:lock"], args=[token]))
+
+
+def _brief(key: str) -> str:
+    return f"{key}:brief"

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal
 
 import structlog
+from pydantic import TypeAdapter
 
 from embedding.contract import EmbedderUnavailable
 from embedding.questions import Questions
@@ -17,8 +20,8 @@ from retrieval.questions import Frequencies
 from services.knowledge import telemetry
 from services.knowledge.answers import Asked, Search
 from services.knowledge.bases import Base, Bases
-from services.knowledge.cache import Cache
-from services.knowledge.excerpts import Excerpts, best_parts, cosine, read_written, written
+from services.knowledge.cache import Cache, Made
+from services.knowledge.excerpts import Excerpts, best_parts, cosine
 from services.knowledge.model import Article, Source, text_of
 from services.knowledge.pages import Pages
 from services.knowledge.peers import AccessUnknown, NotServed
@@ -29,21 +32,44 @@ Trouble = Literal["timed_out", "unavailable", "failed"]
 
 _PAGES: Final = 5
 _WORDS: Final = 8
+# Of one client, in one replica: each holds pages in memory.
+_AT_ONCE: Final = 24
 # What the caller still needs after this: to merge, and to answer.
 _MARGIN_SECONDS: Final = 0.3
 
 _log = structlog.get_logger(__name__)
 
 
+class TooManyAtOnce(Exception):
+    """Of this client's searches; `message` is for a reader."""
+
+    message = f"not asked: {_AT_ONCE} searches of this client's are under way; ask again in a moment"
+
+
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Told:
     """What one knowledge base said; `detail` is for a reader where it is in trouble."""
 
-    name: Source
-    seconds: float
-    found: Sequence[Excerpts] = ()
+    found: tuple[Excerpts, ...] = ()
+    by_meaning: bool = True
+    """Or by words alone, though meaning was asked for."""
     trouble: Trouble | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    name: Source
+    seconds: float
+    told: Told
+    relevant: int = 0
+    """How many of its pages reach the floor."""
+
+
+_TOLD: Final = TypeAdapter(Told)
+_ALL: Final = Source("knowledge_bases")
+"""In place of their names, where those are not known."""
+_ALL_UNKNOWN: Final = "the client's own could not be asked: the tenants service does not answer"
 
 
 class Elsewhere:
@@ -52,9 +78,12 @@ class Elsewhere:
         self._cache = cache
         self._pages = pages
         self._questions = questions
+        self._asking = Counter[str]()
 
-    def names(self, tenant: str) -> Sequence[Source]:
-        return self._bases.searched(tenant)
+    def is_asked(self, tenant: str) -> bool:
+        """Whether there is one to ask, as far as is known."""
+        names = self._bases.searched(tenant)
+        return names is None or bool(names)
 
     async def ask(
         self, tenant: str, search: Search, asked: Asked, frequencies: Frequencies
@@ -65,9 +94,11 @@ class Elsewhere:
         except NotServed:
             return ()
         except AccessUnknown as error:
-            return [
-                Heard(name, 0, trouble="unavailable", detail=error.message) for name in self.names(tenant)
-            ]
+            names = self._bases.searched(tenant)
+            if names is None:
+                return [Heard(_ALL, 0, Told(trouble="unavailable", detail=_ALL_UNKNOWN))]
+            unknown = Told(trouble="unavailable", detail=error.message)
+            return [Heard(name, 0, unknown) for name in names]
         wanted = sorted((base for base in reached.values() if base.searched), key=lambda base: base.name)
         return await asyncio.gather(
             *(self._heard(tenant, base, search, asked, frequencies) for base in wanted)
@@ -80,17 +111,48 @@ class Elsewhere:
         left = remaining_seconds()
         seconds = base.seconds if left is None else min(base.seconds, max(0.0, left - _MARGIN_SECONDS))
         key = _key(base, search, model=asked.meaning.model if asked.meaning is not None else "")
-        heard = Heard(base.name, 0)
         try:
             async with asyncio.timeout(seconds):
-                text = await self._cache.text(tenant, key, lambda: self._find(base, asked, frequencies))
-            heard = replace(heard, found=read_written(text))
+                text = await self._cache.text(
+                    tenant, key, lambda: self._made(tenant, base, asked, frequencies)
+                )
+            told = _TOLD.validate_json(text)
         except TimeoutError:
-            heard = replace(heard, trouble="timed_out", detail=f"timed out after {seconds:.3g} s")
+            told = _timed_out(seconds)
+        except TooManyAtOnce as error:
+            told = Told(trouble="unavailable", detail=error.message)
+        telemetry.count_base_search(told.trouble or "answered")
+        return Heard(base.name, time.monotonic() - begun, told)
+
+    async def _made(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Made:
+        """What it tells, and be it why it tells nothing. Raises `TooManyAtOnce`."""
+        with self._room(tenant):
+            told = await self._told(tenant, base, asked, frequencies)
+        lasting = told.trouble is None and told.by_meaning
+        return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
+
+    @contextmanager
+    def _room(self, tenant: str) -> Iterator[None]:
+        if self._asking[tenant] >= _AT_ONCE:
+            raise TooManyAtOnce
+        self._asking[tenant] += 1
+        try:
+            yield
+        finally:
+            self._asking[tenant] -= 1
+            if not self._asking[tenant]:
+                del self._asking[tenant]
+
+    async def _told(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
+        try:
+            async with asyncio.timeout(base.seconds):
+                return await self._find(tenant, base, asked, frequencies)
+        except TimeoutError:
+            return _timed_out(base.seconds)
         except (Unavailable, RateLimited, TooMuch) as error:
-            heard = replace(heard, trouble="unavailable", detail=error.message)
+            return Told(trouble="unavailable", detail=error.message)
         except KnowledgeBaseError as error:
-            heard = replace(heard, trouble="failed", detail=str(error))
+            return Told(trouble="failed", detail=str(error))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
             _log.error(
                 "knowledge_base_connector_failed",
@@ -98,18 +160,16 @@ class Elsewhere:
                 error=type(error).__name__,
                 where=place_of(error),
             )
-            heard = replace(heard, trouble="failed", detail="its connector failed; the log says how")
-        telemetry.count_base_search(heard.trouble or "answered")
-        return replace(heard, seconds=time.monotonic() - begun)
+            return Told(trouble="failed", detail="its connector failed; the log says how")
 
-    async def _find(self, base: Base, asked: Asked, frequencies: Frequencies) -> str:
-        async with asyncio.timeout(base.seconds):
-            words = asked.rarest(frequencies, _WORDS)
-            pages = await self._searched(base, words) if words else ()
-            read = [await self._pages.article(base.name, page) for page in pages]
-            articles = [each for each in read if isinstance(each, Article)]
-            found = await asyncio.to_thread(best_parts, articles, asked.question, frequencies)
-            return written(await self._compared(found, asked))
+    async def _find(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
+        words = asked.rarest(frequencies, _WORDS)
+        pages = await self._searched(base, words) if words else ()
+        read = [await self._pages.article(tenant, base.name, page) for page in pages]
+        articles = [each for each in read if isinstance(each, Article)]
+        return await self._compared(
+            await asyncio.to_thread(best_parts, articles, asked.question, frequencies), asked
+        )
 
     async def _searched(self, base: Base, words: Sequence[str]) -> Sequence[Page]:
         for limit in (_PAGES, 1):
@@ -120,10 +180,10 @@ class Elsewhere:
                     raise
         return ()
 
-    async def _compared(self, found: Sequence[Excerpts], asked: Asked) -> Sequence[Excerpts]:
+    async def _compared(self, found: Sequence[Excerpts], asked: Asked) -> Told:
         """With their cosines, unless words alone are compared."""
         if asked.meaning is None or not found:
-            return found
+            return Told(tuple(found))
         texts = [
             text_of(each.title, part)
             for each in found
@@ -132,7 +192,7 @@ class Elsewhere:
         try:
             vectors = iter(await self._questions.vectors(texts))
         except EmbedderUnavailable:
-            return found
+            return Told(tuple(found), by_meaning=False)
         compared = []
         for each in found:
             title, *parts = (cosine(asked.meaning.vector, next(vectors)) for _ in range(1 + len(each.parts)))
@@ -140,9 +200,13 @@ class Elsewhere:
                 replace(part, cosine=max(own, title)) for part, own in zip(each.parts, parts, strict=True)
             ]
             compared.append(replace(each, parts=tuple(with_cosines)))
-        return compared
+        return Told(tuple(compared))
+
+
+def _timed_out(seconds: float) -> Told:
+    return Told(trouble="timed_out", detail=f"timed out after {seconds:.3g} s")
 
 
 def _key(base: Base, search: Search, *, model: str) -> str:
     asked = " ".join(f"{search.subject}\n{search.description}".casefold().split())
-    return sha256(f"{base.name}\0{base.version}\0{model}\0{asked}".encode(errors="replace")).hexdigest()
+    return sha256(f"told\0{base.name}\0{base.version}\0{model}\0{asked}".encode(errors="replace")).hexdigest()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from embedding.questions import Questions
 from services.knowledge.answers import Asked, Search, find_answers, understood
@@ -16,7 +17,7 @@ async def find_everywhere(
 ) -> tuple[list[Answer], Sequence[Heard]]:
     """Best first, at most one passage an article; and how the knowledge bases fared that were asked."""
     asked = await understood(questions, search)
-    if not elsewhere.names(articles.tenant):
+    if not elsewhere.is_asked(articles.tenant):
         return await find_answers(articles, asked, search), ()
     try:
         async with asyncio.TaskGroup() as group:
@@ -38,17 +39,16 @@ async def _found_elsewhere(
 ) -> tuple[list[Answer], Sequence[Heard]]:
     async with articles.searching() as index:
         frequencies = await index.frequencies(asked.question.lexemes)
-    heard = await elsewhere.ask(articles.tenant, search, asked, frequencies)
-    found = [
-        answer
-        for each in heard
-        for answer in answers(
+    found, heard = list[Answer](), list[Heard]()
+    for each in await elsewhere.ask(articles.tenant, search, asked, frequencies):
+        relevant = answers(
             each.name,
-            each.found,
+            each.told.found,
             question=asked.question,
             frequencies=frequencies,
             ranking=search.ranking,
             with_surroundings=search.with_surroundings,
         )
-    ]
+        found += relevant
+        heard.append(replace(each, relevant=len(relevant)))
     return found, heard

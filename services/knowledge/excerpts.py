@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import orjson
-from pydantic import TypeAdapter
-
 from embedding.contract import Vector
 from retrieval.documents import lexemes, merged, weigh
 from retrieval.questions import Frequencies, Plan, Question, plan
@@ -57,17 +54,6 @@ class Excerpts:
         return Article(
             ArticleKey(source, ArticleId(self.id)), self.title, "", self.url, self.tags, self.updated
         )
-
-
-_MANY: Final = TypeAdapter(list[Excerpts])
-
-
-def written(found: Sequence[Excerpts]) -> str:
-    return orjson.dumps(found).decode()
-
-
-def read_written(text: str) -> Sequence[Excerpts]:
-    return _MANY.validate_json(text)
 
 
 def best_parts(

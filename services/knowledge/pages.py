@@ -1,12 +1,14 @@
 """Pages of knowledge bases as articles."""
 
-import asyncio
+from collections.abc import Sequence
 
 from converting.errors import Unconvertible
 from converting.worker import Worker
 from dossier.knowledge.v1.article_pb2 import Article as Row
-from knowledgebases.model import Page
+from knowledgebases.model import Listed, Page
 from services.knowledge.model import Article, Source
+from services.knowledge.shares import Shares
+from services.knowledge.store import Kept
 from services.knowledge.wire import read_article
 from services.runtime.importing import Broken
 
@@ -20,20 +22,41 @@ _LABEL_CHARACTERS = 128
 class Pages:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        # Waited for here, since what the worker has begun it must end a process to give up.
+        self._shares = Shares(in_all=worker.processes, of_one=1)
 
-    async def article(self, source: Source, page: Page) -> Article | Broken:
+    async def article(self, tenant: str, source: Source, page: Page) -> Article | Broken:
         """Read a page as an import reads a row; of what is too long, the beginning."""
         try:
-            body = await asyncio.to_thread(self._worker.markdown, page.html, base_url=page.url)
+            async with self._shares.one(tenant):
+                body = await self._worker.markdown(page.html, base_url=page.url)
         except Unconvertible as error:
             return Broken(page.id, "body", str(error))
         row = Row(
             id=page.id,
             title=page.title[:_TITLE_CHARACTERS] or page.id,
             body=body[:_BODY_CHARACTERS],
-            url=page.url if len(page.url) <= _URL_CHARACTERS else "",
-            tags=[label[:_LABEL_CHARACTERS] for label in page.labels[:_LABELS]],
+            url=_url(page.url),
+            tags=_tags(page.labels),
         )
         if page.updated is not None:
             row.update_time.FromDatetime(page.updated)
         return read_article(row, source=source)
+
+
+def has_changed(listed: Listed, kept: Kept) -> bool:
+    """Whether it is to be read again, as far as a listing tells."""
+    return (
+        listed.updated is None
+        or listed.updated != kept.updated
+        or (listed.url is not None and _url(listed.url) != kept.url)
+        or (listed.labels is not None and frozenset(_tags(listed.labels)) != kept.tags)
+    )
+
+
+def _url(url: str) -> str:
+    return url if len(url) <= _URL_CHARACTERS else ""
+
+
+def _tags(labels: Sequence[str]) -> Sequence[str]:
+    return [label[:_LABEL_CHARACTERS] for label in labels[:_LABELS]]

@@ -47,6 +47,9 @@ from tuning.rankings import Rankings
 
 _REQUEST_SECONDS: Final = 30.0
 """For one request to a knowledge base; a search waits less."""
+# Somebody waits for it, and behind a slow page those of other clients.
+_SEARCHED_PAGE_SECONDS: Final = 2.5
+_SEARCHED_PAGE_MEMORY_BYTES: Final = 512 << 20
 
 
 class KnowledgeServicer(KnowledgeBaseServicer):
@@ -161,17 +164,22 @@ async def build(settings: KnowledgeSettings, closers: AsyncExitStack) -> Service
     )
     questions = Questions(embedder)
     bases = _open_bases(settings, closers)
-    pages = Pages(closers.enter_context(Worker()))
+    synced = Pages(closers.enter_context(Worker()))
+    searched = Pages(
+        closers.enter_context(
+            Worker(processes=2, seconds=_SEARCHED_PAGE_SECONDS, memory_bytes=_SEARCHED_PAGE_MEMORY_BYTES)
+        )
+    )
     cache = _open_cache(settings, closers)
     syncs = Syncs(database, AUDIT)
-    syncing = Syncing(database, syncs, bases, pages, embedded=questions.embedded)
+    syncing = Syncing(database, syncs, bases, synced, embedded=questions.embedded)
     servicer = KnowledgeServicer(
         database,
         questions,
         rankings,
         bases,
         syncs=syncs,
-        elsewhere=Elsewhere(bases, cache, pages, questions),
+        elsewhere=Elsewhere(bases, cache, searched, questions),
     )
     return Service(
         servicers=[

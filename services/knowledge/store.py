@@ -116,6 +116,13 @@ class Place:
     key: ArticleKey
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    updated: datetime | None
+    url: str
+    tags: frozenset[str]
+
+
 class TenantArticles:
     def __init__(self, database: Database, tenant: str, *, embedded: bool) -> None:
         self._database = database
@@ -205,13 +212,16 @@ class TenantArticles:
                 await AUDIT.add(connection, self.tenant, by, _deletion(deleted))
         return bool(rows)
 
-    async def versions(self, source: Source) -> dict[ArticleId, datetime | None]:
-        """All articles of a source, and when each last changed there."""
+    async def kept(self, source: Source) -> dict[ArticleId, Kept]:
+        """All articles of a source, by what tells whether they have changed there."""
         async with self._database.tenant(self.tenant) as connection:
             rows = await connection.fetch(
-                "select article_id, updated from knowledge.articles where source = $1", source
+                "select article_id, updated, url, tags from knowledge.articles where source = $1", source
             )
-        return {ArticleId(row["article_id"]): row["updated"] for row in rows}
+        return {
+            ArticleId(row["article_id"]): Kept(row["updated"], row["url"], frozenset(row["tags"]))
+            for row in rows
+        }
 
     async def remove(self, source: Source, ids: Sequence[ArticleId], event: ImportEvent) -> int:
         """Remove those that the source has no more, in one transaction; how many there were."""

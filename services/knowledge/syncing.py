@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from audit.event import Actor
 from audit.imports import ImportEvent, Origin
 from knowledgebases.errors import KnowledgeBaseError, RateLimited, Rejected, TooMuch
-from knowledgebases.model import Page
+from knowledgebases.model import Listed, Page
 from services.knowledge import telemetry
 from services.knowledge.bases import Base, Bases
 from services.knowledge.ingest import keep
 from services.knowledge.model import Article, ArticleId, Source
-from services.knowledge.pages import Pages
+from services.knowledge.pages import Pages, has_changed
 from services.knowledge.peers import SUBJECT, AccessUnknown, NotServed
 from services.knowledge.store import AUDIT, TenantArticles
 from services.knowledge.syncs import Claimed, Counts, LeaseLost, Syncs
@@ -23,6 +23,8 @@ from services.runtime.causes import place_of
 from services.runtime.database import Database
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.importing import ImportReport
+
+T = TypeVar("T")
 
 _LEASE: Final = timedelta(seconds=60)
 _RENEW_SECONDS: Final = 15.0
@@ -145,15 +147,14 @@ class _Round:
         go, unless the round was `wanted`.
         """
         connector = base.connector
-        known = await self._articles.versions(self._source)
+        known = await self._articles.kept(self._source)
         listed = set[ArticleId]()
         async for some in connector.list_pages(base.http, base.connection, since=since):
-            ids = [ArticleId(each.id) for each in some]
-            listed.update(ids)
+            listed.update(ArticleId(each.id) for each in some)
             news = [
-                page_id
-                for page_id, page in zip(ids, some, strict=True)
-                if anew or page_id not in known or page.updated is None or known[page_id] != page.updated
+                page
+                for page in some
+                if anew or (kept := known.get(ArticleId(page.id))) is None or has_changed(page, kept)
             ]
             for few in _some_at_a_time(news, connector.most_at_once):
                 await self._take_in(await self._read(base, few))
@@ -166,13 +167,13 @@ class _Round:
                     f"{len(gone)} of {len(known)} pages are not listed any more; nothing was removed",
                     "if that is so, have it synced now, which removes them",
                 )
-            for few in _some_at_a_time(gone, connector.most_at_once):
-                there = await self._read(base, few)
+            for ids in _some_at_a_time(gone, connector.most_at_once):
+                there = await self._read(base, [Listed(page_id, None) for page_id in ids])
                 await self._take_in(there)
-                await self._remove([*{*few} - {ArticleId(page.id) for page in there} - self._unread])
+                await self._remove([*{*ids} - {ArticleId(page.id) for page in there} - self._unread])
 
     async def remove_all(self) -> None:
-        ids = list(await self._articles.versions(self._source))
+        ids = list(await self._articles.kept(self._source))
         for some in _some_at_a_time(ids, _REMOVED_AT_ONCE):
             await self._remove(some)
 
@@ -180,21 +181,21 @@ class _Round:
         report = ImportReport(rejected=self._counts.rejected)
         await self._event.end(self._database, report)
 
-    async def _read(self, base: Base, page_ids: Sequence[ArticleId]) -> Sequence[Page]:
+    async def _read(self, base: Base, pages: Sequence[Listed]) -> Sequence[Page]:
         """Those that are too long together are read by halves; one that is too long alone is left out."""
         try:
-            return await base.connector.read(base.http, base.connection, page_ids)
+            return await base.connector.read(base.http, base.connection, pages)
         except TooMuch:
-            if len(page_ids) == 1:
-                self._unread.update(page_ids)
+            if len(pages) == 1:
+                self._unread.add(ArticleId(pages[0].id))
                 self._counts.rejected += 1
                 telemetry.count_rows(ImportReport(rejected=1))
                 return ()
-        half = len(page_ids) // 2
-        return [*await self._read(base, page_ids[:half]), *await self._read(base, page_ids[half:])]
+        half = len(pages) // 2
+        return [*await self._read(base, pages[:half]), *await self._read(base, pages[half:])]
 
     async def _take_in(self, pages: Sequence[Page]) -> None:
-        read = [await self._pages.article(self._source, page) for page in pages]
+        read = [await self._pages.article(self._articles.tenant, self._source, page) for page in pages]
         rows = [each for each in read if isinstance(each, Article)]
         report = await keep(self._articles, self._event, rows)
         report.rejected = len(read) - len(rows)
@@ -211,5 +212,5 @@ def _is_over(whole_time: datetime | None) -> bool:
     return whole_time is None or datetime.now(UTC) - whole_time > _WHOLE_EVERY
 
 
-def _some_at_a_time(ids: Sequence[ArticleId], most: int) -> Iterator[Sequence[ArticleId]]:
-    return (ids[start : start + most] for start in range(0, len(ids), most))
+def _some_at_a_time(all_: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (all_[start : start + most] for start in range(0, len(all_), most))

@@ -38,9 +38,9 @@ _DETAIL_CHARACTERS: Final = 1_024
 def write_heard(heard: Heard) -> SourceReport:
     report = SourceReport(
         source=heard.name,
-        state=SOURCE_STATE_ANSWERED if heard.trouble is None else _STATES[heard.trouble],
-        detail=heard.detail[:_DETAIL_CHARACTERS],
-        evidence_count=len(heard.found),
+        state=SOURCE_STATE_ANSWERED if heard.told.trouble is None else _STATES[heard.told.trouble],
+        detail=heard.told.detail[:_DETAIL_CHARACTERS],
+        evidence_count=heard.relevant,
     )
     report.duration.FromNanoseconds(round(heard.seconds * 1e9))
     return report

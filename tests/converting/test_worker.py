@@ -1,5 +1,6 @@
 """A document that does not let go ends its process, and not whoever asked."""
 
+import asyncio
 import time
 
 import pytest
@@ -51,3 +52,13 @@ def test_one_that_takes_too_long_is_ended_and_the_next_is_read() -> None:
         assert worker.convert("a.html", b"<title>Next</title><p>x").title == "Next"
 
     assert waited < 60
+
+
+async def test_who_gives_up_gives_up_the_place_too() -> None:
+    slow = "<p>" + "<i>word</i> " * 400_000
+    with Worker(seconds=120) as worker:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await worker.markdown(slow, base_url="")
+        async with asyncio.timeout(10):
+            assert await worker.markdown("<p>x", base_url="") == "x"

@@ -147,6 +147,32 @@ async def test_nobody_who_changes_a_ticket_waits_while_an_index_is_made(
     assert (found.ticket.id, found.explanation.semantic_score > 0.5) == ("start", True)
 
 
+async def test_the_vector_of_what_a_ticket_was_is_not_compared_while_its_next_is_waited_for(
+    by_meaning: Callable[[str], Client], database: TestDatabase
+) -> None:
+    acme = by_meaning("acme")
+    await acme.import_(*TICKETS)
+    await embedded(database)
+    question = asks("Laptop won't turn on", min_score=0)
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        async with admin.transaction():
+            # So that no vector is kept.
+            await admin.execute("lock table history.ticket_vectors in share mode")
+            solved = PastTicket(resolution="Changed the battery")
+            solved.MergeFrom(TICKETS[3])
+            await acme.record(solved)
+            same_text = await acme.search(question)
+            await acme.record(PastTicket(id="start", title="Badge reader is dead"))
+            other_text = await acme.search(question)
+    finally:
+        await admin.close()
+
+    assert next(each for each in same_text if each.ticket.id == "start").explanation.semantic_score > 0.6
+    assert [each.ticket.id for each in other_text if each.explanation.semantic_score > 0.4] == []
+    assert all(each.explanation.semantic_score == 0 for each in other_text if each.ticket.id == "start")
+
+
 async def test_another_tenants_tickets_are_near_to_nobody(
     by_meaning: Callable[[str], Client], database: TestDatabase
 ) -> None:

@@ -3,11 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from cli.standins.loopback import listening
 from dossier.context.v1.evidence_pb2 import (
     SOURCE_STATE_ANSWERED,
     SOURCE_STATE_FAILED,
@@ -24,6 +30,7 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until, with_redis
+from tests.knowledge.conftest import running_knowledge
 from tests.support.confluence import TOKEN, Confluence, Page, failing, rate_limited
 from tests.support.databases import TestDatabase
 from tests.support.embedder import EmbedderServer
@@ -124,6 +131,51 @@ async def test_with_an_embedder_it_is_compared_by_meaning_too(  # noqa: PLR0917 
     assert found.lexical_score < found.score
 
 
+async def test_what_was_compared_by_words_alone_is_not_kept_once_meaning_is_back(  # noqa: PLR0917 - fixtures
+    settings: TenantsSettings,
+    database: TestDatabase,
+    keys: Keys,
+    confluence: Confluence,
+    base_url: str,
+    redis_url: str,
+) -> None:
+    away = True
+
+    async def embeddings(request: Request) -> Response:
+        texts = (await request.json())["input"]
+        if away and len(texts) > 1:
+            # Of a question alone it still told the meaning.
+            return JSONResponse({}, status_code=503)
+        data = [{"index": number, "embedding": [1.0] * 384} for number in range(len(texts))]
+        return JSONResponse({"data": data})
+
+    app = Starlette(routes=[Route("/v1/embeddings", embeddings, methods=["POST"])])
+    async with (
+        listening(app) as url,
+        running_world(
+            settings,
+            database,
+            keys,
+            confluence,
+            base_url,
+            embedding_base_url=f"{url}/v1",
+            embedding_model="same",
+            **with_redis(redis_url),
+        ) as world,
+    ):
+        await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+        (by_words,) = (await world.searched(QUESTION)).results
+        away = False
+
+        async def compares_meaning() -> bool:
+            found = (await world.search(QUESTION)).results
+            return bool(found) and found[0].semantic_score > 0.9
+
+        await until(compares_meaning, seconds=10)
+
+    assert by_words.semantic_score == 0
+
+
 async def test_surroundings_are_the_other_passages_of_the_page(world: World) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     await world.searched(QUESTION)
@@ -137,7 +189,9 @@ async def test_surroundings_are_the_other_passages_of_the_page(world: World) -> 
 async def test_the_floor_and_the_limit_hold_for_it_too(world: World) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     assert (await world.searched(QUESTION)).results
-    assert not (await world.search(QUESTION, min_score=0.99)).results
+    none = await world.search(QUESTION, min_score=0.99)
+    assert not none.results
+    assert none.knowledge_bases[0].evidence_count == 0
     many = await world.search("printer tunnel certificate rollers", min_score=0, limit=1)
     assert len(many.results) == 1
 
@@ -164,6 +218,25 @@ async def test_one_that_is_slow_is_left_behind_and_told(world: World, confluence
     assert time.monotonic() - begun < 10
 
 
+async def test_a_slow_page_that_one_client_syncs_times_no_search_of_another_out(
+    world: World, confluence: Confluence
+) -> None:
+    confluence.put(Page("201", "Log", "<p>" + "<i>word</i> " * 400_000, space="HR"))
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, deadline_ms=4_000)
+    await world.searched("warm up")
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, tenant="globex", options={"spaces": "HR"})
+
+    async def is_read() -> bool:
+        return "201" in confluence.bodies_read
+
+    await until(is_read)
+    await asyncio.sleep(0.5)
+    answer = await world.search(QUESTION)
+
+    assert answer.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
+    assert [found.article.id for found in answer.results] == ["101"]
+
+
 async def test_nobody_waits_longer_than_the_caller_does(world: World, confluence: Confluence) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     await world.searched("warm up")
@@ -182,20 +255,50 @@ async def test_nobody_waits_longer_than_the_caller_does(world: World, confluence
     ("fault", "state", "told"),
     [(rate_limited, SOURCE_STATE_UNAVAILABLE, "rate limited"), (failing, SOURCE_STATE_UNAVAILABLE, "503")],
 )
-async def test_trouble_is_told_and_not_kept(
+async def test_trouble_is_told_to_all_who_ask_the_same_and_soon_forgotten(
     world: World, confluence: Confluence, fault: object, state: int, told: str
 ) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
     await world.searched("warm up")
     confluence.faults.append(fault)  # type: ignore[arg-type]
+    confluence.queries.clear()
 
-    troubled, again = await world.search(QUESTION), await world.search(QUESTION)
+    for _ in range(2):
+        troubled = await world.search(QUESTION)
+        assert troubled.knowledge_bases[0].state == state
+        assert told in troubled.knowledge_bases[0].detail
+        assert not troubled.results
+        assert not confluence.queries
 
-    assert troubled.knowledge_bases[0].state == state
-    assert told in troubled.knowledge_bases[0].detail
-    assert not troubled.results
-    assert again.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
-    assert again.results
+    async def answers() -> bool:
+        again = await world.search(QUESTION)
+        return again.knowledge_bases[0].state == SOURCE_STATE_ANSWERED and bool(again.results)
+
+    await until(answers, seconds=6)
+
+
+async def test_a_client_that_searches_too_much_at_once_is_told_and_no_other_is(
+    world: World, confluence: Confluence
+) -> None:
+    for tenant in ("acme", "globex"):
+        await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant=tenant)
+        await world.searched("warm up", tenant=tenant)
+    confluence.delay_bodies = 3
+    many = [asyncio.create_task(world.search(f"tunnel number {at}")) for at in range(30)]
+    await asyncio.sleep(1.5)
+
+    theirs = await world.search(QUESTION, tenant="globex")
+    reports = [(await each).knowledge_bases[0] for each in many]
+    confluence.delay_bodies = 0
+    afterwards = await world.search("tunnel number 31")
+
+    assert theirs.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
+    left_out = [each for each in reports if each.state == SOURCE_STATE_UNAVAILABLE]
+    assert len(left_out) == 30 - 24
+    assert {each.detail for each in left_out} == {
+        "not asked: 24 searches of this client's are under way; ask again in a moment"
+    }
+    assert afterwards.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
 
 
 async def test_wrong_credentials_are_told_without_being_told(world: World) -> None:
@@ -221,6 +324,21 @@ async def test_while_tenants_is_away_ones_own_articles_are_found(world: World) -
     (report,) = answer.knowledge_bases
     assert report.state == SOURCE_STATE_UNAVAILABLE
     assert "tenants service" in report.detail
+
+
+async def test_after_a_start_without_tenants_it_is_told_that_none_could_be_asked(world: World) -> None:
+    await world.client().import_(*FILLERS, OWN)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await world.tenants.aclose()
+    async with running_knowledge(world.own) as stub:
+        answer = await stub.SearchArticles(
+            pb.SearchArticlesRequest(subject=QUESTION), metadata=world.client().metadata
+        )
+
+    assert [found.article.id for found in answer.results] == ["own"]
+    (report,) = answer.knowledge_bases
+    assert (report.source, report.state) == ("knowledge_bases", SOURCE_STATE_UNAVAILABLE)
+    assert "could not be asked" in report.detail
 
 
 async def test_who_has_none_or_only_syncs_or_pauses_asks_none(world: World, confluence: Confluence) -> None:
@@ -268,23 +386,27 @@ async def test_those_who_ask_at_once_ask_once(world: World, confluence: Confluen
 async def test_nothing_that_one_client_was_told_reaches_another(
     world: World, confluence: Confluence, redis_url: str
 ) -> None:
-    """Both have the same knowledge base by the same name, and ask the same; one sees a page less."""
-    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
-    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant="globex", options={"spaces": "HR"})
-    assert [each.article.id for each in (await world.searched(QUESTION)).results] == ["101"]
+    """Both have the same settings and ask the same, and what is there has changed between."""
+    for tenant in ("acme", "globex"):
+        await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant=tenant)
+        await world.searched("warm up", tenant=tenant)
+    assert [each.article.id for each in (await world.search(QUESTION)).results] == ["101"]
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        told = [key for key in client.scan_iter("*") if "concentrator" in (client.get(key) or "")]
+    assert [key.split(":")[:3] for key in told] == [["dossier", "knowledge", "acme"]]
+    confluence.pages["101"] = replace(VPN, title="Remote access of globex")
     confluence.queries.clear()
 
-    theirs = await world.searched(QUESTION, tenant="globex")
+    theirs = await world.search(QUESTION, tenant="globex")
 
-    assert [each.article.id for each in theirs.results] == ["103"]
+    assert [each.article.title for each in theirs.results] == ["Remote access of globex"]
+    assert len(confluence.queries) == 1
+    again = await world.search(QUESTION)
+    assert [each.article.title for each in again.results] == ["Remote access"]
     assert len(confluence.queries) == 1
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        kept = sorted(key.split(":")[2] for key in client.scan_iter("dossier:knowledge:*"))
-        told = "".join(client.get(key) or "" for key in client.scan_iter("dossier:knowledge:acme:*"))
-    assert set(kept) == {"acme", "globex"}
-    assert "concentrator" in told
-    assert "HR" not in told
-    assert TOKEN not in told
+        everything = "".join(client.get(key) or "" for key in client.scan_iter("dossier:knowledge:*"))
+    assert TOKEN not in everything
 
 
 async def test_a_client_that_is_deleted_leaves_nothing_in_the_cache(world: World, redis_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -106,6 +107,23 @@ async def test_only_what_has_changed_is_read_again_and_what_is_gone_is_removed(
     expected = {*TITLES, "Page 001 anew", "Page new", "Zebra"} - {"Page 001", "Page 002", "Page 003"}
     assert set(await world.titles()) == expected
     assert "1003" not in await world.client().found("Turn screw 3")
+
+
+async def test_what_changes_without_the_page_is_taken_in_when_all_are_compared(
+    world: World, confluence: Confluence
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC, options={"spaces": "IT,OPS"})
+    await world.synced()
+    confluence.bodies_read.clear()
+    confluence.pages["1001"] = replace(confluence.pages["1001"], labels=("vpn", "home"))
+    confluence.pages["1002"] = replace(confluence.pages["1002"], space="OPS")
+
+    await again(world)
+    await again(world)
+
+    assert list((await world.client().get("1001", "wiki")).tags) == ["vpn", "home"]
+    assert (await world.client().get("1002", "wiki")).url == f"{world.base_url}/spaces/OPS/pages/1002"
+    assert sorted(confluence.bodies_read) == ["1001", "1002"]
 
 
 async def test_when_it_is_due_only_changes_are_asked_for(

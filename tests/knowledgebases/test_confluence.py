@@ -1,6 +1,7 @@
 """The connector against a Confluence on loopback, over real HTTP, in both editions."""
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,6 @@ from starlette.responses import JSONResponse, Response
 from egress.connection import Connection
 from egress.permits import Permits
 from knowledgebases.confluence import Confluence as Connector
-from knowledgebases.confluence import client
 from knowledgebases.confluence.cql import with_any
 from knowledgebases.contract import Connector as Contract
 from knowledgebases.discovery import connector_named, load_connectors
@@ -23,6 +23,7 @@ from knowledgebases.errors import (
     Unavailable,
     UnknownConnector,
 )
+from knowledgebases.model import Listed
 from knowledgebases.session import knowledge_base_session
 from tests.support.confluence import (
     TOKEN,
@@ -62,6 +63,10 @@ async def http() -> AsyncIterator[ClientSession]:
 connector: Contract = Connector()
 
 
+def by_id(page_ids: Sequence[str]) -> Sequence[Listed]:
+    return [Listed(page_id, None) for page_id in page_ids]
+
+
 async def listed(http: ClientSession, at: Connection, since: datetime | None = None) -> list[str]:
     return [each.id async for some in connector.list_pages(http, at, since=since) for each in some]
 
@@ -71,7 +76,7 @@ async def test_pages_of_the_chosen_spaces_are_listed_and_read(
 ) -> None:
     assert sorted(await listed(http, connection)) == ["101", "102"]
 
-    (page,) = await connector.read(http, connection, ["101", "103"])
+    (page,) = await connector.read(http, connection, by_id(["101", "103"]))
 
     assert (page.title, page.html, page.labels) == (VPN.title, VPN.body, VPN.labels)
     assert page.url == f"{connection.base_url}/spaces/IT/pages/101"
@@ -89,6 +94,38 @@ async def test_a_listing_is_followed_to_its_end(
     assert len(confluence.queries) == 5
 
 
+async def test_reading_is_followed_to_its_end(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.most_at_once = 1
+    assert [page.id for page in await connector.read(http, connection, by_id(["101", "102"]))] == [
+        "101",
+        "102",
+    ]
+    assert len(confluence.queries) == 2
+    assert confluence.bodies_read == ["101", "102"]
+
+
+async def test_what_the_index_misses_is_read_by_its_id_where_it_is_there(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    whole = await connector.read(http, connection, by_id(["101"]))
+    confluence.put(Page("104", "In the bin", "<p>x</p>", status="trashed"))
+    confluence.invisible = {"101", "103", "104"}
+
+    assert await connector.read(http, connection, by_id(["101", "103", "104", "105"])) == whole
+
+
+async def test_a_listing_tells_what_may_change_without_the_page(
+    http: ClientSession, connection: Connection
+) -> None:
+    told = {
+        each.id: each async for some in connector.list_pages(http, connection, since=None) for each in some
+    }
+    (page,) = await connector.read(http, connection, by_id(["101"]))
+    assert (told["101"].url, told["101"].labels) == (page.url, page.labels)
+
+
 async def test_only_what_has_changed_since_is_listed(
     confluence: Confluence, http: ClientSession, connection: Connection
 ) -> None:
@@ -104,7 +141,7 @@ async def test_what_is_archived_or_in_the_bin_is_not_there(
     confluence.change("102", status="trashed")
 
     assert await listed(http, connection) == []
-    assert await connector.read(http, connection, ["101", "102"]) == []
+    assert await connector.read(http, connection, by_id(["101", "102"])) == []
 
 
 async def test_any_of_the_words_finds_a_page_of_the_chosen_spaces(
@@ -137,7 +174,13 @@ async def test_a_word_is_never_more_than_a_word(
     found = await connector.search(http, connection, [word, "holidays"], limit=5)
 
     assert "103" not in [page.id for page in found]
-    assert all("or space" not in query.replace('"', " ") or "text ~" in query for query in confluence.queries)
+    (query,) = confluence.queries
+    assert re.fullmatch(
+        r"type = page and space in \(STRING, STRING\) and \(text ~ STRING(?: or text ~ STRING)*\)",
+        re.sub(r'"(?:[^"\\]|\\.)*"', "STRING", query),
+    )
+    told = re.findall(r'text ~ "((?:[^"\\]|\\.)*)"', query)
+    assert all(re.fullmatch(r"[\w ]+", each) and each == each.lower() for each in told)
 
 
 def test_words_without_a_letter_are_no_query() -> None:
@@ -148,7 +191,7 @@ def test_words_without_a_letter_are_no_query() -> None:
 async def test_an_id_that_is_no_pages_is_not_asked_for(
     confluence: Confluence, http: ClientSession, connection: Connection
 ) -> None:
-    assert await connector.read(http, connection, ["KB-1", "1) or space = HR or id in (2"]) == ()
+    assert await connector.read(http, connection, by_id(["KB-1", "1) or space = HR or id in (2"])) == ()
     assert confluence.queries == []
 
 
@@ -201,12 +244,20 @@ async def test_a_limit_says_for_how_long(
 
 
 async def test_an_answer_without_end_is_not_read(
-    confluence: Confluence, http: ClientSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    confluence: Confluence, http: ClientSession, connection: Connection
 ) -> None:
-    monkeypatch.setattr(client, "LARGEST_REPLY_BYTES", 1000)
-    confluence.put(Page("104", "Long", "x" * 2000))
-    with pytest.raises(TooMuch):
-        await connector.read(http, connection, ["104"])
+    confluence.put(Page("104", "Long tunnel", "x" * (17 << 20)))
+    with pytest.raises(TooMuch, match="16 MiB"):
+        await connector.read(http, connection, by_id(["104"]))
+
+
+async def test_of_a_search_less_is_read(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.put(Page("104", "Long rope", "x" * (5 << 20)))
+    with pytest.raises(TooMuch, match="4 MiB"):
+        await connector.search(http, connection, ["rope"], limit=5)
+    assert len(await connector.read(http, connection, by_id(["104"]))) == 1
 
 
 async def test_a_listing_that_leads_in_a_circle_ends(

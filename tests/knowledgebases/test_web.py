@@ -49,6 +49,10 @@ def at(base_url: str, *, credentials: dict[str, str] | None = None, **options: s
     return Connection(base_url, credentials or {}, options)
 
 
+def by_id(page_ids: Sequence[str]) -> Sequence[Listed]:
+    return [Listed(page_id, None) for page_id in page_ids]
+
+
 async def listed(http: ClientSession, there: Connection) -> list[Listed]:
     return [each async for some in connector.list_pages(http, there, since=None) for each in some]
 
@@ -62,10 +66,13 @@ async def test_named_pages_are_listed_with_their_last_change_and_read(
 ) -> None:
     there = at(base_url, pages="vpn.html, printers/jam.html")
 
-    assert await listed(http, there) == [Listed("vpn.html", CHANGED), Listed("printers%2Fjam.html", None)]
+    assert await listed(http, there) == [
+        Listed("vpn.html", CHANGED, url=f"{base_url}/vpn.html"),
+        Listed("printers%2Fjam.html", None, url=f"{base_url}/printers/jam.html"),
+    ]
     assert site.read() == []
 
-    vpn, jam = await connector.read(http, there, ["vpn.html", "printers%2Fjam.html"])
+    vpn, jam = await connector.read(http, there, by_id(["vpn.html", "printers%2Fjam.html"]))
 
     assert (vpn.title, vpn.url, vpn.updated) == ("VPN & remote access", f"{base_url}/vpn.html", CHANGED)
     assert "Renew it." in vpn.html
@@ -87,11 +94,31 @@ async def test_sitemaps_name_pages_and_further_sitemaps(
 
     # A day alone is too coarse to go by; what is gone is not there.
     assert await listed(http, there) == [
-        Listed("vpn.html", datetime(2026, 4, 2, 6, tzinfo=UTC)),
-        Listed("printers%2Fjam.html", None),
+        Listed("vpn.html", datetime(2026, 4, 2, 6, tzinfo=UTC), url=f"{base_url}/vpn.html"),
+        Listed("printers%2Fjam.html", None, url=f"{base_url}/printers/jam.html"),
     ]
-    (vpn,) = await connector.read(http, there, ["vpn.html"])
+    (vpn,) = await connector.read(http, there, by_id(["vpn.html"]))
     assert vpn.updated == datetime(2026, 4, 2, 6, tzinfo=UTC)
+
+
+async def test_sitemaps_are_read_once_and_not_for_each_of_the_pages_that_they_list(
+    http: ClientSession, site: Website, base_url: str
+) -> None:
+    names = [f"page-{number}.html" for number in range(45)]
+    site.files |= {name: File(b"<title>Page</title><p>x") for name in names}
+    site.files["sitemap.xml"] = sitemap(*((f"{base_url}/{name}", "2026-04-02T08:00:00Z") for name in names))
+    there = at(base_url, sitemaps="sitemap.xml")
+
+    pages = await listed(http, there)
+    read = [
+        page
+        for start in range(0, len(pages), connector.most_at_once)
+        for page in await connector.read(http, there, pages[start : start + connector.most_at_once])
+    ]
+
+    assert [page.id for page in read] == names
+    assert {page.updated for page in read} == {datetime(2026, 4, 2, 8, tzinfo=UTC)}
+    assert [path for _, path in site.asked].count("sitemap.xml") == 1
 
 
 async def test_what_lies_elsewhere_is_not_asked_and_gets_no_credentials(
@@ -112,7 +139,7 @@ async def test_what_lies_elsewhere_is_not_asked_and_gets_no_credentials(
         there = at(base_url, credentials={"user": "reader", "password": SECRET}, sitemaps="sitemap.xml")
 
         assert await ids(http, there) == ["vpn.html", "away.html"]
-        read = await connector.read(http, there, ["vpn.html", "away.html", "..%2Fsecret.html"])
+        read = await connector.read(http, there, by_id(["vpn.html", "away.html", "..%2Fsecret.html"]))
 
     assert [page.id for page in read] == ["vpn.html"]
     assert elsewhere.asked == []
@@ -120,7 +147,7 @@ async def test_what_lies_elsewhere_is_not_asked_and_gets_no_credentials(
 
 
 async def test_a_page_that_is_no_longer_named_is_not_there(http: ClientSession, base_url: str) -> None:
-    assert await connector.read(http, at(base_url, pages="vpn.html"), ["printers%2Fjam.html"]) == []
+    assert await connector.read(http, at(base_url, pages="vpn.html"), by_id(["printers%2Fjam.html"])) == []
 
 
 async def test_the_root_a_query_and_another_charset_are_read(
@@ -137,7 +164,7 @@ async def test_the_root_a_query_and_another_charset_are_read(
     there = at(base_url, pages="./,faq.php?id=7&lang=de,odd.html,manual.pdf")
     named = await ids(http, there)
 
-    read = await connector.read(http, there, named)
+    read = await connector.read(http, there, by_id(named))
 
     assert [page.title for page in read] == ["Büro", "Größe", "größer"]
     assert [page.id for page in read] == [".", "faq.php%3Fid%3D7%26lang%3Dde", "odd.html"]
@@ -163,7 +190,7 @@ async def test_what_is_wrong_with_a_site_ends_the_reading(  # noqa: PLR0917 - fi
 ) -> None:
     site.faults.append(lambda: fault)
     with pytest.raises(raised, match=told):
-        await connector.read(http, at(base_url, pages="vpn.html"), ["vpn.html"])
+        await connector.read(http, at(base_url, pages="vpn.html"), by_id(["vpn.html"]))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +244,7 @@ async def test_wrong_settings_are_named_before_anything_is_sent(
 async def test_an_address_that_is_not_permitted_is_not_reached(base_url: str) -> None:
     async with knowledge_base_session(Permits.parse("").guard("acme"), 5) as http:
         with pytest.raises(AddressRefused, match="not public"):
-            await connector.read(http, at(base_url, pages="vpn.html"), ["vpn.html"])
+            await connector.read(http, at(base_url, pages="vpn.html"), by_id(["vpn.html"]))
 
 
 async def test_a_test_of_the_connection_does_without_a_search(http: ClientSession, base_url: str) -> None:
@@ -246,11 +273,11 @@ async def test_one_page_that_cannot_be_read_stops_no_other(
     for status in (403, 500):
         site.files["broken.html"] = File(b"<h1>Broken</h1>", status=status)
         there = at(base_url, pages="broken.html,vpn.html")
-        assert [page.id for page in await connector.read(http, there, ["broken.html", "vpn.html"])] == [
-            "vpn.html"
-        ]
+        assert [
+            page.id for page in await connector.read(http, there, by_id(["broken.html", "vpn.html"]))
+        ] == ["vpn.html"]
         with pytest.raises((Rejected, Unavailable)):
-            await connector.read(http, there, ["broken.html"])
+            await connector.read(http, there, by_id(["broken.html"]))
 
 
 @pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "no-such"])
@@ -258,7 +285,7 @@ async def test_what_is_no_alphabet_of_pages_is_read_as_utf_8(
     http: ClientSession, site: Website, base_url: str, charset: str
 ) -> None:
     site.files["odd.html"] = File("<h1>Größe</h1>".encode(), kind=f"text/html; charset={charset}")
-    (page,) = await connector.read(http, at(base_url, pages="odd.html"), ["odd.html"])
+    (page,) = await connector.read(http, at(base_url, pages="odd.html"), by_id(["odd.html"]))
     assert page.html == "<h1>Größe</h1>"
 
 
@@ -276,5 +303,5 @@ async def test_a_title_is_found_behind_what_looks_like_many(
 ) -> None:
     """With a pattern that looks on from each of them, this took minutes."""
     site.files["odd.html"] = File(b"<title" * 300_000 + b"><title>VPN</title>")
-    (page,) = await connector.read(http, at(base_url, pages="odd.html"), ["odd.html"])
+    (page,) = await connector.read(http, at(base_url, pages="odd.html"), by_id(["odd.html"]))
     assert page.title == "VPN"

@@ -8,7 +8,7 @@ import asyncio
 import re
 from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ class Confluence:
     bodies_read: list[str] = field(default_factory=list)
     """The ids of pages whose bodies were handed out, in order."""
     invisible: set[str] = field(default_factory=set)
-    """Pages that a listing misses, while reading finds them."""
+    """Pages that the index misses, while they are there by their id."""
     most_at_once: int = 200
     delay_bodies: float = 0.0
     """Seconds before bodies are handed out."""
@@ -103,8 +103,26 @@ class Confluence:
                 if "body.view" in http.query_params.get("expand", ""):
                     await asyncio.sleep(self.delay_bodies)
                 return self._search(http)
+            case content if re.fullmatch(r"content/[0-9]+", content):
+                return self._content(http, content.removeprefix("content/"))
             case _:
                 return JSONResponse({"statusCode": 404, "message": "No such resource"}, status_code=404)
+
+    def _content(self, http: Request, page_id: str) -> Response:
+        """A current one, as when no other status is asked for; of the index nothing is needed."""
+        page = self.pages.get(page_id)
+        if page is None or page.status != "current":
+            message = f"No content found with id : ContentId{{id={page_id}}}"
+            return JSONResponse({"statusCode": 404, "message": message}, status_code=404)
+        expanded = set(http.query_params.get("expand", "").split(","))
+        if "body.view" in expanded:
+            self.bodies_read.append(page.id)
+        told = self._json(page, expanded)
+        told["_links"] = {"webui": _webui(page), "base": self._base(http), "context": self.prefix}
+        return JSONResponse(told)
+
+    def _base(self, http: Request) -> str:
+        return str(http.base_url).rstrip("/") + self.prefix
 
     def _search(self, http: Request) -> Response:
         query = http.query_params["cql"]
@@ -113,14 +131,14 @@ class Confluence:
         if found is None:
             message = f"Could not parse cql : {query}"
             return JSONResponse({"statusCode": 400, "message": message}, status_code=400)
-        expanded = http.query_params.get("expand", "").split(",")
+        expanded = set(http.query_params.get("expand", "").split(","))
         with_body = "body.view" in expanded
         limit = min(int(http.query_params.get("limit", "25")), _MOST[with_body], self.most_at_once)
         start = self._start(http)
         shown = found[start : start + limit]
         if with_body:
             self.bodies_read += [page.id for page in shown]
-        base = str(http.base_url).rstrip("/") + self.prefix
+        base = self._base(http)
         links = {"base": base, "context": self.prefix, "self": f"{base}/rest/api/content/search"}
         if start + limit < len(found):
             place = (
@@ -132,9 +150,7 @@ class Confluence:
                 name: value for name, value in http.query_params.items() if name in {"cql", "expand", "limit"}
             }
             links["next"] = f"/rest/api/content/search?{urlencode(same | place)}"
-        results = [
-            self._json(page, with_body=with_body, with_version="version" in expanded) for page in shown
-        ]
+        results = [self._json(page, expanded) for page in shown]
         return JSONResponse({"results": results, "limit": limit, "size": len(results), "_links": links})
 
     def _start(self, http: Request) -> int:
@@ -151,8 +167,7 @@ class Confluence:
         if clauses["ids"]:
             ids = set(clauses["ids"].split(", "))
             found = [page for page in found if page.id in ids]
-        else:
-            found = [page for page in found if page.id not in self.invisible]
+        found = [page for page in found if page.id not in self.invisible]
         if clauses["ago"]:
             since = datetime.now(UTC) - timedelta(minutes=int(clauses["ago"]))
             found = [page for page in found if page.when >= since]
@@ -166,22 +181,29 @@ class Confluence:
             found = sorted(found, key=lambda page: page.when)
         return found
 
-    def _json(self, page: Page, *, with_body: bool, with_version: bool) -> dict[str, object]:
+    def _json(self, page: Page, expanded: Collection[str]) -> dict[str, object]:
         told: dict[str, object] = {
             "id": page.id,
             "type": "page",
             "status": page.status,
             "title": page.title,
-            "_links": {"webui": f"/spaces/{page.space}/pages/{page.id}"},
+            "_links": {"webui": _webui(page)},
         }
-        if with_body:
+        if "body.view" in expanded:
             told["body"] = {"view": {"value": page.body, "representation": "view"}}
+        if "space" in expanded:
+            told["space"] = {"key": page.space, "type": "global"}
+        if "metadata.labels" in expanded:
             told["metadata"] = {
                 "labels": {"results": [{"prefix": "global", "name": each} for each in page.labels]}
             }
-        if with_version:
+        if "version" in expanded:
             told["version"] = {"number": 1, "when": page.when.isoformat(timespec="milliseconds")}
         return told
+
+
+def _webui(page: Page) -> str:
+    return f"/spaces/{page.space}/pages/{page.id}"
 
 
 def rate_limited(after: str = "7") -> Response:

@@ -88,7 +88,9 @@ class SearchArticlesResponse(_message.Message):
 
     @_builtins.property
     def knowledge_bases(self) -> _containers.RepeatedCompositeFieldContainer[_evidence_pb2.SourceReport]:
-        """How the client's knowledge bases fared that were asked, by name."""
+        """How the client's knowledge bases fared that were asked, by name; one `knowledge_bases` in place of all while
+        it is not known which there are.
+        """
 
     def __init__(
         self,
