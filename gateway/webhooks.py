@@ -120,14 +120,9 @@ class Webhooks:
             NOBODY if tool is None else sender.tool,
         )
         blocked = self._failures.blocked(scope)
-        # For an address that is blocked, nothing is asked but for who holds what was known last, and now and
-        # then whether that has been replaced.
-        asks = (
-            blocked is None
-            or self._matching(request, tool, self._secrets.last(key)) is not None
-            or self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS)
-        )
-        if asks:
+        # For an address that is blocked, nothing is asked but for who holds what was known last. Whether that
+        # has been replaced is asked now and then, but not waited for: who is known must not show by it.
+        if blocked is None or self._matching(request, tool, self._secrets.last(key)) is not None:
             secrets = await self._secrets.get(key)
             matching = self._matching(request, tool, secrets)
             if matching is not None and tool is not None:
@@ -137,6 +132,8 @@ class Webhooks:
                 return tool, matching
         webhooks_with("refused").inc()
         if blocked is None:
+        elif self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS):
+            self._secrets.renew(key)
             await self._failures.count(scope)
         await asyncio.sleep(started + _REFUSED_AFTER_SECONDS - time.monotonic())
         if blocked is not None:
