@@ -14,6 +14,7 @@ from gateway.asgi import read_body, unless_gone
 from gateway.errors import ServiceFailed
 from gateway.mesh import SUBJECT
 from gateway.roles import WRITES, require
+from gateway.transcode.headers import refuse_idempotency_key, refuse_if_match
 from services.runtime.caller import acting_for
 from services.runtime.errors import ServiceError, TokenExpired
 
@@ -38,6 +39,8 @@ class Exports:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(WRITES, caller)
+        refuse_if_match(scope)
+        refuse_idempotency_key(scope)
         await read_body(scope, receive, limit=0)
         request = ExportTenantRequest(tenant_id=scope["path_params"]["tenant_id"])
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
