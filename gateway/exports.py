@@ -31,17 +31,20 @@ _HEADERS: Final = [
 class Exports:
     """The endpoint."""
 
-    def __init__(self, tenants: grpc.aio.Channel, callers: Admission, *, confirm_seconds: float) -> None:
+    def __init__(
+        self, tenants: grpc.aio.Channel, callers: Admission, *, confirm_seconds: float, body_seconds: float
+    ) -> None:
         self._stub = TenantServiceStub(tenants)
         self._callers = callers
         self._confirm_seconds = confirm_seconds
 
+        self._body_seconds = body_seconds
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(WRITES, caller)
         refuse_if_match(scope)
         refuse_idempotency_key(scope)
-        await read_body(scope, receive, limit=0)
+        await read_body(scope, receive, limit=0, seconds=self._body_seconds)
         request = ExportTenantRequest(tenant_id=scope["path_params"]["tenant_id"])
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             call = self._stub.ExportTenant(request, timeout=_SECONDS)

@@ -67,6 +67,7 @@ class Webhooks:
         limits: Limits,
         aliases: Mapping[str, str],
         body_limit: int,
+        body_seconds: float,
         public_url: str,
     ) -> None:
         self._tools = tools
@@ -77,6 +78,7 @@ class Webhooks:
         self._limits = limits
         self._aliases = aliases
         self._body_limit = body_limit
+        self._body_seconds = body_seconds
         self._public_url = public_url
         # Verified against where there is less to verify against, so that this takes as long.
         self._dummies = tuple(WebhookSecret("", token_bytes(32)) for _ in range(_MOST_SECRETS))
@@ -86,7 +88,7 @@ class Webhooks:
         address = self._address(scope)
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["method"], ["POST"])
-        body = await read_body(scope, receive, limit=self._body_limit)
+        body = await read_body(scope, receive, limit=self._body_limit, seconds=self._body_seconds)
         sender = (
             address if isinstance(address, _Sender) else _Sender(_tenant_in(body), self._aliases[address])
         )
@@ -130,10 +132,10 @@ class Webhooks:
                 if matching != secrets[0].id:
                     webhooks_with_older_secret.inc()
                 return tool, matching
-        webhooks_with("refused").inc()
-        if blocked is None:
         elif self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS):
             self._secrets.renew(key)
+        webhooks_with("refused").inc()
+        if blocked is None:
             await self._failures.count(scope)
         await asyncio.sleep(started + _REFUSED_AFTER_SECONDS - time.monotonic())
         if blocked is not None:
