@@ -136,14 +136,17 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
 
     async def ExportTenant(self, request: tenants.ExportTenantRequest, _context: Any) -> AsyncIterator[Any]:
         self.hear("ExportTenant", request)
-        for part in self.archive:
-            match part:
-                case ServiceError():
-                    raise part
-                case asyncio.Event():
-                    await part.wait()
-                case _:
-                    yield tenants.ExportTenantResponse(archive=part)
+        try:
+            for part in self.archive:
+                match part:
+                    case ServiceError():
+                        raise part
+                    case asyncio.Event():
+                        await part.wait()
+                    case _:
+                        yield tenants.ExportTenantResponse(archive=part)
+        finally:
+            self.exports_ended += 1
 
     async def UpdateTenant(self, request: tenants.UpdateTenantRequest, _context: Any) -> Any:
         self.hear("UpdateTenant", request)
