@@ -14,7 +14,7 @@ from egress.permits import Permits
 from services.tenants.addresses import check_addresses
 from services.tenants.differences import differences
 from services.tenants.errors import TenantChanged
-from services.tenants.knowledge_credentials import KnowledgeCredentials, Reduced
+from services.tenants.knowledge_credentials import KnowledgeCredentials
 from services.tenants.model import (
     NewTenant,
     Secret,
@@ -69,8 +69,8 @@ class Changer:
         validate_only: bool,
     ) -> Updated:
         """`wanted` gives the settings as they shall be, or says what is wrong with them."""
-        reduced: Reduced | None = None
-        while True:
+        updated, reduced, gone = None, None, frozenset[str]()
+        while updated is None:
             async with self._directory.changing(tenant, actor) as change:
                 before = change.tenant
                 settings = wanted(before)
@@ -88,13 +88,12 @@ class Changer:
                     base.name for base in settings.knowledge_bases
                 }
                 if await self.knowledge_credentials.drop(change, gone, reduced):
-                    after = await change.save(
-                        _with(before, settings), Action("UpdateTenant", "tenant", changes)
-                    )
-                    break
-            reduced = await self.knowledge_credentials.reduced(tenant, gone)
-        _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in changes])
-        return Updated(after, changes)
+                    action = Action("UpdateTenant", "tenant", changes)
+                    updated = Updated(await change.save(_with(before, settings), action), changes)
+            if updated is None:
+                reduced = await self.knowledge_credentials.reduced(tenant, gone)
+        _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in updated.changes])
+        return updated
 
     async def set_state(self, tenant: TenantId, state: TenantState, *, actor: Actor) -> Tenant:
         name = {TenantState.SUSPENDED: "SuspendTenant", TenantState.ACTIVE: "ResumeTenant"}[state]
