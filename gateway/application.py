@@ -88,6 +88,7 @@ def application(
         limits=limits,
         aliases=settings.webhook_aliases,
         body_limit=settings.body_limit_bytes,
+        body_seconds=settings.body_seconds,
         public_url=public_url,
     )
     watching = Events(
@@ -97,6 +98,7 @@ def application(
         heartbeat_seconds=settings.events_heartbeat_seconds,
         confirm_seconds=settings.events_confirm_seconds,
         seconds=settings.events_seconds,
+        body_seconds=settings.body_seconds,
     )
     rest = bindings(CONTRACTS)
     document = openapi_document(
@@ -112,7 +114,12 @@ def application(
             Route(events.PATH, watching, methods=["GET"]),
             Route(
                 exports.PATH,
-                Exports(mesh.channels["tenants"], callers, confirm_seconds=settings.events_confirm_seconds),
+                Exports(
+                    mesh.channels["tenants"],
+                    callers,
+                    confirm_seconds=settings.events_confirm_seconds,
+                    body_seconds=settings.body_seconds,
+                ),
                 methods=["GET"],
             ),
             Route("/openapi.json", _constant(document)),
@@ -132,7 +139,7 @@ def application(
 def _of_rpcs(
     rest: Sequence[Binding], mesh: Mesh, callers: Admission, settings: GatewaySettings
 ) -> Iterator[BoundRoute]:
-    limits = RestLimits(settings.body_limit_bytes, settings.request_seconds)
+    limits = RestLimits(settings.body_limit_bytes, settings.body_seconds, settings.request_seconds)
     import_limits = ImportLimits(
         BodyLimits(
             settings.import_line_bytes,

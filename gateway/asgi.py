@@ -12,8 +12,6 @@ from gateway.errors import BodyTooLarge, BodyTooSlow, ClientGone
 
 Answer = TypeVar("Answer")
 
-BODY_SECONDS: Final = 30.0
-"""A mebibyte over a connection of 0.3 Mbit/s."""
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 8 * 1024 * 1024
 
@@ -36,7 +34,7 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
     """Read no further than the limit, whatever the client says or does not say about the length.
 
     Nor any longer than that: who sends a byte at a time would hold a connection for ever.

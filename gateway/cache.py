@@ -37,12 +37,16 @@ class BriefCache(Generic[Key, Value]):
             entry = kept.get(key)
             if entry is not None and now < entry[0]:
                 return entry[1]
+        # A caller that goes away must not take the answer from the others.
+        return await asyncio.shield(self.renew(key))
+
+    def renew(self, key: Key) -> "asyncio.Task[Value]":
+        """Ask in the background, where nobody is asking; a failure changes nothing of what is kept."""
         task = self._loading.get(key)
         if task is None:
             task = self._loading[key] = asyncio.create_task(self._fetch(key))
             task.add_done_callback(_look_at)
-        # A caller that goes away must not take the answer from the others.
-        return await asyncio.shield(task)
+        return task
 
     def last(self, key: Key) -> Value | None:
         """Give what was known last, however long ago, without asking."""

@@ -48,6 +48,7 @@ class Events:
         heartbeat_seconds: float,
         confirm_seconds: float,
         seconds: float,
+        body_seconds: float,
     ) -> None:
         self._stub = OrchestratorServiceStub(orchestrator)
         self._callers = callers
@@ -55,11 +56,12 @@ class Events:
         self._heartbeat_seconds = heartbeat_seconds
         self._confirm_seconds = confirm_seconds
         self._seconds = seconds
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(READS, caller)
-        await read_body(scope, receive, limit=0)
+        await read_body(scope, receive, limit=0, seconds=self._body_seconds)
         request = WatchEnhancementRequest(enhancement_id=scope["path_params"]["enhancement_id"])
         acting = acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal)
         with acting, event_streams.track_inprogress():

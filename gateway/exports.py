@@ -5,21 +5,23 @@ from collections.abc import Coroutine
 from typing import Final
 
 import grpc
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from dossier.tenants.v1.tenant_service_pb2 import ExportTenantRequest, ExportTenantResponse
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from gateway.admission import Admission
 from gateway.asgi import read_body, unless_gone
-from gateway.errors import ServiceFailed
+from gateway.errors import ClientGone, ServiceFailed
 from gateway.mesh import SUBJECT
 from gateway.roles import WRITES, require
+from gateway.transcode.headers import refuse_idempotency_key, refuse_if_match
 from services.runtime.caller import acting_for
 from services.runtime.errors import ServiceError, TokenExpired
 
 PATH: Final = "/v1/tenants/{tenant_id}/export"
 
 _SECONDS: Final = 3600.0
+_UNTAKEN_SECONDS: Final = 60.0
 _HEADERS: Final = [
     (b"content-type", b"application/zip"),
     (b"content-disposition", b'attachment; filename="export.zip"'),
@@ -30,20 +32,25 @@ _HEADERS: Final = [
 class Exports:
     """The endpoint."""
 
-    def __init__(self, tenants: grpc.aio.Channel, callers: Admission, *, confirm_seconds: float) -> None:
+    def __init__(
+        self, tenants: grpc.aio.Channel, callers: Admission, *, confirm_seconds: float, body_seconds: float
+    ) -> None:
         self._stub = TenantServiceStub(tenants)
         self._callers = callers
         self._confirm_seconds = confirm_seconds
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(WRITES, caller)
-        await read_body(scope, receive, limit=0)
+        refuse_if_match(scope)
+        refuse_idempotency_key(scope)
+        await read_body(scope, receive, limit=0, seconds=self._body_seconds)
         request = ExportTenantRequest(tenant_id=scope["path_params"]["tenant_id"])
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):
             call = self._stub.ExportTenant(request, timeout=_SECONDS)
         try:
-            await self._while_good(scope, unless_gone(receive, _pass_on(call, send)))
+            await self._while_good(scope, unless_gone(receive, _pass_on(call, _timed(send))))
         finally:
             call.cancel()
 
@@ -81,6 +88,19 @@ async def _pass_on(
         await send({"type": "http.response.body", "body": part.archive, "more_body": True})
         part = await _next(call)
     await send({"type": "http.response.body", "body": b""})
+
+
+def _timed(send: Send) -> Send:
+    """Who does not read on is as good as gone: an export holds a place, and a snapshot in every service."""
+
+    async def timed(message: Message) -> None:
+        try:
+            async with asyncio.timeout(_UNTAKEN_SECONDS):
+                await send(message)
+        except TimeoutError:
+            raise ClientGone from None
+
+    return timed
 
 
 async def _next(

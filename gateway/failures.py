@@ -2,9 +2,10 @@
 
 Once an address has used up its failures of a minute, nothing that it sends is looked up any more, and what
 does not prove itself gets 429; but now and then it is asked whether a known client's webhook secrets are
-still those. What proves itself is let in as ever: a key or a signature that fits what this gateway knew last.
-Webhooks of many clients come from one address of their tool's maker, and who has an account there must not be
-able to stop them; nor is a client ever blocked by its name, which anybody can send.
+still those; its answer waits for that no more than a stranger's. What proves itself is let in as ever: a key
+or a signature that fits what this gateway knew last. Webhooks of many clients come from one address of their
+tool's maker, and who has an account there must not be able to stop them; nor is a client ever blocked by its
+name, which anybody can send.
 
 All gateways count together. A further one learns that an address is blocked by that address's next failure
 there; guesses under way at once are let end.

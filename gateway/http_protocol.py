@@ -6,9 +6,11 @@ that is a fifth of what a webhook costs.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_LINGER_SECONDS: Final = 10.0
 
 
 class OneWriteProtocol(HttpToolsProtocol):
@@ -37,6 +39,9 @@ class GatheringTransport(asyncio.Transport):
     def close(self) -> None:
         self._send()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            # Who does not take what is left would keep the connection open for ever.
+            self._loop.call_later(_LINGER_SECONDS, self._transport.abort)
 
     def abort(self) -> None:
         self._held.clear()

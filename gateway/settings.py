@@ -36,6 +36,8 @@ class GatewaySettings(EnvironmentSettings, RedisSettings, TlsSettings, OidcSetti
     """What addresses in answers begin with; without it they are relative."""
     body_limit_bytes: int = Field(default=1024 * 1024, ge=1024, le=_MESSAGE_BYTES)
     """Bodies over it get 413."""
+    body_seconds: float = Field(default=30, gt=0)
+    """Bodies that take longer to come get 408; imports have limits of their own."""
     request_seconds: float = Field(default=30, gt=0)
     """How long a call of the REST API may take."""
     drain_seconds: float = Field(default=10, ge=0)

@@ -67,6 +67,7 @@ class Webhooks:
         limits: Limits,
         aliases: Mapping[str, str],
         body_limit: int,
+        body_seconds: float,
         public_url: str,
     ) -> None:
         self._tools = tools
@@ -77,6 +78,7 @@ class Webhooks:
         self._limits = limits
         self._aliases = aliases
         self._body_limit = body_limit
+        self._body_seconds = body_seconds
         self._public_url = public_url
         # Verified against where there is less to verify against, so that this takes as long.
         self._dummies = tuple(WebhookSecret("", token_bytes(32)) for _ in range(_MOST_SECRETS))
@@ -86,7 +88,7 @@ class Webhooks:
         address = self._address(scope)
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["method"], ["POST"])
-        body = await read_body(scope, receive, limit=self._body_limit)
+        body = await read_body(scope, receive, limit=self._body_limit, seconds=self._body_seconds)
         sender = (
             address if isinstance(address, _Sender) else _Sender(_tenant_in(body), self._aliases[address])
         )
@@ -120,14 +122,9 @@ class Webhooks:
             NOBODY if tool is None else sender.tool,
         )
         blocked = self._failures.blocked(scope)
-        # For an address that is blocked, nothing is asked but for who holds what was known last, and now and
-        # then whether that has been replaced.
-        asks = (
-            blocked is None
-            or self._matching(request, tool, self._secrets.last(key)) is not None
-            or self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS)
-        )
-        if asks:
+        # For an address that is blocked, nothing is asked but for who holds what was known last. Whether that
+        # has been replaced is asked now and then, but not waited for: who is known must not show by it.
+        if blocked is None or self._matching(request, tool, self._secrets.last(key)) is not None:
             secrets = await self._secrets.get(key)
             matching = self._matching(request, tool, secrets)
             if matching is not None and tool is not None:
@@ -135,6 +132,8 @@ class Webhooks:
                 if matching != secrets[0].id:
                     webhooks_with_older_secret.inc()
                 return tool, matching
+        elif self._secrets.is_overdue(key, seconds=_ASKED_FOR_THE_BLOCKED_SECONDS):
+            self._secrets.renew(key)
         webhooks_with("refused").inc()
         if blocked is None:
             await self._failures.count(scope)

@@ -131,7 +131,7 @@ class TenantRows:
         """Everything as it stands at one moment, table by table in the order of their names.
 
         Who does not go on reading for a minute gets `DependencyUnavailable` when they do: no snapshot is held
-        open for longer. Until then, or until the call's deadline, the export keeps its place.
+        open for longer. Where it is passed on in a call, that ends as soon, and with it goes the place.
         """
         # A client's second export waits for its first, and takes no place of another client's.
         turn = self._turns.setdefault(tenant, asyncio.Lock())

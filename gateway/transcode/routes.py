@@ -32,6 +32,7 @@ class Admits(Protocol):
 @dataclass(frozen=True, slots=True)
 class RestLimits:
     body_bytes: int
+    body_seconds: float
     seconds: float
 
 
@@ -80,7 +81,9 @@ class RpcRoute(BoundRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(self.role, caller)
-        body = await read_body(scope, receive, limit=self._limits.body_bytes)
+        body = await read_body(
+            scope, receive, limit=self._limits.body_bytes, seconds=self._limits.body_seconds
+        )
         await self._callers.body(scope, caller, len(body))
         request = self._request(scope, body)
         if self._is_row:

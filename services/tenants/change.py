@@ -69,25 +69,31 @@ class Changer:
         validate_only: bool,
     ) -> Updated:
         """`wanted` gives the settings as they shall be, or says what is wrong with them."""
-        async with self._directory.changing(tenant, actor) as change:
-            before = change.tenant
-            settings = wanted(before)
-            check_settings(settings, self._installed, before=before)
-            check_addresses(settings, self._permits.guard(tenant), before=before)
-            changes = differences(before, settings)
-            # What is so already is no conflict: it may be this very call, repeated.
-            if not changes:
-                return Updated(before, ())
-            if etag and etag != before.etag:
-                raise TenantChanged(before.etag)
-            if validate_only:
-                return Updated(_with(before, settings), changes)
-            after = await change.save(_with(before, settings), Action("UpdateTenant", "tenant", changes))
-            await self.knowledge_credentials.keep_only(
-                change, {base.name for base in settings.knowledge_bases}
-            )
-        _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in changes])
-        return Updated(after, changes)
+        updated, reduced, gone = None, None, frozenset[str]()
+        while updated is None:
+            async with self._directory.changing(tenant, actor) as change:
+                before = change.tenant
+                settings = wanted(before)
+                check_settings(settings, self._installed, before=before)
+                check_addresses(settings, self._permits.guard(tenant), before=before)
+                changes = differences(before, settings)
+                # What is so already is no conflict: it may be this very call, repeated.
+                if not changes:
+                    return Updated(before, ())
+                if etag and etag != before.etag:
+                    raise TenantChanged(before.etag)
+                if validate_only:
+                    return Updated(_with(before, settings), changes)
+                gone = frozenset(base.name for base in before.knowledge_bases) - {
+                    base.name for base in settings.knowledge_bases
+                }
+                if await self.knowledge_credentials.drop(change, gone, reduced):
+                    action = Action("UpdateTenant", "tenant", changes)
+                    updated = Updated(await change.save(_with(before, settings), action), changes)
+            if updated is None:
+                reduced = await self.knowledge_credentials.reduced(tenant, gone)
+        _log.info("tenant_updated", tenant_id=tenant, fields=[each.field for each in updated.changes])
+        return updated
 
     async def set_state(self, tenant: TenantId, state: TenantState, *, actor: Actor) -> Tenant:
         name = {TenantState.SUSPENDED: "SuspendTenant", TenantState.ACTIVE: "ResumeTenant"}[state]

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from audit.changes import FieldChange
 from audit.event import Action, Actor
 from services.runtime.database import Connection, Database, Row
-from services.tenants.errors import TenantNotFound
+from services.tenants.errors import TenantChanged, TenantNotFound
 from services.tenants.model import (
     BriefSettings,
     Limits,
@@ -69,18 +69,24 @@ class Deletions:
     async def begin(self, tenant: TenantId, actor: Actor, *, remnants: bool = False) -> Deletion:
         """Serve the client no more from this commit on; the deletion that is under way where there is one.
 
-        Of a client that is gone, what remains is deleted the same way, as that of one without settings.
+        Of a client that is gone, what remains is deleted the same way, as that of one without settings; one
+        that was made meanwhile under its id is not meant: `TenantChanged`.
         """
         async with self._database.tenant(tenant) as connection:
-            row = await connection.fetchrow(
+            added = (
+                await add_tenant(connection, _nobody(tenant), request_id=actor.request_id)
+                if remnants
+                else None
+            )
+            row = added or await connection.fetchrow(
                 "select * from tenants.tenants where tenant_id = $1 for no key update", tenant
             )
-            if row is None and remnants:
-                row = await add_tenant(connection, _nobody(tenant), request_id=actor.request_id)
             if row is None:
                 raise TenantNotFound(tenant)
             before = tenant_of(row)
             if before.state is not TenantState.DELETING:
+                if remnants and added is None:
+                    raise TenantChanged(before.etag)
                 was, becomes = (f'"{state.value}"' for state in (before.state, TenantState.DELETING))
                 action = Action("DeleteTenant", "tenant", (FieldChange("state", was, becomes),))
                 change = Change(connection, before, actor)

@@ -1,16 +1,16 @@
 """Credentials of a client's knowledge bases: one secret for all of them, so that they are read at once."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
 import structlog
 
 from audit.changes import FieldChange
 from audit.event import Action, Actor
-from services.tenants.errors import KnowledgeBaseNotFound
-from services.tenants.model import Secret, SecretKind, TenantId
-from services.tenants.sealing import KeptSecret, Place, Sealer
+from services.tenants.errors import KnowledgeBaseNotFound, TenantNotFound
+from services.tenants.model import Secret, SecretKind, Tenant, TenantId
+from services.tenants.sealing import KeptSecret, Place, Sealer, SecretUnreadable
 from services.tenants.store import Directory
 from services.tenants.store_change import Change
 
@@ -20,39 +20,94 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Reduced:
+    """What is left of a secret without the credentials of some knowledge bases."""
+
+    of: str
+    """The id of the secret."""
+    gone: frozenset[str]
+    kept: KeptSecret
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """`secret` is None where nothing is kept."""
+
+    secret: KeptSecret | None
+    credentials: Mapping[str, Mapping[str, str]] = field(repr=False)
+
+    async def is_current(self, change: Change) -> bool:
+        live = await change.live_secrets(_KIND)
+        return (live[0].id if live else None) == (self.secret.id if self.secret else None)
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeCredentials:
+    """Opens and seals outside of changes: a key management service may take its time, or be away."""
+
     directory: Directory
     sealer: Sealer
 
     async def set(self, tenant: TenantId, name: str, credentials: Mapping[str, str], *, actor: Actor) -> str:
         """The id of what is kept, which is kept also where there is nothing in it."""
-        async with self.directory.changing(tenant, actor) as change:
-            if name not in {base.name for base in change.tenant.knowledge_bases}:
-                raise KnowledgeBaseNotFound(tenant, name)
-            kept = await self._sealed(change, {**await self._known(change), name: dict(credentials)})
-            names = FieldChange("names", "", orjson.dumps(sorted(credentials)).decode())
-            resource = f"knowledge_base_credentials/{name}/{kept.id}"
-            await change.add_secret(kept, Action("SetKnowledgeBaseCredentials", resource, [names]))
+        while True:
+            found, known = await self._known(tenant)
+            _require(name, found)
+            kept = await self._sealed(tenant, known, {**known.credentials, name: dict(credentials)})
+            async with self.directory.changing(tenant, actor) as change:
+                _require(name, change.tenant)
+                # Otherwise another call was faster, whose credentials must stay.
+                if await known.is_current(change):
+                    names = FieldChange("names", "", orjson.dumps(sorted(credentials)).decode())
+                    resource = f"knowledge_base_credentials/{name}/{kept.id}"
+                    await change.let_expire(_KIND, None)
+                    await change.add_secret(kept, Action("SetKnowledgeBaseCredentials", resource, [names]))
+                    break
         _log.info("knowledge_base_credentials_set", tenant_id=tenant, secret_id=kept.id)
         return kept.id
 
-    async def keep_only(self, change: Change, names: Collection[str]) -> None:
-        """Within a change that takes knowledge bases away, and whose event tells of it."""
-        known = await self._known(change)
-        left = {name: of_base for name, of_base in known.items() if name in names}
-        if left != known:
-            await change.replace_secret(await self._sealed(change, left))
+    async def reduced(self, tenant: TenantId, gone: frozenset[str]) -> Reduced | None:
+        """None where nothing is kept."""
+        _, known = await self._known(tenant)
+        if known.secret is None:
+            return None
+        left = {name: of_base for name, of_base in known.credentials.items() if name not in gone}
+        return Reduced(known.secret.id, gone, await self._sealed(tenant, known, left))
 
-    async def _known(self, change: Change) -> dict[str, dict[str, str]]:
-        live = await change.live_secrets(_KIND)
-        known: dict[str, dict[str, str]] = (
-            orjson.loads((await self.sealer.open(live[0])).reveal()) if live else {}
-        )
-        return known
+    async def drop(self, change: Change, gone: frozenset[str], reduced: Reduced | None) -> bool:
+        """Within a change that takes these knowledge bases away, and whose event tells of it.
 
-    async def _sealed(self, change: Change, credentials: Mapping[str, Mapping[str, str]]) -> KeptSecret:
-        version = await change.next_version(_KIND)
+        False, and nothing is written, where `reduced` is not what is left of what is kept now.
+        """
+        live = await change.live_secrets(_KIND) if gone else ()
+        if not live:
+            return True
+        if reduced is None or reduced.of != live[0].id or reduced.gone != gone:
+            return False
         await change.let_expire(_KIND, None)
-        return await self.sealer.seal(
-            Secret(orjson.dumps(credentials)), Place(change.tenant.id, _KIND, version)
-        )
+        await change.replace_secret(reduced.kept)
+        return True
+
+    async def _known(self, tenant: TenantId) -> tuple[Tenant, _Known]:
+        """What does not open is as good as lost, and must not keep what follows it away."""
+        found, live = await self.directory.live_secrets(tenant, _KIND)
+        if found is None:
+            raise TenantNotFound(tenant)
+        if not live:
+            return found, _Known(None, {})
+        try:
+            return found, _Known(live[0], orjson.loads((await self.sealer.open(live[0])).reveal()))
+        except SecretUnreadable as problem:
+            _log.error("secret_unreadable", tenant_id=tenant, problem=str(problem))
+            return found, _Known(live[0], {})
+
+    async def _sealed(
+        self, tenant: TenantId, known: _Known, credentials: Mapping[str, Mapping[str, str]]
+    ) -> KeptSecret:
+        version = known.secret.place.version + 1 if known.secret else 1
+        return await self.sealer.seal(Secret(orjson.dumps(credentials)), Place(tenant, _KIND, version))
+
+
+def _require(name: str, tenant: Tenant) -> None:
+    if name not in {base.name for base in tenant.knowledge_bases}:
+        raise KnowledgeBaseNotFound(tenant.id, name)

@@ -6,12 +6,15 @@ elsewhere, leaves something.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.runtime.errors import DependencyUnavailable
 from services.tenants.deletions import Deletions
 from services.tenants.errors import TenantRemnants
 from services.tenants.model import TenantId
+
+# Whoever takes a client on waits for it.
+_SECONDS: Final = 3.0
 
 
 class Counted(Protocol):
@@ -29,16 +32,19 @@ class Remnants:
     async def require_none(self, tenant: TenantId) -> None:
         """Raises `TenantRemnants`.
 
-        Raises `DependencyUnavailable` when a service does not answer and there was a client of that id: for
-        one that is new, nobody has to be up; who hangs is waited for.
+        Raises `DependencyUnavailable` when a service does not answer soon and there was a client of that id:
+        for one that is new, nobody has to be up.
         """
-        if left := await self.of(tenant):
+        if left := await self._left(tenant, seconds=_SECONDS):
             raise TenantRemnants(tenant, left)
 
     async def of(self, tenant: TenantId) -> Mapping[str, int]:
         """By service and table, without those that have nothing. Raises `DependencyUnavailable` likewise."""
+        return await self._left(tenant, seconds=None)
+
+    async def _left(self, tenant: TenantId, *, seconds: float | None) -> Mapping[str, int]:
         found = await asyncio.gather(
-            *(service.count(tenant) for service in self._services), return_exceptions=True
+            *(_counted(service, tenant, seconds) for service in self._services), return_exceptions=True
         )
         left, away = dict[str, int](), list[DependencyUnavailable]()
         for service, counts in zip(self._services, found, strict=True):
@@ -52,3 +58,15 @@ class Remnants:
         if not left and away and await self._deletions.page(of=tenant, before=None, count=1):
             raise away[0]
         return left
+
+
+async def _counted(service: Counted, tenant: TenantId, seconds: float | None) -> Mapping[str, int]:
+    try:
+        async with asyncio.timeout(seconds):
+            return await service.count(tenant)
+    except TimeoutError:
+        raise DependencyUnavailable(
+            service.name,
+            f"has not said within {seconds:g} s whether anything of a former client {tenant} is left;"
+            " try again when it answers",
+        ) from None

@@ -234,12 +234,13 @@ class Directory:
         return [WebhookSecretVersion(*row) for row in rows]
 
     async def secrets_sealed_without(self, tenant: TenantId, key_id: str) -> Sequence[KeptSecret]:
-        """Those that are not sealed with that key, whether they still count or not."""
+        """Those that count and are not sealed with that key: what has expired is never opened again."""
         async with self._database.tenant(tenant) as connection:
             rows = await connection.fetch(
                 """
                 select *, version as secret_version from tenants.secrets
-                where tenant_id = $1 and key_id <> $2 order by kind, version
+                where tenant_id = $1 and key_id <> $2 and (expire_time is null or expire_time > now())
+                order by kind, version
                 """,
                 tenant,
                 key_id,

@@ -91,12 +91,16 @@ class Peer:
 class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
     secrets: dict[tuple[str, str], list[tenants.WebhookSecret]] = field(default_factory=dict)
     keys: dict[str, tuple[str, "api_key_pb2.Role.ValueType"]] = field(default_factory=dict)
-    archive: list[bytes | ServiceError | asyncio.Event] = field(default_factory=list)
+    archive: list[bytes | ServiceError | asyncio.Event] = field(default_factory=list, repr=False)
+    exports_ended: int = 0
+    secrets_wait: asyncio.Event | None = None
     limits: dict[str, TenantLimits] = field(default_factory=dict)
     states: dict[str, "tenant_pb2.TenantState.ValueType"] = field(default_factory=dict)
 
     async def ListWebhookSecrets(self, request: tenants.ListWebhookSecretsRequest, _context: Any) -> Any:
         self.hear("ListWebhookSecrets", request)
+        if self.secrets_wait is not None:
+            await self.secrets_wait.wait()
         found = self.secrets.get((request.tenant_id, request.tool), [])
         return tenants.ListWebhookSecretsResponse(secrets=found, limits=self.limits.get(request.tenant_id))
 
@@ -132,14 +136,17 @@ class Tenants(Peer, tenant_service_pb2_grpc.TenantServiceServicer):
 
     async def ExportTenant(self, request: tenants.ExportTenantRequest, _context: Any) -> AsyncIterator[Any]:
         self.hear("ExportTenant", request)
-        for part in self.archive:
-            match part:
-                case ServiceError():
-                    raise part
-                case asyncio.Event():
-                    await part.wait()
-                case _:
-                    yield tenants.ExportTenantResponse(archive=part)
+        try:
+            for part in self.archive:
+                match part:
+                    case ServiceError():
+                        raise part
+                    case asyncio.Event():
+                        await part.wait()
+                    case _:
+                        yield tenants.ExportTenantResponse(archive=part)
+        finally:
+            self.exports_ended += 1
 
     async def UpdateTenant(self, request: tenants.UpdateTenantRequest, _context: Any) -> Any:
         self.hear("UpdateTenant", request)

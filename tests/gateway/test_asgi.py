@@ -8,6 +8,8 @@ import pytest
 
 from gateway.asgi import read_body, send_json, unless_gone
 from gateway.errors import BodyTooLarge, BodyTooSlow, ClientGone
+from tests.gateway.world import running_world
+from tests.support.keys import Keys
 
 
 class Sender:
@@ -31,26 +33,26 @@ def scope(**headers: str) -> dict[str, Any]:
 
 
 async def test_pieces_are_put_together() -> None:
-    assert await read_body(scope(), Sender(3).receive, limit=30) == b"0123456789" * 3
+    assert await read_body(scope(), Sender(3).receive, limit=30, seconds=30) == b"0123456789" * 3
 
 
 async def test_reading_stops_right_past_the_limit() -> None:
     sender = Sender(1000)
     with pytest.raises(BodyTooLarge):
-        await read_body(scope(), sender.receive, limit=30)
+        await read_body(scope(), sender.receive, limit=30, seconds=30)
     assert sender.sent == 4
 
 
 async def test_nothing_is_read_of_a_body_that_says_it_is_too_large() -> None:
     sender = Sender(1000)
     with pytest.raises(BodyTooLarge):
-        await read_body(scope(content_length="31"), sender.receive, limit=30)
+        await read_body(scope(content_length="31"), sender.receive, limit=30, seconds=30)
     assert sender.sent == 0
 
 
 async def test_half_a_body_is_no_body() -> None:
     with pytest.raises(ClientGone):
-        await read_body(scope(), Sender(2, leaves=True).receive, limit=30)
+        await read_body(scope(), Sender(2, leaves=True).receive, limit=30, seconds=30)
 
 
 async def test_a_body_that_does_not_come_to_an_end_is_given_up() -> None:
@@ -101,3 +103,21 @@ async def test_an_answer_to_a_body_cut_short_is_out_before_the_rest_is_thrown_aw
 
     await send_json(send, 413, {"code": "x"}, unread=sender.receive)
     assert taken_when_sent == [(0, False), (0, True), (5, False)]
+
+
+async def test_who_sends_too_slowly_reads_why(keys: Keys) -> None:
+    async with running_world(keys, body_seconds=0.3) as world:
+        reader, writer = await asyncio.open_connection(world.gateway.host, world.gateway.port)
+        writer.write(
+            b"POST /webhooks/acme/servicedesk_plus HTTP/1.1\r\nhost: x\r\ncontent-length: 15000\r\n\r\n"
+        )
+        # Sent on over the refusal, and read only then.
+        for _ in range(15):
+            writer.write(b"x" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"reason":"BODY_TOO_SLOW"' in answer

@@ -1,6 +1,8 @@
 """An archive that is passed on while it is made, over real HTTP and a real gRPC stream."""
 
 import asyncio
+import socket
+from pathlib import Path
 
 import grpc
 import httpx
@@ -8,7 +10,7 @@ import pytest
 
 from services.runtime.errors import DependencyUnavailable
 from tests.gateway.peers import ending_with
-from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, key
+from tests.gateway.world import ADMIN, OPERATOR, TECHNICIAN, VIEWER, World, eventually, key
 from tests.support.keys import Keys
 
 PATH = "/v1/tenants/acme/export"
@@ -71,3 +73,22 @@ async def test_a_token_that_runs_out_does_not_end_what_it_was_good_for(world: Wo
         await asyncio.sleep(3.5)
         goes_on.set()
         assert (await answer.aread()).endswith(b"the end")
+
+
+async def test_what_is_not_read_on_is_cut_off_and_asks_for_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.exports._UNTAKEN_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.http_protocol._LINGER_SECONDS", 0.5)
+    world.tenants.archive = [b"x" * 10_000] * 5_000
+
+    before = open_files()
+    with socket.create_connection((world.gateway.host, world.gateway.port)) as unread:
+        unread.sendall(f"GET {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\n\r\n".encode())
+        await eventually(lambda: world.tenants.exports_ended == 1)
+        # Its own end of the connection alone.
+        await eventually(lambda: open_files() <= before + 1)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

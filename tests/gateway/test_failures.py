@@ -12,7 +12,18 @@ from starlette.types import Scope
 from dossier.tenants.v1 import tenant_service_pb2 as tenants
 from gateway.failures import FailedAttempts
 from tests.gateway.test_limits import another_gateway
-from tests.gateway.world import ADMIN, SECRET, TOOL, VIEWER, World, key, running_world, sign, ticket_body
+from tests.gateway.world import (
+    ADMIN,
+    SECRET,
+    TOOL,
+    VIEWER,
+    World,
+    eventually,
+    key,
+    running_world,
+    sign,
+    ticket_body,
+)
 from tests.support.keys import Keys
 
 READ = "/v1/tickets/1"
@@ -116,10 +127,40 @@ async def test_a_new_secret_is_learnt_also_where_an_address_is_blocked(
         assert (await post(world, secret=b"new")).status_code == 429
         monkeypatch.setattr("gateway.webhooks._ASKED_FOR_THE_BLOCKED_SECONDS", 0.0)
 
+        assert (await post(world, secret=b"new")).status_code == 429
+        await eventually(lambda: len(world.tenants.heard("ListWebhookSecrets")) == asked + 1)
         assert (await post(world, secret=b"new")).status_code == 200
         # Of those whom nobody knows, still nothing.
         assert (await post(world, tenant="nobody", secret=b"new")).status_code == 429
-    assert len(world.tenants.heard("ListWebhookSecrets")) == asked + 1
+    assert len(world.tenants.heard("ListWebhookSecrets")) == asked + 2
+
+
+async def test_while_tenants_is_away_or_slow_a_blocked_address_does_not_learn_who_is_known(
+    keys: Keys, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.webhooks._ASKED_FOR_THE_BLOCKED_SECONDS", 0.0)
+    async with running_world(
+        keys, redis_url=redis_url, address_failures_per_minute=3, **BEHIND_A_PROXY
+    ) as world:
+        assert (await post(world)).status_code == 202
+        await guess(world, 4)
+        world.tenants.secrets_wait = asyncio.Event()
+        slow = await tried(world)
+        world.tenants.secrets_wait.set()
+        await world.stop("tenants")
+        away = await tried(world)
+        await world.start("tenants")
+    assert slow == away == [(429, "TOO_MANY_FAILURES")] * 2
+
+
+async def tried(world: World) -> list[tuple[int, str]]:
+    """What a guess for a client, and for nobody, is answered, within the time that both take."""
+    answers = []
+    for tenant in ("acme", "nobody"):
+        async with asyncio.timeout(2):
+            answer = await post(world, tenant=tenant, secret=b"a guess")
+        answers.append((answer.status_code, answer.json()["reason"]))
+    return answers
 
 
 async def test_a_key_known_last_opens_from_an_address_that_is_blocked(keys: Keys, redis_url: str) -> None:

@@ -80,6 +80,32 @@ async def test_where_no_etag_counts_one_is_not_passed_over(world: World) -> None
     assert read.status_code == 200
 
 
+@pytest.mark.parametrize(("header", "value"), [("If-Match", '"7"'), ("Idempotency-Key", "order-66")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", f"{ACME}:suspend"), ("POST", "/v1/tickets:import"), ("GET", f"{ACME}/export")],
+)
+async def test_a_header_that_does_not_count_is_refused_with_the_next_step(
+    world: World, method: str, path: str, header: str, value: str
+) -> None:
+    answer = await world.http.request(method, path, headers={**key("dsk_operator"), header: value})
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "FIELD_INVALID")
+    [told] = answer.json()["details"]["fields"]
+    assert told == {
+        "field": header,
+        "description": f"{header}: is not looked at here, so nothing is done; leave it out",
+    }
+    assert not any(world.tenants.heard(rpc) for rpc in ("SuspendTenant", "ExportTenant"))
+    assert not world.history.heard("ImportTickets")
+
+
+async def test_reads_pass_an_idempotency_key_over(world: World) -> None:
+    answer = await world.http.get(ACME, headers={**key(), "Idempotency-Key": "order-66"})
+
+    assert answer.status_code == 200
+
+
 NEW_KEY = {"role": "ROLE_VIEWER"}
 
 

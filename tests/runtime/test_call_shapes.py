@@ -60,6 +60,18 @@ def has_started(shape: str, times: float) -> bool:
     return started(shape) == times
 
 
+async def test_a_stream_that_is_not_read_on_is_ended_and_what_it_holds_is_free(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.runtime.interceptors.call._UNTAKEN_SECONDS", 0.5)
+    servicer = EndlessServicer()
+    async with echo_service(keys, servicer) as service:
+        unread = service.stub.Repeat(echo("x" * 100_000))
+        await eventually(lambda: servicer.closed_in is not None)
+        assert servicer.closed_in is servicer.ran_in
+        unread.cancel()
+
+
 async def _one(text: str) -> AsyncIterator[Any]:
     yield echo(text)
 

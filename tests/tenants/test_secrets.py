@@ -363,6 +363,23 @@ async def test_a_secret_that_does_not_open_stops_neither_the_others_nor_webhooks
     assert (again.secrets, again.unreadable) == (0, done.unreadable)
 
 
+async def test_what_has_expired_is_not_named_any_more(
+    settings: TenantsSettings, keys: Keys, database: TestDatabase
+) -> None:
+    lost, current = (b64encode(os.urandom(32)).decode() for _ in range(2))
+    async with serving_with(settings, lost, keys) as before:
+        await before.create()
+    async with serving_with(settings, current, keys) as since:
+        await since.rotate("acme")
+        await since.set_credentials("acme", CREDENTIALS)
+        assert [each.version for each in (await since.reencrypt()).unreadable] == [1]
+        await execute(database, "update tenants.secrets set expire_time = now() where version = 1")
+
+        done = await since.reencrypt()
+
+    assert (done.tenants, done.secrets, list(done.unreadable)) == (1, 0, [])
+
+
 async def test_a_secret_of_a_key_that_is_gone_does_not_open() -> None:
     old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
     kept = await Sealer(KeyRing.parse(old)).seal(Secret(b"hush"), PLACE)

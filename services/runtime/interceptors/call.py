@@ -3,6 +3,7 @@
 A concern is an async context manager around the call and, where it cares, a look at each message received.
 """
 
+import asyncio
 import functools
 import inspect
 import time
@@ -14,7 +15,10 @@ from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, runtime_check
 import grpc
 from google.protobuf.message import Message
 
+from services.runtime.errors import DeadlineExceeded
+
 _OPEN_TO_ALL: Final = ("/grpc.health.v1.", "/grpc.reflection.")
+_UNTAKEN_SECONDS: Final = 60.0
 
 # In quotes: these classes are generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -149,9 +153,19 @@ async def _return_one(behavior: Behavior, call: Call, request: Incoming) -> Mess
 
 
 async def _write_each(behavior: Behavior, call: Call, request: Incoming) -> None:
+    """Who does not go on reading must not hold for ever what the answer is made of."""
     async with aclosing(behavior(request, call.context)) as responses:
         async for response in responses:
-            await call.context.write(response)
+            untaken = asyncio.timeout(_UNTAKEN_SECONDS)
+            try:
+                async with untaken:
+                    await call.context.write(response)
+            except TimeoutError:
+                if untaken.expired():
+                    raise DeadlineExceeded(
+                        f"the answer was not read on for {_UNTAKEN_SECONDS:g} s; ask again and read it all"
+                    ) from None
+                raise
 
 
 class _Received:

@@ -465,7 +465,7 @@ class TenantServiceServicer:
         """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
         by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
         is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED (a client was made under the id meanwhile). Role: operator. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

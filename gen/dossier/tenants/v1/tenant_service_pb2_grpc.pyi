@@ -167,7 +167,7 @@ class TenantServiceStub:
     """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
     by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
     is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED (a client was made under the id meanwhile). Role: operator. Safe to retry.
     """
     GetTenantDeletion: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]
     """Says how far a deletion has come, and at the end that nothing is left.
@@ -358,7 +358,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
     by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
     is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
-    Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+    Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED (a client was made under the id meanwhile). Role: operator. Safe to retry.
     """
     GetTenantDeletion: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantDeletionRequest, _tenant_service_pb2.GetTenantDeletionResponse]  # type: ignore[assignment]
     """Says how far a deletion has come, and at the end that nothing is left.
@@ -708,7 +708,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a client for good, with all that any service keeps of it. It is served no more at once; the removal goes on
         by itself, whatever is down meanwhile, and its record says how far it has come. One that is being deleted already
         is answered with that deletion; an id that no client has is deleted where services keep rows of a former one. With `validate_only` nothing changes, and the answer says what would be removed.
-        Own error reasons: TENANT_NOT_FOUND. Role: operator. Safe to retry.
+        Own error reasons: TENANT_NOT_FOUND, TENANT_CHANGED (a client was made under the id meanwhile). Role: operator. Safe to retry.
         """
 
     @_abc_1.abstractmethod
