@@ -26,7 +26,8 @@ class Reduced:
     of: str
     """The id of the secret."""
     gone: frozenset[str]
-    kept: KeptSecret
+    kept: KeptSecret | None
+    """None where it does not open: it stays as it is, for it may be the key that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class _Known:
 
     secret: KeptSecret | None
     credentials: Mapping[str, Mapping[str, str]] = field(repr=False)
+    opens: bool = True
 
     async def is_current(self, change: Change) -> bool:
         live = await change.live_secrets(_KIND)
@@ -53,7 +55,9 @@ class KnowledgeCredentials:
         while True:
             found, known = await self._known(tenant)
             _require(name, found)
-            kept = await self._sealed(tenant, known, {**known.credentials, name: dict(credentials)})
+            bases = {base.name for base in found.knowledge_bases}
+            others = {each: of_base for each, of_base in known.credentials.items() if each in bases}
+            kept = await self._sealed(tenant, known, {**others, name: dict(credentials)})
             async with self.directory.changing(tenant, actor) as change:
                 _require(name, change.tenant)
                 # Otherwise another call was faster, whose credentials must stay.
@@ -71,6 +75,8 @@ class KnowledgeCredentials:
         _, known = await self._known(tenant)
         if known.secret is None:
             return None
+        if not known.opens:
+            return Reduced(known.secret.id, gone, None)
         left = {name: of_base for name, of_base in known.credentials.items() if name not in gone}
         return Reduced(known.secret.id, gone, await self._sealed(tenant, known, left))
 
@@ -84,12 +90,13 @@ class KnowledgeCredentials:
             return True
         if reduced is None or reduced.of != live[0].id or reduced.gone != gone:
             return False
-        await change.let_expire(_KIND, None)
-        await change.replace_secret(reduced.kept)
+        if reduced.kept is not None:
+            await change.let_expire(_KIND, None)
+            await change.replace_secret(reduced.kept)
         return True
 
     async def _known(self, tenant: TenantId) -> tuple[Tenant, _Known]:
-        """What does not open is as good as lost, and must not keep what follows it away."""
+        """What does not open must not keep away what is set in its place."""
         found, live = await self.directory.live_secrets(tenant, _KIND)
         if found is None:
             raise TenantNotFound(tenant)
@@ -99,7 +106,7 @@ class KnowledgeCredentials:
             return found, _Known(live[0], orjson.loads((await self.sealer.open(live[0])).reveal()))
         except SecretUnreadable as problem:
             _log.error("secret_unreadable", tenant_id=tenant, problem=str(problem))
-            return found, _Known(live[0], {})
+            return found, _Known(live[0], {}, opens=False)
 
     async def _sealed(
         self, tenant: TenantId, known: _Known, credentials: Mapping[str, Mapping[str, str]]

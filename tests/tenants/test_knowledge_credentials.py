@@ -43,7 +43,6 @@ async def test_what_does_not_open_holds_no_change_up_and_can_be_replaced(
         await operator.update("acme", RENAMED, "display_name")
         alone = Tenant(knowledge_bases=[knowledge_base("second")])
         await operator.update("acme", alone, "knowledge_bases")
-        assert credentials_by_name(await reader_of(operator, keys).knowledge_access()) == {"second": {}}
 
         await operator.set_knowledge_credentials("acme", "second", OTHER)
         assert credentials_by_name(await reader_of(operator, keys).knowledge_access()) == {"second": OTHER}
@@ -58,6 +57,26 @@ async def test_what_does_not_open_is_replaced_at_once(settings: TenantsSettings,
     async with serving_with(settings, current, keys) as operator:
         await operator.set_knowledge_credentials("acme", credentials=OTHER)
         assert credentials_by_name(await reader_of(operator, keys).knowledge_access()) == {"wiki": OTHER}
+
+
+async def test_with_the_wrong_key_no_credentials_are_lost(settings: TenantsSettings, keys: Keys) -> None:
+    right, wrong = (b64encode(os.urandom(32)).decode() for _ in range(2))
+    async with serving_with(settings, right, keys) as operator:
+        await operator.create()
+        await operator.update("acme", BOTH, "knowledge_bases")
+        await operator.set_knowledge_credentials("acme")
+        await operator.set_knowledge_credentials("acme", "second", OTHER)
+    async with serving_with(settings, wrong, keys) as operator:
+        alone = Tenant(knowledge_bases=[knowledge_base("second")])
+        await operator.update("acme", alone, "knowledge_bases")
+
+    async with serving_with(settings, right, keys) as operator:
+        assert credentials_by_name(await reader_of(operator, keys).knowledge_access()) == {"second": OTHER}
+        # What is left of the other goes with the next change.
+        await operator.set_knowledge_credentials("acme", "second", OTHER)
+        await operator.update("acme", BOTH, "knowledge_bases")
+        access = await reader_of(operator, keys).knowledge_access()
+        assert credentials_by_name(access) == {"wiki": {}, "second": OTHER}
 
 
 async def test_while_the_key_service_is_away_only_what_needs_it_waits(
