@@ -14,14 +14,13 @@ from gateway.asgi import read_body, unless_gone
 from gateway.errors import ClientGone, ServiceFailed
 from gateway.mesh import SUBJECT
 from gateway.roles import WRITES, require
-from gateway.transcode.headers import refuse_idempotency_key, refuse_if_match
 from services.runtime.caller import acting_for
 from services.runtime.errors import ServiceError, TokenExpired
 
 PATH: Final = "/v1/tenants/{tenant_id}/export"
 
 _SECONDS: Final = 3600.0
-_UNTAKEN_SECONDS: Final = 60.0
+_UNTAKEN_SECONDS: Final = 600.0
 _HEADERS: Final = [
     (b"content-type", b"application/zip"),
     (b"content-disposition", b'attachment; filename="export.zip"'),
@@ -43,8 +42,6 @@ class Exports:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(WRITES, caller)
-        refuse_if_match(scope)
-        refuse_idempotency_key(scope)
         await read_body(scope, receive, limit=0, seconds=self._body_seconds)
         request = ExportTenantRequest(tenant_id=scope["path_params"]["tenant_id"])
         with acting_for(caller.tenant, subject=SUBJECT, role=caller.role, on_behalf_of=caller.principal):

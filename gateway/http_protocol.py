@@ -39,9 +39,19 @@ class GatheringTransport(asyncio.Transport):
     def close(self) -> None:
         self._send()
         self._transport.close()
-        if self._transport.get_write_buffer_size():
-            # Who does not take what is left would keep the connection open for ever.
-            self._loop.call_later(_LINGER_SECONDS, self._transport.abort)
+        self._linger(self._transport.get_write_buffer_size())
+
+    def _linger(self, left: int) -> None:
+        """Who takes nothing more of what is left would keep the connection open for ever."""
+        if left:
+            self._loop.call_later(_LINGER_SECONDS, self._look_again, left)
+
+    def _look_again(self, before: int) -> None:
+        left = self._transport.get_write_buffer_size()
+        if left and left == before:
+            self._transport.abort()
+        else:
+            self._linger(left)
 
     def abort(self) -> None:
         self._held.clear()

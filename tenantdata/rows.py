@@ -21,7 +21,7 @@ _CHUNK_BYTES: Final = 256 * 1024
 _FETCHED: Final = 200
 # Each holds a connection for as long as its reader takes.
 _EXPORTS: Final = 2
-_STALLED_SECONDS: Final = 60.0
+_STALLED_SECONDS: Final = 600.0
 _SECONDS_A_DAY: Final = 86_400
 _NOTHING: Final[Mapping[str, str]] = {}
 
@@ -130,8 +130,8 @@ class TenantRows:
     async def export(self, tenant: str) -> AsyncGenerator[Chunk | LeftOut, None]:
         """Everything as it stands at one moment, table by table in the order of their names.
 
-        Who does not go on reading for a minute gets `DependencyUnavailable` when they do: no snapshot is held
-        open for longer. Where it is passed on in a call, that ends as soon, and with it goes the place.
+        Who does not go on reading for ten minutes gets `DependencyUnavailable` when they do: no snapshot is
+        held open for longer. Where it is passed on in a call, that ends as soon, and with it goes the place.
         """
         # A client's second export waits for its first, and takes no place of another client's.
         turn = self._turns.setdefault(tenant, asyncio.Lock())

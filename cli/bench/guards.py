@@ -155,8 +155,8 @@ async def _briefs(mesh: BenchMesh, client: Client, extent: Extent) -> AsyncItera
 
         async def measure() -> float:
             backlog, per_second = await all_at_once(mesh, desk, [client], some)
-            if backlog.whole < backlog.ended:
-                raise _unlike("briefs", f"{backlog.ended - backlog.whole} lack a source's answer")
+            if backlog.whole < backlog.tickets:
+                raise _unlike("briefs", f"{backlog.tickets - backlog.whole} failed or lack a source's answer")
             return per_second
 
         yield measure
@@ -165,7 +165,10 @@ async def _briefs(mesh: BenchMesh, client: Client, extent: Extent) -> AsyncItera
 @asynccontextmanager
 async def _webhooks(mesh: BenchMesh, client: Client, extent: Extent) -> AsyncIterator[Measure]:
     async def measure() -> float:
-        return (await measure_level(mesh, extent, [client], callers=_CALLERS)).accepted_per_second
+        level = await measure_level(mesh, extent, [client], callers=_CALLERS)
+        if level.refused:
+            raise _unlike("webhooks", f"{level.refused} were refused")
+        return level.accepted_per_second
 
     async with processing_paused(mesh):
         yield measure

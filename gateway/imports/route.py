@@ -18,7 +18,7 @@ from gateway.imports.rows import Refused, RowReader
 from gateway.mesh import SUBJECT, Mesh
 from gateway.roles import require
 from gateway.transcode.bindings import Binding
-from gateway.transcode.headers import refuse_idempotency_key, refuse_if_match
+from gateway.transcode.headers import refuse_if_match
 from gateway.transcode.query import fill_from_query
 from gateway.transcode.routes import Admits, BoundRoute, to_json
 from services.runtime.caller import Caller, acting_for
@@ -53,9 +53,8 @@ class ImportRoute(BoundRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._callers.caller(scope)
         require(self.role, caller)
-        # A stream of rows has neither; rows that are sent again change nothing.
+        # Rows have no etag; those that are sent again change nothing, so that an `Idempotency-Key` is kept.
         refuse_if_match(scope)
-        refuse_idempotency_key(scope)
         first = self._request_type()
         fill_from_query(first, scope["query_string"].decode("latin-1"), elsewhere=[self.binding.body])
         # Who has nothing left is told so before anything is sent.

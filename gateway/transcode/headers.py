@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import uuid4
 
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from starlette.types import Scope
 
@@ -20,33 +22,28 @@ REQUEST_ID: Final = "request_id"
 # Weak ones, too: a proxy that packs an answer weakens its etag.
 _ONE_ETAG: Final = re.compile(r'(?:W/)?"([^"]+)"|([^",\s]+)')
 _NOT_LOOKED_AT: Final = "is not looked at here, so nothing is done; leave it out"
-_READS: Final = frozenset({"GET", "HEAD"})
 
 
-def fill_from_headers(request: Message, scope: Scope) -> None:
-    """Set the etag and the request id, where the request has them; what contradicts its body is refused."""
+def fill_from_headers(request: Message, method: MethodDescriptor, scope: Scope) -> None:
+    """Set the etag and the request id, where the request has them; what contradicts its body is refused.
+
+    So is an etag that a change does not look at. A call without a request id may be repeated as it is: that is
+    what the key promises.
+    """
     named = descriptor_of(request).fields_by_name
-    reads = scope["method"] in _READS
+    reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     if ETAG in named:
         _fill_etag(request, scope)
     elif not reads:
         refuse_if_match(scope)
     if REQUEST_ID in named:
         _fill_request_id(request, scope)
-    elif not reads:
-        refuse_idempotency_key(scope)
 
 
 def refuse_if_match(scope: Scope) -> None:
     """To change it all the same would be what the caller wanted to be kept from."""
     if _if_match(scope) is not None:
         raise FieldInvalid(IF_MATCH, _NOT_LOOKED_AT)
-
-
-def refuse_idempotency_key(scope: Scope) -> None:
-    """Who repeats the call relies on its being done once."""
-    if _values(scope, IDEMPOTENCY_KEY):
-        raise FieldInvalid(IDEMPOTENCY_KEY, _NOT_LOOKED_AT)
 
 
 def etag_header(response: Message) -> list[tuple[str, str]]:

@@ -116,5 +116,5 @@ class RpcRoute(BoundRoute):
         fill_from_query(request, scope["query_string"].decode("latin-1"), elsewhere=elsewhere)
         for name, text in scope["path_params"].items():
             set_from_text(request, binding.method.input_type.fields_by_name[name], text, path=name)
-        fill_from_headers(request, scope)
+        fill_from_headers(request, binding.method, scope)
         return request

@@ -69,13 +69,19 @@ _TO_EMBED: Final = """
     on conflict (tenant_id, source, ticket_id) do update
         set added = excluded.added, taken_until = excluded.taken_until
 """
-# Those that mean what they meant: what is embedded is their text.
+# Those that mean what they meant: what is embedded, or waits for it, is their text.
 _UNCHANGED_TEXTS: Final = """
     select source, ticket_id
     from jsonb_to_recordset($1::jsonb) as new (source text, ticket_id text, title text, description text)
     join history.tickets as known using (source, ticket_id)
     join history.ticket_search using (tenant_id, source, ticket_id)
-    where (known.title, known.description) = (new.title, new.description)
+    where (known.title, known.description) = (new.title, new.description) and exists (
+        select from history.ticket_vectors as v
+        where (v.tenant_id, v.source, v.ticket_id) = (known.tenant_id, known.source, known.ticket_id)
+        union all
+        select from history.embedding_backlog as b
+        where (b.tenant_id, b.source, b.ticket_id) = (known.tenant_id, known.source, known.ticket_id)
+    )
 """
 _UNINDEX: Final = """
     delete from history.ticket_search using unnest($1::text[], $2::text[]) as gone (source, ticket_id)
@@ -92,7 +98,7 @@ _FORGET_MEANING: Final = """
 # What of a ticket decides beside its text.
 _CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
 # Both legs, and of what either found both what its words add up to and how near it is, unless the vector is
-# of what it was.
+# of what it was. (What waits only for the vector of another model has not changed.)
 _BY_MEANING: Final = f"""
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
@@ -110,7 +116,8 @@ _BY_MEANING: Final = f"""
     join history.ticket_search as s using (tenant_id, source, ticket_id)
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
-    left join history.embedding_backlog as waiting using (tenant_id, source, ticket_id)
+    left join (select * from history.embedding_backlog where added > '-infinity') as waiting
+        using (tenant_id, source, ticket_id)
 """  # noqa: S608 - a constant
 FEW_VECTORS: Final = 5_000
 """One by one, while they are no more than so many; then by an index of the tenant's own."""
@@ -178,7 +185,9 @@ class TenantTickets:
     async def _write(self, connection: Connection, tickets: Sequence[IndexedTicket]) -> Written:
         by_key = {each.ticket.key: each for each in tickets}
         told = _json(map(_ticket_row, tickets))
-        unchanged = {_key(row) for row in await connection.fetch(_UNCHANGED_TEXTS, told)}
+        unchanged = set[TicketKey]()
+        if self._embedded:
+            unchanged = {_key(row) for row in await connection.fetch(_UNCHANGED_TEXTS, told)}
         rows = await connection.fetch(_UPSERT, told)
         created = [_key(row) for row in rows if row["created"]]
         updated = [_key(row) for row in rows if not row["created"]]

@@ -48,7 +48,7 @@ class Ratings:
         self._database = database
         self._peers = peers
         self._failing = False
-        self._postponed: dict[Word, _Pause] = {}
+        self._postponed: dict[tuple[str, Word], _Pause] = {}
         """It is what fails, and not whoever is told."""
 
     async def follow(self) -> None:
@@ -75,10 +75,12 @@ class Ratings:
         return next(iter(away.values()), None)
 
     async def _tenants_round(self, tenant: str, kind: DocumentKind, away: dict[DocumentKind, str]) -> None:
-        now = time.monotonic()
-        postponed = [word for word, pause in self._postponed.items() if pause.until > now]
         if kind in away:
             return
+        now = time.monotonic()
+        postponed = [
+            word for (whose, word), pause in self._postponed.items() if whose == tenant and pause.until > now
+        ]
         for rating in await waiting(self._database, tenant, kind, besides=postponed, most=_AT_ONCE):
             if kind in away:
                 return
@@ -88,8 +90,8 @@ class Ratings:
         """Of those whose pause ended long ago nobody waits any more: their tenant was deleted, say."""
         now = time.monotonic()
         self._postponed = {
-            word: pause
-            for word, pause in self._postponed.items()
+            key: pause
+            for key, pause in self._postponed.items()
             if pause.until + _LONGEST_POSTPONED_SECONDS > now
         }
 
@@ -97,22 +99,23 @@ class Ratings:
         try:
             result = "applied" if await self._rate(rating) else "unchanged"
         except PeerFailure as failure:
-            if not failure.final and failure.kind == "failed":
-                self._postpone(rating, str(failure))
-                return
             if not failure.final:
-                away[rating.document.kind] = str(failure)
+                # What fails or takes too long may be this one, whoever is told being well.
+                if failure.kind != "unavailable":
+                    self._postpone(tenant, rating, str(failure))
+                if failure.kind != "failed":
+                    away[rating.document.kind] = str(failure)
                 return
             _log.error("rating_refused", rating_id=rating.word.id, cause=str(failure))
             result = "refused"
         await handed_over(self._database, tenant, rating)
-        self._postponed.pop(rating.word, None)
+        self._postponed.pop((tenant, rating.word), None)
         telemetry.RATINGS.labels(result=result).inc()
 
-    def _postpone(self, rating: Rating, cause: str) -> None:
-        before = self._postponed.get(rating.word)
+    def _postpone(self, tenant: str, rating: Rating, cause: str) -> None:
+        before = self._postponed.get((tenant, rating.word))
         pause = min(2 * before.seconds, _LONGEST_POSTPONED_SECONDS) if before else _FIRST_POSTPONED_SECONDS
-        self._postponed[rating.word] = _Pause(time.monotonic() + pause, pause)
+        self._postponed[tenant, rating.word] = _Pause(time.monotonic() + pause, pause)
         if before is None:
             _log.warning("rating_postponed", rating_id=rating.word.id, cause=cause)
 

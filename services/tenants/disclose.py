@@ -8,7 +8,6 @@ import orjson
 import structlog
 from async_lru import alru_cache
 
-from services.runtime.errors import DependencyUnavailable
 from services.tenants.errors import TenantNotFound, TenantSuspended
 from services.tenants.model import OPERATOR, Limits, Secret, SecretKind, Tenant, TenantId, WebhookSecret
 from services.tenants.sealing import KeptSecret, Place, Sealer, SecretUnreadable
@@ -74,8 +73,8 @@ class Discloser:
         """Under the stranger's name, so that it is looked up and remembered as a client's is."""
         try:
             return await self._opened([replace(await self._decoy(), id=stranger)])
-        except (SecretUnreadable, DependencyUnavailable):
-            # Its key-encryption key may have gone, while those of the clients are sealed with the next one.
+        except SecretUnreadable:
+            # Its key-encryption key has gone meanwhile.
             self._decoy.cache_clear()
             return await self._opened([replace(await self._decoy(), id=stranger)])
 

@@ -27,7 +27,7 @@ class Reduced:
     """The id of the secret."""
     gone: frozenset[str]
     kept: KeptSecret | None
-    """None where it does not open: it stays as it is, for it may be the key that is wrong."""
+    """None where it stays as it is: nothing goes, or it does not open, for which the key may be to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,13 @@ class KnowledgeCredentials:
                 _require(name, change.tenant)
                 # Otherwise another call was faster, whose credentials must stay.
                 if await known.is_current(change):
-                    names = FieldChange("names", "", orjson.dumps(sorted(credentials)).decode())
+                    changes = [FieldChange("names", "", orjson.dumps(sorted(credentials)).decode())]
+                    if not known.opens:
+                        lost = orjson.dumps(sorted(bases - {name})).decode()
+                        changes.append(FieldChange("unreadable_of", lost, ""))
                     resource = f"knowledge_base_credentials/{name}/{kept.id}"
                     await change.let_expire(_KIND, None)
-                    await change.add_secret(kept, Action("SetKnowledgeBaseCredentials", resource, [names]))
+                    await change.add_secret(kept, Action("SetKnowledgeBaseCredentials", resource, changes))
                     break
         _log.info("knowledge_base_credentials_set", tenant_id=tenant, secret_id=kept.id)
         return kept.id
@@ -75,7 +78,7 @@ class KnowledgeCredentials:
         _, known = await self._known(tenant)
         if known.secret is None:
             return None
-        if not known.opens:
+        if not known.opens or not gone & known.credentials.keys():
             return Reduced(known.secret.id, gone, None)
         left = {name: of_base for name, of_base in known.credentials.items() if name not in gone}
         return Reduced(known.secret.id, gone, await self._sealed(tenant, known, left))

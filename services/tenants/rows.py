@@ -87,7 +87,10 @@ def settings_of(tenant: NewTenant) -> tuple[object, ...]:
         tenant.queue.max_in_progress,
         orjson.dumps(tenant.budget.own).decode(),
         orjson.dumps(tenant.retrieval.own).decode(),
-        orjson.dumps([{**asdict(each), "mode": each.mode.value} for each in tenant.knowledge_bases]).decode(),
+        orjson.dumps(
+            [{**asdict(each), "mode": each.mode.value} for each in tenant.knowledge_bases],
+            option=orjson.OPT_SORT_KEYS,
+        ).decode(),
     )
 
 

@@ -81,6 +81,13 @@ async def test_the_same_request_for_other_settings_is_no_retry(operator: Client)
     given, same, other = tenant(), tenant(), tenant()
     given.ticketing.options.update({"portal": "ops", "edition": "cloud"})
     same.ticketing.options.update({"edition": "cloud", "portal": "ops"})
+    site = {"pages": "https://help.acme.example/vpn", "sitemaps": "https://help.acme.example/sitemap.xml"}
+    for each, names in ((given, ("pages", "sitemaps")), (same, ("sitemaps", "pages"))):
+        (base,) = each.knowledge_bases
+        base.connector, base.base_url = "web", "https://help.acme.example"
+        base.options.clear()
+        for name in names:
+            base.options[name] = site[name]
     other.ticketing.options.update({"portal": "hr", "edition": "cloud"})
     await operator.create(given, request_id="create-1")
 

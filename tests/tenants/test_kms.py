@@ -277,23 +277,6 @@ async def test_an_alias_that_is_pointed_elsewhere_seals_with_the_new_key_and_ope
     assert before.value.decode() == after.value.decode() == made.webhook_secret
 
 
-async def test_strangers_are_answered_as_clients_are_when_the_key_of_before_has_gone(
-    in_kms: TenantsSettings, keys: Keys, kms: KeyManagement
-) -> None:
-    first, second = str(in_kms.kms_key), kms.new_key()
-    alias = kms.new_alias(first)
-    short = in_kms.model_copy(update={"kms_key": alias, "kms_cache_seconds": 0.001})
-    async with asking(short, keys) as asked:
-        await asked.operator.create()
-        await asked.gateway.webhook_secrets("globex")
-        kms.point(alias, second)
-        await asked.operator.reencrypt()
-        kms.disabled.add(first)
-
-        assert len(await asked.gateway.webhook_secrets("acme")) == 1
-        assert await asked.gateway.webhook_secrets("globex") == []
-
-
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [

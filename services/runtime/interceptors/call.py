@@ -18,7 +18,8 @@ from google.protobuf.message import Message
 from services.runtime.errors import DeadlineExceeded
 
 _OPEN_TO_ALL: Final = ("/grpc.health.v1.", "/grpc.reflection.")
-_UNTAKEN_SECONDS: Final = 60.0
+# What is buffered on the way is megabytes, which a slow reader takes minutes for.
+_UNTAKEN_SECONDS: Final = 600.0
 
 # In quotes: these classes are generic for the type checker only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

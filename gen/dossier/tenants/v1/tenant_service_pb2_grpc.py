@@ -234,8 +234,9 @@ class TenantServiceServicer:
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
         Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
-        Safe to retry with the same `request_id` and settings for 24 hours: the answer is then the tenant alone, since
-        secrets are shown only once. With other settings it is another request.
+        Safe for the same caller to retry with the same `request_id` and settings for 24 hours: the answer is then the
+        tenant alone, since secrets are shown only once, and credentials stay those of the first call. With other settings
+        it is another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,9 @@ class TenantServiceStub:
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
     Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
-    Safe to retry with the same `request_id` and settings for 24 hours: the answer is then the tenant alone, since
-    secrets are shown only once. With other settings it is another request.
+    Safe for the same caller to retry with the same `request_id` and settings for 24 hours: the answer is then the
+    tenant alone, since secrets are shown only once, and credentials stay those of the first call. With other settings
+    it is another request.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]
     """Reads one client.
@@ -231,8 +232,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
     the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
     Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
-    Safe to retry with the same `request_id` and settings for 24 hours: the answer is then the tenant alone, since
-    secrets are shown only once. With other settings it is another request.
+    Safe for the same caller to retry with the same `request_id` and settings for 24 hours: the answer is then the
+    tenant alone, since secrets are shown only once, and credentials stay those of the first call. With other settings
+    it is another request.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Reads one client.
@@ -425,8 +427,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a client and gives its webhook secret and first API key, both shown this once. Where it has a `base_url`,
         the connection to its ticketing tool is tested as well; the client is created whatever comes of that.
         Own error reasons: TENANT_EXISTS, TOOL_UNKNOWN, CONNECTOR_UNKNOWN, TENANT_DELETING, TENANT_REMNANTS. Role: operator.
-        Safe to retry with the same `request_id` and settings for 24 hours: the answer is then the tenant alone, since
-        secrets are shown only once. With other settings it is another request.
+        Safe for the same caller to retry with the same `request_id` and settings for 24 hours: the answer is then the
+        tenant alone, since secrets are shown only once, and credentials stay those of the first call. With other settings
+        it is another request.
         """
 
     @_abc_1.abstractmethod
