@@ -27,8 +27,8 @@ _NOT_LOOKED_AT: Final = "is not looked at here, so nothing is done; leave it out
 def fill_from_headers(request: Message, method: MethodDescriptor, scope: Scope) -> None:
     """Set the etag and the request id, where the request has them; what contradicts its body is refused.
 
-    So is an etag that a change does not look at. A call without a request id may be repeated as it is: that is
-    what the key promises.
+    So is an etag that a change does not look at. A call without a request id may be repeated as it is, which
+    is what the key promises.
     """
     named = descriptor_of(request).fields_by_name
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
