@@ -237,9 +237,13 @@ async def test_vectors_of_two_models_are_never_compared(
         settings = settings_for(database, keys, embedding_base_url=url, embedding_model="other")
         # Held back, so that the old vectors are all there is.
         await admin.execute(
-            "insert into history.embedding_backlog (tenant_id, source, ticket_id, taken_until)"
-            " select tenant_id, source, ticket_id, 'infinity' from history.ticket_vectors"
+            "insert into history.embedding_backlog (tenant_id, source, ticket_id, taken_until, added)"
+            " select tenant_id, source, ticket_id, 'infinity', '-infinity' from history.ticket_vectors"
         )
+        # A replica of before goes on comparing what has not changed.
+        async with running_history(settings_for(database, keys, **embedder.settings)) as stub:
+            found = await Client(stub, metadata).search(asks("Printer does not print", min_score=0))
+            assert all(each.explanation.HasField("semantic_score") for each in found)
         async with running_history(settings) as stub:
             acme = Client(stub, metadata)
             found = await acme.search(asks("Printer does not print", min_score=0))

@@ -77,6 +77,8 @@ class Behaviour:
     """The next so many calls fail with INTERNAL."""
     failing: Callable[[Message], bool] = lambda _: False
     """What fails each time."""
+    hanging: Callable[[Message], bool] = lambda _: False
+    """What is never answered."""
     seconds: float = 0
     """How long an answer takes."""
 
@@ -84,6 +86,8 @@ class Behaviour:
         self.calls.append((current_tenant(), request))
         if self.failing(request):
             raise Internal("made to fail")
+        if self.hanging(request):
+            await asyncio.Event().wait()
         if self.failures > 0:
             self.failures -= 1
             raise Internal("made to fail")

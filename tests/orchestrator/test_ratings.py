@@ -179,6 +179,19 @@ async def test_one_that_history_cannot_take_holds_up_no_other(
     assert [rating.helpful for _, rating in told(peers.history.does)].count(False) == 1
 
 
+async def test_one_that_history_never_answers_holds_up_no_other(
+    acme: Client, peers: Peers, brief: enhancement_pb.Enhancement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.ratings._FIRST_POSTPONED_SECONDS", 3600.0)
+    peers.history.does.hanging = lambda request: getattr(request, "helpful", None) is True
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=True, author="Ann")
+    await acme.feedback(enhancement_id=brief.id, evidence_id=TICKET, helpful=False, author="Ben")
+
+    words = await said(peers.history.does, 2)
+
+    assert [rating.helpful for _, rating in words] == [True, False]
+
+
 async def test_who_changes_a_word_that_history_cannot_take_does_not_wait_for_it(
     acme: Client, peers: Peers, brief: enhancement_pb.Enhancement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
