@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import structlog
 from prometheus_client import Counter, Gauge
 
-from embedding.contract import Embedder, EmbedderUnavailable, Vector
+from embedding.contract import Embedder, EmbedderUnavailable, TextsRefused, Vector
 
 Key = TypeVar("Key")
 """What a service calls a text by, within a tenant."""
@@ -21,6 +21,7 @@ _IDLE_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 15.0
 _LOOKED_AT: Final = 5_000
+_HARMLESS: Final = "ticket"
 
 _log = structlog.get_logger(__name__)
 
@@ -118,12 +119,24 @@ class Backfill(Generic[Key]):
         for tenant, some in of_tenants.items():
             texts = await self._backlog.texts(tenant, [each.key for each in some])
             wanted = [each for each in some if each.key in texts]
-            vectors = await self._embedder.embed([texts[each.key] for each in wanted]) if wanted else []
+            vectors = await self._vectors([texts[each.key] for each in wanted]) if wanted else []
             gone = [(each, None) for each in some if each.key not in texts]
             done = [*zip(wanted, vectors, strict=True), *gone]
             await self._backlog.keep(tenant, done, model=self._embedder.model)
-            self._meters.embedded.inc(len(vectors))
+            self._meters.embedded.inc(sum(vector is not None for vector in vectors))
         return len(taken) == _AT_A_TIME
+
+    async def _vectors(self, texts: Sequence[str]) -> Sequence[Vector | None]:
+        """None for a text that is refused: it must not hold up those that came with it, of other tenants too."""
+        try:
+            return await self._embedder.embed(texts)
+        except TextsRefused as refused:
+            if len(texts) > 1:
+                return [vector for text in texts for vector in await self._vectors([text])]
+            # Whether it is the text, and not what every text is asked for with.
+            await self._embedder.embed([_HARMLESS])
+            _log.warning("text_not_embedded", reason=str(refused))
+            return [None]
 
     async def _queue_unembedded(self) -> None:
         """Once a start."""

@@ -13,6 +13,10 @@ class EmbedderUnavailable(Exception):
     """It does not answer, or answers what is no vectors; without it, words alone are compared."""
 
 
+class TextsRefused(EmbedderUnavailable):
+    """It answers, and will not have one of these texts."""
+
+
 class Embedder(Protocol):
     model: str
     """Only vectors of one model are comparable. Empty: there is none, and nothing is embedded."""

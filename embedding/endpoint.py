@@ -9,12 +9,13 @@ import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
-from embedding.contract import DIMENSIONS, EmbedderUnavailable, Vector
+from embedding.contract import DIMENSIONS, EmbedderUnavailable, TextsRefused, Vector
 
 _CHARACTERS_MOST: Final = 8_192
 """More than the models of such endpoints read, and little enough to send."""
 
 _ANSWER_MOST: Final = 64 * 1024 * 1024
+_REFUSED: Final = frozenset({400, 413, 422})
 _NOTHING: Final = "-"
 """Endpoints refuse empty texts."""
 
@@ -57,6 +58,8 @@ class Endpoint:
                 said = await answer.content.read(_ANSWER_MOST)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise EmbedderUnavailable(f"{type(error).__name__}") from error
+        if answer.status in _REFUSED:
+            raise TextsRefused(f"it answers {answer.status}")
         if not answer.ok:
             raise EmbedderUnavailable(f"it answers {answer.status}")
         return _vectors(said, count=len(texts))

@@ -256,6 +256,35 @@ async def test_vectors_of_two_models_are_never_compared(
     assert set((await models(database)).values()) == {"other"}
 
 
+async def test_a_text_that_the_endpoint_refuses_holds_up_no_other(database: TestDatabase, keys: Keys) -> None:
+    metadata = keys.metadata("history", tenant="acme")
+    async with (
+        another_model([], refuses=lambda text: "jam" in text) as url,
+        running_history(settings_for(database, keys, embedding_base_url=url)) as stub,
+    ):
+        await Client(stub, metadata).import_(*TICKETS)
+        await embedded(database)
+    assert set(await models(database)) == {"vpn", "mail", "start"}
+
+
+async def test_an_endpoint_that_refuses_everything_is_taken_for_broken(
+    database: TestDatabase, keys: Keys
+) -> None:
+    metadata = keys.metadata("history", tenant="acme")
+    asked: list[int] = []
+    async with (
+        another_model(asked, refuses=lambda _: True) as url,
+        running_history(settings_for(database, keys, embedding_base_url=url)) as stub,
+    ):
+        await Client(stub, metadata).import_(*TICKETS)
+        async with asyncio.timeout(20):
+            while len(asked) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    admin = await asyncpg.connect(database.admin_url)
+    assert await admin.fetchval("select count(*) from history.embedding_backlog") == len(TICKETS)
+    await admin.close()
+
+
 async def test_replicas_share_the_backlog(database: TestDatabase, keys: Keys) -> None:
     asked: list[int] = []
     metadata = keys.metadata("history", tenant="acme")

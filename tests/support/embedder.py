@@ -1,7 +1,7 @@
 """The packaged embedder as a process, and one of another model."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,16 @@ def running_embedder(folder: Path) -> Iterator[EmbedderServer]:
 
 
 @asynccontextmanager
-async def another_model(asked: list[int]) -> AsyncIterator[str]:
+async def another_model(
+    asked: list[int], *, refuses: Callable[[str], bool] = lambda _: False
+) -> AsyncIterator[str]:
     """An endpoint that gives every text the same vector, and notes how many it is asked for at a time."""
 
     async def embeddings(request: Request) -> Response:
         texts = (await request.json())["input"]
         asked.append(len(texts))
+        if any(map(refuses, texts)):
+            return JSONResponse({"error": {"message": "content policy"}}, 400)
         data = [{"index": number, "embedding": [1.0] * 384} for number in range(len(texts))]
         return JSONResponse({"data": data})
 
