@@ -127,7 +127,7 @@ class Backfill(Generic[Key]):
         return len(taken) == _AT_A_TIME
 
     async def _vectors(self, texts: Sequence[str]) -> Sequence[Vector | None]:
-        """None for a text that is refused: it must not hold up those that came with it, of other tenants too."""
+        """None for a text that is refused: it must not hold up those of other tenants that came with it."""
         try:
             return await self._embedder.embed(texts)
         except TextsRefused as refused:
