@@ -61,6 +61,8 @@ class Confluence:
     """The ids of pages whose bodies were handed out, in order."""
     invisible: set[str] = field(default_factory=set)
     """Pages that the index misses, while they are there by their id."""
+    endless: bool = False
+    """Whether each answer of a search says that there is more, always elsewhere."""
     most_at_once: int = 200
     delay_bodies: float = 0.0
     """Seconds before bodies are handed out."""
@@ -140,7 +142,7 @@ class Confluence:
             self.bodies_read += [page.id for page in shown]
         base = self._base(http)
         links = {"base": base, "context": self.prefix, "self": f"{base}/rest/api/content/search"}
-        if start + limit < len(found):
+        if self.endless or start + limit < len(found):
             place = (
                 {"next": "true", "cursor": f"_sa_{start + limit}"}
                 if self.edition == "cloud"
