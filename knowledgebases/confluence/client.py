@@ -23,6 +23,10 @@ _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
 _TOLD_CHARACTERS: Final = 200
 
 
+# The API and the credentials have been proved by the search before: it is the page that is meant.
+_GONE: Final = frozenset({403, 404, 410})
+
+
 @dataclass(slots=True)
 class Budget:
     """How much is read of the answers to one question, however many they are."""
@@ -60,7 +64,7 @@ async def find(
 ) -> R | None:
     """As `get`, of one thing; None where it is not there, or this account does not see it."""
     answer = await _ask(http, site, path, doing=doing, budget=budget)
-    return None if answer.status == 404 else _read(site, answer, reply_type, doing=doing)
+    return None if answer.status in _GONE else _read(site, answer, reply_type, doing=doing)
 
 
 async def _ask(http: ClientSession, site: Site, path: str, *, doing: str, budget: Budget) -> _Answer:

@@ -107,9 +107,11 @@ async def test_reading_is_followed_to_its_end(
     assert confluence.bodies_read == ["101", "102"]
 
 
+@pytest.mark.parametrize("gone_status", [403, 404, 410])
 async def test_what_the_index_misses_is_read_by_its_id_where_it_is_there(
-    confluence: Confluence, http: ClientSession, connection: Connection
+    gone_status: int, confluence: Confluence, http: ClientSession, connection: Connection
 ) -> None:
+    confluence.gone_status = gone_status
     whole = await connector.read(http, connection, by_id(["101"]))
     confluence.put(Page("104", "In the bin", "<p>x</p>", status="trashed"))
     confluence.invisible = {"101", "103", "104"}

@@ -61,6 +61,8 @@ class Confluence:
     """The ids of pages whose bodies were handed out, in order."""
     invisible: set[str] = field(default_factory=set)
     """Pages that the index misses, while they are there by their id."""
+    gone_status: int = 404
+    """What tells, by its id, that a page is not there or not for this account."""
     endless: bool = False
     """Whether each answer of a search says that there is more, always elsewhere."""
     most_at_once: int = 200
@@ -115,7 +117,9 @@ class Confluence:
         page = self.pages.get(page_id)
         if page is None or page.status != "current":
             message = f"No content found with id : ContentId{{id={page_id}}}"
-            return JSONResponse({"statusCode": 404, "message": message}, status_code=404)
+            return JSONResponse(
+                {"statusCode": self.gone_status, "message": message}, status_code=self.gone_status
+            )
         expanded = set(http.query_params.get("expand", "").split(","))
         if "body.view" in expanded:
             self.bodies_read.append(page.id)
