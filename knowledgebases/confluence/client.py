@@ -1,7 +1,7 @@
 """One call to the REST API, and what its failures mean."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from aiohttp import ClientSession
@@ -23,6 +23,18 @@ _DEFAULT_RETRY_AFTER_SECONDS: Final = 60.0
 _TOLD_CHARACTERS: Final = 200
 
 
+# The API and the credentials have been proved by the search before: it is the page that is meant.
+_GONE: Final = frozenset({403, 404, 410})
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much is read of the answers to one question, however many they are."""
+
+    most_bytes: int = field(default_factory=lambda: LARGEST_REPLY_BYTES)
+    read_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
@@ -37,24 +49,30 @@ async def get(
     reply_type: type[R],
     *,
     doing: str,
-    most_bytes: int | None = None,
+    budget: Budget | None = None,
 ) -> R:
-    """`path` begins with `/rest/api/` and is encoded; `doing` is what an administrator would call it."""
-    answer = await _ask(http, site, path, doing=doing, most_bytes=most_bytes or LARGEST_REPLY_BYTES)
+    """`path` begins with `/rest/api/` and is encoded; `doing` is what an administrator would call it.
+
+    `TooMuch` where the budget is exceeded; without one, the answer has its own.
+    """
+    answer = await _ask(http, site, path, doing=doing, budget=budget or Budget())
     return _read(site, answer, reply_type, doing=doing)
 
 
-async def find(http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str) -> R | None:
+async def find(
+    http: ClientSession, site: Site, path: str, reply_type: type[R], *, doing: str, budget: Budget
+) -> R | None:
     """As `get`, of one thing; None where it is not there, or this account does not see it."""
-    answer = await _ask(http, site, path, doing=doing, most_bytes=LARGEST_REPLY_BYTES)
-    return None if answer.status == 404 else _read(site, answer, reply_type, doing=doing)
+    answer = await _ask(http, site, path, doing=doing, budget=budget)
+    return None if answer.status in _GONE else _read(site, answer, reply_type, doing=doing)
 
 
-async def _ask(http: ClientSession, site: Site, path: str, *, doing: str, most_bytes: int) -> _Answer:
-    async with asking(doing, most_bytes=most_bytes):
+async def _ask(http: ClientSession, site: Site, path: str, *, doing: str, budget: Budget) -> _Answer:
+    async with asking(doing, most_bytes=budget.most_bytes):
         url = URL(site.root + path, encoded=True)
         async with http.get(url, headers=site.headers, allow_redirects=False) as response:
-            body = await whole_body(response, most_bytes=most_bytes)
+            body = await whole_body(response, most_bytes=budget.most_bytes - budget.read_bytes)
+            budget.read_bytes += len(body)
             return _Answer(response.status, response.headers, body)
 
 

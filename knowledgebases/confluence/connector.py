@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 
 from egress.connection import Connection
 from knowledgebases.confluence import cql
-from knowledgebases.confluence.client import LARGEST_FOUND_BYTES, find, get
+from knowledgebases.confluence.client import LARGEST_FOUND_BYTES, Budget, find, get
 from knowledgebases.confluence.site import Site
 from knowledgebases.confluence.wire import Content, One, Results, User
 from knowledgebases.errors import Rejected
@@ -23,7 +23,10 @@ _LISTED_AT_ONCE: Final = 200
 _LISTED: Final = "version,metadata.labels"
 _EXPANDED: Final = f"body.view,{_LISTED}"
 _ID: Final = re.compile(r"[0-9]{1,20}")
-_NEXT: Final = re.compile(rf"{re.escape(_SEARCH)}\?[\x21-\x7e]+")
+_NEXT: Final = re.compile(rf"{re.escape(_SEARCH)}\?[\x21-\x7e]{{1,8192}}")
+# Far more than a wiki has: an end for what has none.
+_MOST_LISTINGS: Final = 10_000
+_MOST_LISTED: Final = 1_000_000
 _KEPT_ELSEWHERE: Final = frozenset({"archived", "trashed", "draft", "historical", "deleted"})
 
 
@@ -47,7 +50,14 @@ class Confluence:
         if since is not None:
             query += f" and {cql.changed_since(since)}"
         path = _path(f"{query} order by lastmodified asc", limit=_LISTED_AT_ONCE, expand=_LISTED)
-        async for results in _all(http, site, path, doing="list pages"):
+        listed = 0
+        async for results in _all(http, site, path, doing="list pages", most=_MOST_LISTINGS):
+            listed += len(results.results)
+            if listed > _MOST_LISTED:
+                raise Rejected(
+                    f"cannot list pages: there are more than {_MOST_LISTED} pages",
+                    "choose fewer in the option spaces",
+                )
             root = _root(site, results.links.base)
             yield [_listed(each, root=root) for each in results.results if _is_there(each)]
 
@@ -56,20 +66,27 @@ class Confluence:
     ) -> Sequence[Page]:
         site = Site.of(connection)
         # Others cannot be of a page, and must not become part of a query.
-        possible = [each.id for each in pages if _ID.fullmatch(each.id)]
+        possible = list(dict.fromkeys(each.id for each in pages if _ID.fullmatch(each.id)))
         if not possible:
             return ()
         query = f"{cql.pages_of(site.spaces)} and {cql.with_ids(possible)}"
         path = _path(query, limit=len(possible), expand=_EXPANDED)
-        read = list[Page]()
-        async for results in _all(http, site, path, doing="read pages"):
-            read += _pages(site, results)
+        budget = Budget()
+        read = dict[str, Page]()
+        # An answer may be shorter than it was asked to be, or without a page, but not each of them.
+        async for results in _all(
+            http, site, path, doing="read pages", most=self.most_at_once, budget=budget
+        ):
+            read |= {page.id: page for page in _pages(site, results) if page.id in possible}
+            if len(read) == len(possible):
+                break
         # What the index has not may be there: it lags behind, and is made anew now and then.
-        found = {page.id for page in read}
         for page_id in possible:
-            if page_id not in found and (page := await _by_itself(http, site, page_id)) is not None:
-                read.append(page)
-        return read
+            if page_id not in read:
+                page = await _by_itself(http, site, page_id, budget)
+                if page is not None:
+                    read[page_id] = page
+        return list(read.values())
 
     async def search(
         self, http: ClientSession, connection: Connection, words: Sequence[str], *, limit: int
@@ -79,24 +96,30 @@ class Confluence:
         if wanted is None:
             return ()
         path = _path(f"{cql.pages_of(site.spaces)} and {wanted}", limit=limit, expand=_EXPANDED)
-        results = await get(http, site, path, Results, doing="search", most_bytes=LARGEST_FOUND_BYTES)
+        budget = Budget(LARGEST_FOUND_BYTES)
+        results = await get(http, site, path, Results, doing="search", budget=budget)
         return _pages(site, results)
 
 
-async def _all(http: ClientSession, site: Site, path: str, *, doing: str) -> AsyncIterator[Results]:
+async def _all(
+    http: ClientSession, site: Site, path: str, *, doing: str, most: int, budget: Budget | None = None
+) -> AsyncIterator[Results]:
+    """`most` answers; each has a budget of its own where they have none together."""
     seen = set[str]()
     while path:
         if path in seen:
             raise Rejected(f"cannot {doing}: the answers lead in a circle")
+        if len(seen) == most:
+            raise Rejected(f"cannot {doing}: the answers go on without end, after {most} of them")
         seen.add(path)
-        results = await get(http, site, path, Results, doing=doing)
+        results = await get(http, site, path, Results, doing=doing, budget=budget)
         yield results
         path = _next(results, doing=doing)
 
 
-async def _by_itself(http: ClientSession, site: Site, page_id: str) -> Page | None:
+async def _by_itself(http: ClientSession, site: Site, page_id: str, budget: Budget) -> Page | None:
     path = f"{_CONTENT}/{page_id}?{urlencode({'expand': f'{_EXPANDED},space'})}"
-    content = await find(http, site, path, One, doing="read a page")
+    content = await find(http, site, path, One, doing="read a page", budget=budget)
     chosen = {space.casefold() for space in site.spaces}
     if (
         content is None

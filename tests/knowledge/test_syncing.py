@@ -148,7 +148,9 @@ async def test_a_page_that_a_listing_misses_is_not_removed(world: World, conflue
     await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
     await world.synced()
     confluence.invisible = {"1004", "1005"}
+    # This account may see it no more.
     del confluence.pages["1005"]
+    confluence.gone_status = 403
     await again(world)
     titles = await world.titles()
     assert "Page 004" in titles

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from egress.connection import Connection
 from egress.permits import Permits
 from knowledgebases.confluence import Confluence as Connector
+from knowledgebases.confluence import connector as confluence_connector
 from knowledgebases.confluence.cql import with_any
 from knowledgebases.contract import Connector as Contract
 from knowledgebases.discovery import connector_named, load_connectors
@@ -106,9 +107,11 @@ async def test_reading_is_followed_to_its_end(
     assert confluence.bodies_read == ["101", "102"]
 
 
+@pytest.mark.parametrize("gone_status", [403, 404, 410])
 async def test_what_the_index_misses_is_read_by_its_id_where_it_is_there(
-    confluence: Confluence, http: ClientSession, connection: Connection
+    gone_status: int, confluence: Confluence, http: ClientSession, connection: Connection
 ) -> None:
+    confluence.gone_status = gone_status
     whole = await connector.read(http, connection, by_id(["101"]))
     confluence.put(Page("104", "In the bin", "<p>x</p>", status="trashed"))
     confluence.invisible = {"101", "103", "104"}
@@ -217,6 +220,13 @@ async def test_an_id_that_is_no_pages_is_not_asked_for(
             Rejected,
             "next page",
         ),
+        (
+            lambda: JSONResponse(
+                {"results": [], "_links": {"next": f"/rest/api/content/search?{'a' * 9000}"}}
+            ),
+            Rejected,
+            "next page",
+        ),
     ],
 )
 async def test_what_goes_wrong_is_told_by_what_to_do(  # noqa: PLR0917 - fixtures and cases
@@ -249,6 +259,58 @@ async def test_an_answer_without_end_is_not_read(
     confluence.put(Page("104", "Long tunnel", "x" * (17 << 20)))
     with pytest.raises(TooMuch, match="16 MiB"):
         await connector.read(http, connection, by_id(["104"]))
+
+
+async def test_pages_that_are_too_long_together_are_not_read(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.most_at_once = 1
+    confluence.put(*(Page(each, "Long", "x" * (6 << 20)) for each in ("104", "105", "106")))
+    assert len(await connector.read(http, connection, by_id(["104", "105"]))) == 2
+    with pytest.raises(TooMuch, match="16 MiB"):
+        await connector.read(http, connection, by_id(["104", "105", "106"]))
+    # Nor by their ids alone.
+    confluence.invisible = {"104", "105", "106"}
+    with pytest.raises(TooMuch, match="16 MiB"):
+        await connector.read(http, connection, by_id(["104", "105", "106"]))
+
+
+async def test_of_pages_that_are_read_no_more_is_asked_and_nothing_else_is_taken(
+    confluence: Confluence, http: ClientSession, connection: Connection
+) -> None:
+    confluence.endless = True
+    assert [page.id for page in await connector.read(http, connection, by_id(["101", "101"]))] == ["101"]
+    assert len(confluence.queries) == 1
+
+    confluence.faults.append(
+        lambda: JSONResponse({"results": [{"id": page_id} for page_id in ("102", "103", "101", "102")]})
+    )
+    assert [page.id for page in await connector.read(http, connection, by_id(["102"]))] == ["102"]
+
+
+async def test_answers_without_end_are_not_followed(
+    confluence: Confluence, http: ClientSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confluence.endless = True
+    with pytest.raises(Rejected, match="without end"):
+        await connector.read(http, connection, by_id(["101", "999"]))
+    assert len(confluence.queries) == connector.most_at_once
+
+    confluence.queries.clear()
+    monkeypatch.setattr(confluence_connector, "_MOST_LISTINGS", 30)
+    with pytest.raises(Rejected, match="without end"):
+        await listed(http, connection)
+    assert len(confluence.queries) == 30
+
+
+async def test_more_pages_than_a_wiki_has_are_not_listed(
+    confluence: Confluence, http: ClientSession, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confluence_connector, "_MOST_LISTED", 2)
+    assert len(await listed(http, connection)) == 2
+    confluence.put(Page("104", "One more", "<p>x</p>"))
+    with pytest.raises(Rejected, match="more than 2 pages"):
+        await listed(http, connection)
 
 
 async def test_of_a_search_less_is_read(

@@ -61,6 +61,10 @@ class Confluence:
     """The ids of pages whose bodies were handed out, in order."""
     invisible: set[str] = field(default_factory=set)
     """Pages that the index misses, while they are there by their id."""
+    gone_status: int = 404
+    """What tells, by its id, that a page is not there or not for this account."""
+    endless: bool = False
+    """Whether each answer of a search says that there is more, always elsewhere."""
     most_at_once: int = 200
     delay_bodies: float = 0.0
     """Seconds before bodies are handed out."""
@@ -113,7 +117,9 @@ class Confluence:
         page = self.pages.get(page_id)
         if page is None or page.status != "current":
             message = f"No content found with id : ContentId{{id={page_id}}}"
-            return JSONResponse({"statusCode": 404, "message": message}, status_code=404)
+            return JSONResponse(
+                {"statusCode": self.gone_status, "message": message}, status_code=self.gone_status
+            )
         expanded = set(http.query_params.get("expand", "").split(","))
         if "body.view" in expanded:
             self.bodies_read.append(page.id)
@@ -140,7 +146,7 @@ class Confluence:
             self.bodies_read += [page.id for page in shown]
         base = self._base(http)
         links = {"base": base, "context": self.prefix, "self": f"{base}/rest/api/content/search"}
-        if start + limit < len(found):
+        if self.endless or start + limit < len(found):
             place = (
                 {"next": "true", "cursor": f"_sa_{start + limit}"}
                 if self.edition == "cloud"

@@ -72,6 +72,7 @@ async def test_where_they_are_is_the_operators_to_say(operator: Client, admin: C
         ({"base_url": "file:///etc/passwd"}, "tenant.knowledge_bases[0].base_url"),
         ({"name": "Wiki"}, "tenant.knowledge_bases[0].name"),
         ({"name": "import"}, "tenant.knowledge_bases[0].name"),
+        ({"name": "knowledge_bases"}, "tenant.knowledge_bases[0].name"),
         ({"name": "monitoring"}, "tenant.knowledge_bases"),
         ({"sync_minutes": 1}, "tenant.knowledge_bases[0].sync_minutes"),
         ({"deadline_ms": 10_001}, "tenant.knowledge_bases[0].deadline_ms"),

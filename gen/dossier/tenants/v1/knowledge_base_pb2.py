@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dossier/tenants/v1/knowledge_base.proto\x12\x12\x64ossier.tenants.v1\x1a\x1b\x62uf/validate/validate.proto\"\x80\x04\n\rKnowledgeBase\x12x\n\x04name\x18\x01 \x01(\tBj\xbaHgre\x18@2\x16^[a-z0-9][a-z0-9_.-]*$Z\x06importZ\x07historyZ\tknowledgeZ\x07networkZ\x07refreshZ\nsynthesizeZ\x07\x64\x65liverZ\x06record\x12(\n\tconnector\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x18@2\x0c^[a-z0-9_]+$\x12)\n\x08\x62\x61se_url\x18\x03 \x01(\tB\x17\xbaH\x14r\x12\x18\x80\x10\x32\n^https?://\x88\x01\x01\x12X\n\x07options\x18\x04 \x03(\x0b\x32..dossier.tenants.v1.KnowledgeBase.OptionsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\x80\x08\x12=\n\x04mode\x18\x05 \x01(\x0e\x32%.dossier.tenants.v1.KnowledgeBaseModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12#\n\x0csync_minutes\x18\x06 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xe0N(\x05\xd8\x01\x01\x12\"\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\x90N(d\xd8\x01\x01\x12\x0e\n\x06paused\x18\x08 \x01(\x08\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x94\x01\n\x11KnowledgeBaseMode\x12#\n\x1fKNOWLEDGE_BASE_MODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18KNOWLEDGE_BASE_MODE_SYNC\x10\x01\x12\x1e\n\x1aKNOWLEDGE_BASE_MODE_SEARCH\x10\x02\x12\x1c\n\x18KNOWLEDGE_BASE_MODE_BOTH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dossier/tenants/v1/knowledge_base.proto\x12\x12\x64ossier.tenants.v1\x1a\x1b\x62uf/validate/validate.proto\"\x92\x04\n\rKnowledgeBase\x12\x89\x01\n\x04name\x18\x01 \x01(\tB{\xbaHxrv\x18@2\x16^[a-z0-9][a-z0-9_.-]*$Z\x06importZ\x07historyZ\tknowledgeZ\x07networkZ\x07refreshZ\nsynthesizeZ\x07\x64\x65liverZ\x06recordZ\x0fknowledge_bases\x12(\n\tconnector\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x18@2\x0c^[a-z0-9_]+$\x12)\n\x08\x62\x61se_url\x18\x03 \x01(\tB\x17\xbaH\x14r\x12\x18\x80\x10\x32\n^https?://\x88\x01\x01\x12X\n\x07options\x18\x04 \x03(\x0b\x32..dossier.tenants.v1.KnowledgeBase.OptionsEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01\x18@*\x05r\x03\x18\x80\x08\x12=\n\x04mode\x18\x05 \x01(\x0e\x32%.dossier.tenants.v1.KnowledgeBaseModeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12#\n\x0csync_minutes\x18\x06 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xe0N(\x05\xd8\x01\x01\x12\"\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\x90N(d\xd8\x01\x01\x12\x0e\n\x06paused\x18\x08 \x01(\x08\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x94\x01\n\x11KnowledgeBaseMode\x12#\n\x1fKNOWLEDGE_BASE_MODE_UNSPECIFIED\x10\x00\x12\x1c\n\x18KNOWLEDGE_BASE_MODE_SYNC\x10\x01\x12\x1e\n\x1aKNOWLEDGE_BASE_MODE_SEARCH\x10\x02\x12\x1c\n\x18KNOWLEDGE_BASE_MODE_BOTH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._loaded_options = None
   _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._serialized_options = b'8\001'
   _globals['_KNOWLEDGEBASE'].fields_by_name['name']._loaded_options = None
-  _globals['_KNOWLEDGEBASE'].fields_by_name['name']._serialized_options = b'\272Hgre\030@2\026^[a-z0-9][a-z0-9_.-]*$Z\006importZ\007historyZ\tknowledgeZ\007networkZ\007refreshZ\nsynthesizeZ\007deliverZ\006record'
+  _globals['_KNOWLEDGEBASE'].fields_by_name['name']._serialized_options = b'\272Hxrv\030@2\026^[a-z0-9][a-z0-9_.-]*$Z\006importZ\007historyZ\tknowledgeZ\007networkZ\007refreshZ\nsynthesizeZ\007deliverZ\006recordZ\017knowledge_bases'
   _globals['_KNOWLEDGEBASE'].fields_by_name['connector']._loaded_options = None
   _globals['_KNOWLEDGEBASE'].fields_by_name['connector']._serialized_options = b'\272H\022r\020\030@2\014^[a-z0-9_]+$'
   _globals['_KNOWLEDGEBASE'].fields_by_name['base_url']._loaded_options = None
@@ -48,10 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KNOWLEDGEBASE'].fields_by_name['sync_minutes']._serialized_options = b'\272H\n\032\005\030\340N(\005\330\001\001'
   _globals['_KNOWLEDGEBASE'].fields_by_name['deadline_ms']._loaded_options = None
   _globals['_KNOWLEDGEBASE'].fields_by_name['deadline_ms']._serialized_options = b'\272H\n\032\005\030\220N(d\330\001\001'
-  _globals['_KNOWLEDGEBASEMODE']._serialized_start=608
-  _globals['_KNOWLEDGEBASEMODE']._serialized_end=756
+  _globals['_KNOWLEDGEBASEMODE']._serialized_start=626
+  _globals['_KNOWLEDGEBASEMODE']._serialized_end=774
   _globals['_KNOWLEDGEBASE']._serialized_start=93
-  _globals['_KNOWLEDGEBASE']._serialized_end=605
-  _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._serialized_start=559
-  _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._serialized_end=605
+  _globals['_KNOWLEDGEBASE']._serialized_end=623
+  _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._serialized_start=577
+  _globals['_KNOWLEDGEBASE_OPTIONSENTRY']._serialized_end=623
 # @@protoc_insertion_point(module_scope)

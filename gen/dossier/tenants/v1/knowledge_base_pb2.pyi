@@ -83,7 +83,8 @@ class KnowledgeBase(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What briefs call it, and the source of its articles: those of that source that it has not are removed. 1 to 64
-    characters; distinct, and no name of another source or of a run's step.
+    characters; distinct, and no name of another source or of a run's step, nor `knowledge_bases`, which stands in
+    answers for all of them while it is unknown which there are.
     """
     connector: _builtins.str
     """The connector's name, such as `confluence`. 1 to 64 characters."""
