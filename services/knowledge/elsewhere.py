@@ -12,6 +12,7 @@ from typing import Final, Literal
 import structlog
 from pydantic import TypeAdapter
 
+from converting.errors import ConverterBroken
 from embedding.contract import EmbedderUnavailable
 from embedding.questions import Questions
 from knowledgebases.errors import KnowledgeBaseError, RateLimited, TooMuch, Unavailable
@@ -151,6 +152,9 @@ class Elsewhere:
             return _timed_out(base.seconds)
         except (Unavailable, RateLimited, TooMuch) as error:
             return Told(trouble="unavailable", detail=error.message)
+        except ConverterBroken:
+            _log.error("converter_broken")
+            return Told(trouble="unavailable", detail="its pages could not be converted; ask again")
         except KnowledgeBaseError as error:
             return Told(trouble="failed", detail=str(error))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
