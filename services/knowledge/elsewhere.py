@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal
@@ -26,6 +25,7 @@ from services.knowledge.excerpts import Excerpts, best_parts, cosine
 from services.knowledge.model import Article, Source, text_of
 from services.knowledge.pages import Pages
 from services.knowledge.peers import AccessUnknown, NotServed
+from services.knowledge.shares import Shares
 from services.runtime.causes import place_of
 from services.runtime.deadline import remaining_seconds
 
@@ -33,18 +33,12 @@ Trouble = Literal["timed_out", "unavailable", "failed"]
 
 _PAGES: Final = 5
 _WORDS: Final = 8
-# Of one client, in one replica: each holds pages in memory.
+# Questions of one client, in one replica: each holds pages in memory.
 _AT_ONCE: Final = 24
 # What the caller still needs after this: to merge, and to answer.
 _MARGIN_SECONDS: Final = 0.3
 
 _log = structlog.get_logger(__name__)
-
-
-class TooManyAtOnce(Exception):
-    """Of this client's searches; `message` is for a reader."""
-
-    message = f"not asked: {_AT_ONCE} searches of this client's are under way; ask again in a moment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Elsewhere:
         self._cache = cache
         self._pages = pages
         self._questions = questions
-        self._asking = Counter[str]()
+        self._shares = Shares(of_one=_AT_ONCE)
 
     def is_asked(self, tenant: str) -> bool:
         """Whether there is one to ask, as far as is known."""
@@ -101,16 +95,26 @@ class Elsewhere:
             unknown = Told(trouble="unavailable", detail=error.message)
             return [Heard(name, 0, unknown) for name in names]
         wanted = sorted((base for base in reached.values() if base.searched), key=lambda base: base.name)
-        return await asyncio.gather(
-            *(self._heard(tenant, base, search, asked, frequencies) for base in wanted)
-        )
+        if not wanted:
+            return ()
+        seconds = _within(max(base.seconds for base in wanted))
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(seconds):
+                    await held.enter_async_context(self._shares.one(tenant))
+            except TimeoutError:
+                for _ in wanted:
+                    telemetry.count_base_search("timed_out")
+                return [Heard(base.name, seconds, _timed_out(seconds)) for base in wanted]
+            return await asyncio.gather(
+                *(self._heard(tenant, base, search, asked, frequencies) for base in wanted)
+            )
 
     async def _heard(
         self, tenant: str, base: Base, search: Search, asked: Asked, frequencies: Frequencies
     ) -> Heard:
         begun = time.monotonic()
-        left = remaining_seconds()
-        seconds = base.seconds if left is None else min(base.seconds, max(0.0, left - _MARGIN_SECONDS))
+        seconds = _within(base.seconds)
         key = _key(base, search, model=asked.meaning.model if asked.meaning is not None else "")
         try:
             async with asyncio.timeout(seconds):
@@ -120,29 +124,14 @@ class Elsewhere:
             told = _TOLD.validate_json(text)
         except TimeoutError:
             told = _timed_out(seconds)
-        except TooManyAtOnce as error:
-            told = Told(trouble="unavailable", detail=error.message)
         telemetry.count_base_search(told.trouble or "answered")
         return Heard(base.name, time.monotonic() - begun, told)
 
     async def _made(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Made:
-        """What it tells, and be it why it tells nothing. Raises `TooManyAtOnce`."""
-        with self._room(tenant):
-            told = await self._told(tenant, base, asked, frequencies)
+        """What it tells, and be it why it tells nothing."""
+        told = await self._told(tenant, base, asked, frequencies)
         lasting = told.trouble is None and told.by_meaning
         return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
-
-    @contextmanager
-    def _room(self, tenant: str) -> Iterator[None]:
-        if self._asking[tenant] >= _AT_ONCE:
-            raise TooManyAtOnce
-        self._asking[tenant] += 1
-        try:
-            yield
-        finally:
-            self._asking[tenant] -= 1
-            if not self._asking[tenant]:
-                del self._asking[tenant]
 
     async def _told(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
         try:
@@ -205,6 +194,12 @@ class Elsewhere:
             ]
             compared.append(replace(each, parts=tuple(with_cosines)))
         return Told(tuple(compared))
+
+
+def _within(seconds: float) -> float:
+    """And so that the caller still has time for what it needs."""
+    left = remaining_seconds()
+    return seconds if left is None else min(seconds, max(0.0, left - _MARGIN_SECONDS))
 
 
 def _timed_out(seconds: float) -> Told:

@@ -277,28 +277,49 @@ async def test_trouble_is_told_to_all_who_ask_the_same_and_soon_forgotten(
     await until(answers, seconds=6)
 
 
-async def test_a_client_that_searches_too_much_at_once_is_told_and_no_other_is(
+async def test_of_many_questions_at_once_none_is_refused_and_no_other_client_waits(
     world: World, confluence: Confluence
 ) -> None:
+    """More searches of knowledge bases than a client has places for questions, and more questions."""
     for tenant in ("acme", "globex"):
         await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant=tenant)
         await world.searched("warm up", tenant=tenant)
-    confluence.delay_bodies = 3
+    await world.add_bases("wiki", "second", "third")
+    confluence.delay_bodies = 1.5
     many = [asyncio.create_task(world.search(f"tunnel number {at}")) for at in range(30)]
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1)
 
+    begun = time.monotonic()
     theirs = await world.search(QUESTION, tenant="globex")
-    reports = [(await each).knowledge_bases[0] for each in many]
-    confluence.delay_bodies = 0
-    afterwards = await world.search("tunnel number 31")
+    waited = time.monotonic() - begun
+    reports = [report for each in many for report in (await each).knowledge_bases]
 
     assert theirs.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
-    left_out = [each for each in reports if each.state == SOURCE_STATE_UNAVAILABLE]
-    assert len(left_out) == 30 - 24
-    assert {each.detail for each in left_out} == {
-        "not asked: 24 searches of this client's are under way; ask again in a moment"
-    }
-    assert afterwards.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
+    assert waited < 5
+    assert len(reports) == 30 * 3
+    assert {each.state for each in reports} == {SOURCE_STATE_ANSWERED}
+
+
+async def test_a_question_that_finds_no_place_in_time_is_told_so(
+    world: World, confluence: Confluence
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, deadline_ms=5_000)
+    await world.searched("warm up")
+    confluence.delay_bodies = 4
+    many = [asyncio.create_task(world.search(f"tunnel number {at}")) for at in range(24)]
+    await asyncio.sleep(1)
+    client = world.client()
+    begun = time.monotonic()
+
+    answer = await client.stub.SearchArticles(
+        pb.SearchArticlesRequest(subject=QUESTION), metadata=client.metadata, timeout=1.5
+    )
+
+    assert time.monotonic() - begun < 1.5
+    assert answer.knowledge_bases[0].state == SOURCE_STATE_TIMED_OUT
+    for each in many:
+        each.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
 
 
 async def test_wrong_credentials_are_told_without_being_told(world: World) -> None:
