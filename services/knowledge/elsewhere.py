@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from converting.errors import ConverterBroken
 from embedding.contract import EmbedderUnavailable
@@ -118,42 +118,30 @@ class Elsewhere:
         key = _key(base, search, model=asked.meaning.model if asked.meaning is not None else "")
         try:
             async with asyncio.timeout(seconds):
-                text = await self._cache.text(
-                    tenant, key, lambda: self._made(tenant, base, asked, frequencies)
-                )
-            told = _TOLD.validate_json(text)
+                told = await self._kept(tenant, key, lambda: self._made(tenant, base, asked, frequencies))
         except TimeoutError:
             told = _timed_out(seconds)
         telemetry.count_base_search(told.trouble or "answered")
         return Heard(base.name, time.monotonic() - begun, told)
 
+    async def _kept(self, tenant: str, key: str, make: Callable[[], Awaitable[Made]]) -> Told:
+        try:
+            return _TOLD.validate_json(await self._cache.text(tenant, key, make))
+        except ValidationError:
+            # Damaged, or of another version.
+            await self._cache.forget(tenant, key)
+        try:
+            return _TOLD.validate_json(await self._cache.text(tenant, key, make))
+        except ValidationError:
+            return Told(trouble="failed", detail="what is kept of its answers cannot be read")
+
     async def _made(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Made:
         """What it tells, and be it why it tells nothing."""
-        told = await self._told(tenant, base, asked, frequencies)
-        lasting = told.trouble is None and told.by_meaning
-        return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
-
-    async def _told(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
         try:
             async with asyncio.timeout(base.seconds):
-                return await self._find(tenant, base, asked, frequencies)
-        except TimeoutError:
-            return _timed_out(base.seconds)
-        except (Unavailable, RateLimited, TooMuch) as error:
-            return Told(trouble="unavailable", detail=error.message)
-        except ConverterBroken:
-            _log.error("converter_broken")
-            return Told(trouble="unavailable", detail="its pages could not be converted; ask again")
-        except KnowledgeBaseError as error:
-            return Told(trouble="failed", detail=str(error))
+                return _made_of(await self._find(tenant, base, asked, frequencies))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
-            _log.error(
-                "knowledge_base_connector_failed",
-                connector=base.connector_name,
-                error=type(error).__name__,
-                where=place_of(error),
-            )
-            return Told(trouble="failed", detail="its connector failed; the log says how")
+            return _made_of(_in_trouble(base, error))
 
     async def _find(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
         words = asked.rarest(frequencies, _WORDS)
@@ -194,6 +182,33 @@ class Elsewhere:
             ]
             compared.append(replace(each, parts=tuple(with_cosines)))
         return Told(tuple(compared))
+
+
+def _made_of(told: Told) -> Made:
+    lasting = told.trouble is None and told.by_meaning
+    # What a connector says may be no text that can be written.
+    told = replace(told, detail=told.detail.encode(errors="replace").decode())
+    return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
+
+
+def _in_trouble(base: Base, error: Exception) -> Told:
+    match error:
+        case TimeoutError():
+            return _timed_out(base.seconds)
+        case Unavailable() | RateLimited() | TooMuch():
+            return Told(trouble="unavailable", detail=error.message)
+        case ConverterBroken():
+            _log.error("converter_broken")
+            return Told(trouble="unavailable", detail="its pages could not be converted; ask again")
+        case KnowledgeBaseError():
+            return Told(trouble="failed", detail=str(error))
+    _log.error(
+        "knowledge_base_connector_failed",
+        connector=base.connector_name,
+        error=type(error).__name__,
+        where=place_of(error),
+    )
+    return Told(trouble="failed", detail="its connector failed; the log says how")
 
 
 def _within(seconds: float) -> float:

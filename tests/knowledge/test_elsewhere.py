@@ -27,6 +27,8 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_MODE_SEARCH,
     KNOWLEDGE_BASE_MODE_SYNC,
 )
+from knowledgebases.errors import Rejected
+from services.knowledge.bases import Base
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until, with_redis
@@ -390,6 +392,47 @@ async def test_the_same_question_is_asked_once(world: World, confluence: Conflue
 
     assert again.results[0].article.id == first.results[0].article.id
     assert len(confluence.queries) == asked
+
+
+@pytest.mark.parametrize("garbage", ["{", '{"found": 3}', '{"trouble": "of another version"}'])
+async def test_what_is_kept_and_cannot_be_read_is_asked_anew(
+    world: World, confluence: Confluence, redis_url: str, garbage: str
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    first = await world.searched(QUESTION)
+    with redis.Redis.from_url(redis_url) as client:
+        (key,) = client.scan_iter("dossier:knowledge:*:base:*")
+        client.set(key, garbage, keepttl=True)
+    confluence.queries.clear()
+
+    answers = [await world.search(QUESTION) for _ in range(2)]
+
+    assert [answer.results for answer in answers] == [first.results] * 2
+    assert len(confluence.queries) == 1
+
+
+class Unwritable:
+    """A connector that says what no JSON and no message can hold."""
+
+    most_at_once = 1
+
+    async def search(self, *_: object, **__: object) -> object:
+        raise Rejected("refused: \ud800")
+
+
+async def test_what_cannot_be_written_is_trouble_of_the_one_that_said_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.client().import_(*FILLERS, OWN)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await world.searched("warm up")
+    monkeypatch.setattr(Base, "connector", Unwritable())
+
+    answer = await world.search(QUESTION)
+
+    assert [found.article.id for found in answer.results] == ["own"]
+    (report,) = answer.knowledge_bases
+    assert (report.state, report.detail) == (SOURCE_STATE_FAILED, "refused: ?")
 
 
 async def test_those_who_ask_at_once_ask_once(world: World, confluence: Confluence) -> None:
