@@ -35,6 +35,7 @@ _PAGES: Final = 5
 _WORDS: Final = 8
 # Questions of one client, in one replica: each holds pages in memory.
 _AT_ONCE: Final = 24
+_SETTINGS_SECONDS: Final = 5.0
 # What the caller still needs after this: to merge, and to answer.
 _MARGIN_SECONDS: Final = 0.3
 
@@ -85,14 +86,15 @@ class Elsewhere:
     ) -> Sequence[Heard]:
         """By name, one for each that is searched; never fails."""
         try:
-            reached = await self._bases.reach(tenant)
+            async with asyncio.timeout(_within(_SETTINGS_SECONDS)):
+                reached = await self._bases.reach(tenant)
         except NotServed:
             return ()
-        except AccessUnknown as error:
+        except (AccessUnknown, TimeoutError):
             names = self._bases.searched(tenant)
             if names is None:
                 return [Heard(_ALL, 0, Told(trouble="unavailable", detail=_ALL_UNKNOWN))]
-            unknown = Told(trouble="unavailable", detail=error.message)
+            unknown = Told(trouble="unavailable", detail=AccessUnknown.message)
             return [Heard(name, 0, unknown) for name in names]
         wanted = sorted((base for base in reached.values() if base.searched), key=lambda base: base.name)
         if not wanted:
@@ -202,13 +204,14 @@ def _in_trouble(base: Base, error: Exception) -> Told:
             return Told(trouble="unavailable", detail="its pages could not be converted; ask again")
         case KnowledgeBaseError():
             return Told(trouble="failed", detail=str(error))
-    _log.error(
-        "knowledge_base_connector_failed",
-        connector=base.connector_name,
-        error=type(error).__name__,
-        where=place_of(error),
-    )
-    return Told(trouble="failed", detail="its connector failed; the log says how")
+        case _:
+            _log.error(
+                "knowledge_base_connector_failed",
+                connector=base.connector_name,
+                error=type(error).__name__,
+                where=place_of(error),
+            )
+            return Told(trouble="failed", detail="its connector failed; the log says how")
 
 
 def _within(seconds: float) -> float:

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 import redis
 from starlette.applications import Starlette
@@ -362,6 +364,57 @@ async def test_after_a_start_without_tenants_it_is_told_that_none_could_be_asked
     (report,) = answer.knowledge_bases
     assert (report.source, report.state) == ("knowledge_bases", SOURCE_STATE_UNAVAILABLE)
     assert "could not be asked" in report.detail
+
+
+async def test_a_tenants_that_never_answers_takes_no_search_its_own_articles(world: World) -> None:
+    await world.client().import_(*FILLERS, OWN)
+    asked = list[str]()
+    async with never_answering(asked) as target:
+        hanging = world.own.model_copy(update={"tenants_target": target, "tenants_seconds": 2.0})
+        async with running_knowledge(hanging) as stub:
+
+            async def search(seconds: float) -> tuple[pb.SearchArticlesResponse, float]:
+                begun = time.monotonic()
+                answer = await stub.SearchArticles(
+                    pb.SearchArticlesRequest(subject=QUESTION),
+                    metadata=world.client().metadata,
+                    timeout=seconds,
+                )
+                return answer, time.monotonic() - begun
+
+            short = [await search(1.2), await search(10)]
+            believed = [await search(10) for _ in range(3)]
+
+    for answer, _ in [*short, *believed]:
+        assert [found.article.id for found in answer.results] == ["own"]
+        assert [each.state for each in answer.knowledge_bases] == [SOURCE_STATE_UNAVAILABLE]
+    assert short[0][1] < 1.2
+    assert max(waited for _, waited in believed) < 0.5
+    assert len(asked) == 1
+
+
+@asynccontextmanager
+async def never_answering(asked: list[str]) -> AsyncIterator[str]:
+    """A tenants service that takes each call and hangs; `asked` are those for a client's access."""
+
+    class Hanging(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+            async def hang(_request: bytes, _context: object) -> bytes:
+                if details.method.endswith("/GetKnowledgeBaseAccess"):
+                    asked.append(details.method)
+                await asyncio.Event().wait()
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(hang)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Hanging(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
 
 
 async def test_who_has_none_or_only_syncs_or_pauses_asks_none(world: World, confluence: Confluence) -> None:
