@@ -15,7 +15,7 @@ from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
 from converting.documents import MOST_BYTES
 from converting.documents import SUFFIXES as CONVERTED
-from converting.errors import Unconvertible
+from converting.errors import ConverterBroken, Unconvertible
 from converting.worker import Worker
 
 MARKDOWN: Final = frozenset({".md", ".markdown"})
@@ -78,6 +78,11 @@ def _converted(file: Path, worker: Worker) -> Mapping[str, object]:
         document = worker.convert(file.name, file.read_bytes())
     except OSError as problem:
         raise Unconvertible(f"cannot be read: {problem.strerror}") from None
+    except ConverterBroken:
+        raise DossierError(
+            f"{file} could not be converted: the process that does it could not be started, or died twice.",
+            hint="Try again; does the machine have memory to spare?",
+        ) from None
     # With its suffix: the same article is often there as two kinds of file.
     return {"id": "-".join(file.name.split()), "title": document.title, "body": document.body}
 

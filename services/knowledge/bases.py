@@ -1,5 +1,6 @@
 """Clients' own knowledge bases: which there are, and how each is reached."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,13 +15,15 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_MODE_SEARCH,
     KnowledgeBase,
 )
+from dossier.tenants.v1.tenant_service_pb2 import GetKnowledgeBaseAccessResponse
 from egress.connection import Connection
 from egress.session import GuardedSessions
 from knowledgebases.contract import Connector
 from knowledgebases.discovery import connector_named
 from knowledgebases.errors import Rejected, UnknownConnector
 from services.knowledge.model import Source
-from services.knowledge.peers import TenantsPeer
+from services.knowledge.peers import AccessUnknown, TenantsPeer
+from services.runtime.deadline import lifted
 from tuning.copies import Copy
 
 _BELIEVED_SECONDS: Final = 2.0
@@ -64,7 +67,8 @@ class Bases:
         self._connectors = connectors
         self._sessions = sessions
         self._copy = Copy(peer.knowledge_bases, service="knowledge", what="knowledge_bases")
-        self._access = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(peer.access)
+        self._peer = peer
+        self._access = alru_cache(maxsize=_MOST_TENANTS, ttl=_BELIEVED_SECONDS)(self._asked)
         self.follow = self._copy.follow
 
     def searched(self, tenant: str) -> Sequence[Source] | None:
@@ -93,13 +97,25 @@ class Bases:
 
     async def reach(self, tenant: str) -> Mapping[Source, Base]:
         """How all of a client's are reached now, by name. Raises `NotServed` and `AccessUnknown`."""
-        access = await self._access(tenant)
+        # Who stops waiting does not stop it: the next would begin anew.
+        access = await asyncio.shield(self._access(tenant))
+        if isinstance(access, AccessUnknown):
+            raise access.with_traceback(None)
         return {
             Source(each.knowledge_base.name): self._base(
                 tenant, each.knowledge_base, each.credentials, access.secret_id
             )
             for each in access.knowledge_bases
         }
+
+    async def _asked(self, tenant: str) -> GetKnowledgeBaseAccessResponse | AccessUnknown:
+        """That tenants is away is believed for as long as what it says."""
+        # In its own time: others wait for it too.
+        with lifted():
+            try:
+                return await self._peer.access(tenant)
+            except AccessUnknown as error:
+                return error
 
     def _base(self, tenant: str, base: KnowledgeBase, credentials: Mapping[str, str], secret_id: str) -> Base:
         settings = base.SerializeToString(deterministic=True)

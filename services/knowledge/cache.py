@@ -34,6 +34,7 @@ if not kept and not brief then return false end
 return {redis.call('PTTL', KEYS[1]), kept or brief, brief and 1 or 0}
 """
 _PUT: Final = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])"
+_FORGET: Final = "redis.call('DEL', KEYS[1], KEYS[2])"
 _LOCK: Final = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0"
 _UNLOCK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 _LOCKED: Final = "return redis.call('EXISTS', KEYS[1])"
@@ -69,7 +70,7 @@ class Cache:
         if redis is not None:
             self._get, self._put = redis.script(_GET), redis.script(_PUT)
             self._lock, self._unlock = redis.script(_LOCK), redis.script(_UNLOCK)
-            self._locked = redis.script(_LOCKED)
+            self._locked, self._forget = redis.script(_LOCKED), redis.script(_FORGET)
 
     async def close(self) -> None:
         making = list(self._making.values())
@@ -84,7 +85,7 @@ class Cache:
 
         `make` goes on when its caller has stopped waiting: it bounds its own time.
         """
-        key = f"dossier:knowledge:{tenant}:base:{key}"
+        key = _place(tenant, key)
         kept, without = None, "miss"
         try:
             kept = await self._read(key)
@@ -97,6 +98,13 @@ class Cache:
         if not kept.fresh and len(self._making) < _MOST_REFRESHING:
             self._begin(key, make)
         return kept.text
+
+    async def forget(self, tenant: str, key: str) -> None:
+        """What is kept there is of no use."""
+        if self._redis is not None:
+            where = _place(tenant, key)
+            with suppress(RedisAway):
+                await self._redis.ask(lambda: self._forget(keys=[where, _brief(where)]))
 
     def _begin(self, key: str, make: Callable[[], Awaitable[Made]]) -> asyncio.Task[str]:
         """The task that is at it; only one is."""
@@ -169,6 +177,10 @@ class Cache:
     async def _release(self, key: str, token: str) -> None:
         if self._redis is not None:
             await self._redis.ask(lambda: self._unlock(keys=[f"{key}:lock"], args=[token]))
+
+
+def _place(tenant: str, key: str) -> str:
+    return f"dossier:knowledge:{tenant}:base:{key}"
 
 
 def _brief(key: str) -> str:

@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Literal
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from converting.errors import ConverterBroken
 from embedding.contract import EmbedderUnavailable
 from embedding.questions import Questions
 from knowledgebases.errors import KnowledgeBaseError, RateLimited, TooMuch, Unavailable
@@ -25,6 +25,7 @@ from services.knowledge.excerpts import Excerpts, best_parts, cosine
 from services.knowledge.model import Article, Source, text_of
 from services.knowledge.pages import Pages
 from services.knowledge.peers import AccessUnknown, NotServed
+from services.knowledge.shares import Shares
 from services.runtime.causes import place_of
 from services.runtime.deadline import remaining_seconds
 
@@ -32,18 +33,13 @@ Trouble = Literal["timed_out", "unavailable", "failed"]
 
 _PAGES: Final = 5
 _WORDS: Final = 8
-# Of one client, in one replica: each holds pages in memory.
+# Questions of one client, in one replica: each holds pages in memory.
 _AT_ONCE: Final = 24
+_SETTINGS_SECONDS: Final = 5.0
 # What the caller still needs after this: to merge, and to answer.
 _MARGIN_SECONDS: Final = 0.3
 
 _log = structlog.get_logger(__name__)
-
-
-class TooManyAtOnce(Exception):
-    """Of this client's searches; `message` is for a reader."""
-
-    message = f"not asked: {_AT_ONCE} searches of this client's are under way; ask again in a moment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ class Elsewhere:
         self._cache = cache
         self._pages = pages
         self._questions = questions
-        self._asking = Counter[str]()
+        self._shares = Shares(of_one=_AT_ONCE)
 
     def is_asked(self, tenant: str) -> bool:
         """Whether there is one to ask, as far as is known."""
@@ -90,77 +86,64 @@ class Elsewhere:
     ) -> Sequence[Heard]:
         """By name, one for each that is searched; never fails."""
         try:
-            reached = await self._bases.reach(tenant)
+            async with asyncio.timeout(_within(_SETTINGS_SECONDS)):
+                reached = await self._bases.reach(tenant)
         except NotServed:
             return ()
-        except AccessUnknown as error:
+        except (AccessUnknown, TimeoutError):
             names = self._bases.searched(tenant)
             if names is None:
                 return [Heard(_ALL, 0, Told(trouble="unavailable", detail=_ALL_UNKNOWN))]
-            unknown = Told(trouble="unavailable", detail=error.message)
+            unknown = Told(trouble="unavailable", detail=AccessUnknown.message)
             return [Heard(name, 0, unknown) for name in names]
         wanted = sorted((base for base in reached.values() if base.searched), key=lambda base: base.name)
-        return await asyncio.gather(
-            *(self._heard(tenant, base, search, asked, frequencies) for base in wanted)
-        )
+        if not wanted:
+            return ()
+        seconds = _within(max(base.seconds for base in wanted))
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(seconds):
+                    await held.enter_async_context(self._shares.one(tenant))
+            except TimeoutError:
+                for _ in wanted:
+                    telemetry.count_base_search("timed_out")
+                return [Heard(base.name, seconds, _timed_out(seconds)) for base in wanted]
+            return await asyncio.gather(
+                *(self._heard(tenant, base, search, asked, frequencies) for base in wanted)
+            )
 
     async def _heard(
         self, tenant: str, base: Base, search: Search, asked: Asked, frequencies: Frequencies
     ) -> Heard:
         begun = time.monotonic()
-        left = remaining_seconds()
-        seconds = base.seconds if left is None else min(base.seconds, max(0.0, left - _MARGIN_SECONDS))
+        seconds = _within(base.seconds)
         key = _key(base, search, model=asked.meaning.model if asked.meaning is not None else "")
         try:
             async with asyncio.timeout(seconds):
-                text = await self._cache.text(
-                    tenant, key, lambda: self._made(tenant, base, asked, frequencies)
-                )
-            told = _TOLD.validate_json(text)
+                told = await self._kept(tenant, key, lambda: self._made(tenant, base, asked, frequencies))
         except TimeoutError:
             told = _timed_out(seconds)
-        except TooManyAtOnce as error:
-            told = Told(trouble="unavailable", detail=error.message)
         telemetry.count_base_search(told.trouble or "answered")
         return Heard(base.name, time.monotonic() - begun, told)
 
-    async def _made(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Made:
-        """What it tells, and be it why it tells nothing. Raises `TooManyAtOnce`."""
-        with self._room(tenant):
-            told = await self._told(tenant, base, asked, frequencies)
-        lasting = told.trouble is None and told.by_meaning
-        return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
-
-    @contextmanager
-    def _room(self, tenant: str) -> Iterator[None]:
-        if self._asking[tenant] >= _AT_ONCE:
-            raise TooManyAtOnce
-        self._asking[tenant] += 1
+    async def _kept(self, tenant: str, key: str, make: Callable[[], Awaitable[Made]]) -> Told:
         try:
-            yield
-        finally:
-            self._asking[tenant] -= 1
-            if not self._asking[tenant]:
-                del self._asking[tenant]
+            return _TOLD.validate_json(await self._cache.text(tenant, key, make))
+        except ValidationError:
+            # Damaged, or of another version.
+            await self._cache.forget(tenant, key)
+        try:
+            return _TOLD.validate_json(await self._cache.text(tenant, key, make))
+        except ValidationError:
+            return Told(trouble="failed", detail="what is kept of its answers cannot be read")
 
-    async def _told(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
+    async def _made(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Made:
+        """What it tells, and be it why it tells nothing."""
         try:
             async with asyncio.timeout(base.seconds):
-                return await self._find(tenant, base, asked, frequencies)
-        except TimeoutError:
-            return _timed_out(base.seconds)
-        except (Unavailable, RateLimited, TooMuch) as error:
-            return Told(trouble="unavailable", detail=error.message)
-        except KnowledgeBaseError as error:
-            return Told(trouble="failed", detail=str(error))
+                return _made_of(await self._find(tenant, base, asked, frequencies))
         except Exception as error:  # noqa: BLE001 - connectors are anybody's; the client's own articles are not lost
-            _log.error(
-                "knowledge_base_connector_failed",
-                connector=base.connector_name,
-                error=type(error).__name__,
-                where=place_of(error),
-            )
-            return Told(trouble="failed", detail="its connector failed; the log says how")
+            return _made_of(_in_trouble(base, error))
 
     async def _find(self, tenant: str, base: Base, asked: Asked, frequencies: Frequencies) -> Told:
         words = asked.rarest(frequencies, _WORDS)
@@ -201,6 +184,40 @@ class Elsewhere:
             ]
             compared.append(replace(each, parts=tuple(with_cosines)))
         return Told(tuple(compared))
+
+
+def _made_of(told: Told) -> Made:
+    lasting = told.trouble is None and told.by_meaning
+    # What a connector says may be no text that can be written.
+    told = replace(told, detail=told.detail.encode(errors="replace").decode())
+    return Made(_TOLD.dump_json(told).decode(), lasting=lasting)
+
+
+def _in_trouble(base: Base, error: Exception) -> Told:
+    match error:
+        case TimeoutError():
+            return _timed_out(base.seconds)
+        case Unavailable() | RateLimited() | TooMuch():
+            return Told(trouble="unavailable", detail=error.message)
+        case ConverterBroken():
+            _log.error("converter_broken")
+            return Told(trouble="unavailable", detail="its pages could not be converted; ask again")
+        case KnowledgeBaseError():
+            return Told(trouble="failed", detail=str(error))
+        case _:
+            _log.error(
+                "knowledge_base_connector_failed",
+                connector=base.connector_name,
+                error=type(error).__name__,
+                where=place_of(error),
+            )
+            return Told(trouble="failed", detail="its connector failed; the log says how")
+
+
+def _within(seconds: float) -> float:
+    """And so that the caller still has time for what it needs."""
+    left = remaining_seconds()
+    return seconds if left is None else min(seconds, max(0.0, left - _MARGIN_SECONDS))
 
 
 def _timed_out(seconds: float) -> Told:

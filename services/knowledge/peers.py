@@ -24,9 +24,7 @@ class NotServed(Exception):
 class AccessUnknown(Exception):
     """The tenants service is away; `message` is for a reader."""
 
-    def __init__(self, code: grpc.StatusCode) -> None:
-        super().__init__(code.name)
-        self.message = "its settings could not be read: the tenants service does not answer"
+    message: Final = "its settings could not be read: the tenants service does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +54,4 @@ class TenantsPeer:
             except grpc.aio.AioRpcError as error:
                 if error.code() in _NOT_SERVED:
                     raise NotServed from error
-                raise AccessUnknown(error.code()) from error
+                raise AccessUnknown(error.code().name) from error

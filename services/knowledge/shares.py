@@ -1,14 +1,14 @@
-"""So much at once in all, of which no client has more than its share."""
+"""So much at once of each client, and in all where that is bounded too."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from weakref import WeakValueDictionary
 
 
 class Shares:
-    def __init__(self, *, in_all: int, of_one: int) -> None:
-        self._all = asyncio.Semaphore(in_all)
+    def __init__(self, *, of_one: int, in_all: int | None = None) -> None:
+        self._all = nullcontext() if in_all is None else asyncio.Semaphore(in_all)
         self._of_one = of_one
         # A client's is there while somebody holds or awaits it.
         self._own = WeakValueDictionary[str, asyncio.Semaphore]()

@@ -1,11 +1,14 @@
 """A document that does not let go ends its process, and not whoever asked."""
 
 import asyncio
+import multiprocessing
+import os
+import signal
 import time
 
 import pytest
 
-from converting.errors import Unconvertible
+from converting.errors import ConverterBroken, Unconvertible
 from converting.worker import Worker
 from tests.converting.documents import pdf, word, word_with
 
@@ -54,11 +57,51 @@ def test_one_that_takes_too_long_is_ended_and_the_next_is_read() -> None:
     assert waited < 60
 
 
-async def test_who_gives_up_gives_up_the_place_too() -> None:
+async def test_who_gives_up_ends_nothing_and_holds_nobody_up() -> None:
     slow = "<p>" + "<i>word</i> " * 400_000
-    with Worker(seconds=120) as worker:
+    with Worker(processes=2, seconds=120) as worker:
+        await asyncio.gather(*(worker.markdown("<p>warm", base_url="") for _ in range(2)))
+        before = converters()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(0.5):
                 await worker.markdown(slow, base_url="")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(1):
             assert await worker.markdown("<p>x", base_url="") == "x"
+        assert converters() == before
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+def test_a_process_that_died_idle_is_replaced(seconds: float) -> None:
+    """Also when its death is found out only with the next document."""
+    with Worker() as worker:
+        for _ in range(2):
+            worker.convert("a.html", b"<p>x")
+            (pid,) = converters()
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(seconds)
+            assert worker.convert("a.html", b"<title>Next</title><p>x").title == "Next"
+
+
+def test_what_cannot_be_started_is_no_documents_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("converting.worker._prepare", os._exit)
+    with Worker(memory_bytes=3) as worker, pytest.raises(ConverterBroken):
+        worker.convert("a.html", b"<p>x")
+
+
+async def test_what_is_under_way_when_it_is_closed_ends() -> None:
+    with Worker(seconds=120) as worker:
+        await worker.markdown("<p>warm", base_url="")
+        waiting = [
+            asyncio.create_task(worker.markdown("<p>" + "<i>word</i> " * 400_000, base_url=""))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0.3)
+    async with asyncio.timeout(1):
+        first, second = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(first, ConverterBroken)
+    assert isinstance(second, ConverterBroken | asyncio.CancelledError)
+
+
+def converters() -> list[int]:
+    children = multiprocessing.active_children()
+    return sorted(each.pid for each in children if each.name == "pebble_pool_worker" and each.pid)

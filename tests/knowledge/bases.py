@@ -10,7 +10,11 @@ from pydantic import SecretStr
 
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseSync
-from dossier.tenants.v1.knowledge_base_pb2 import KnowledgeBase, KnowledgeBaseMode
+from dossier.tenants.v1.knowledge_base_pb2 import (
+    KNOWLEDGE_BASE_MODE_SEARCH,
+    KnowledgeBase,
+    KnowledgeBaseMode,
+)
 from dossier.tenants.v1.tenant_pb2 import Tenant
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 from egress.permits import Permits
@@ -66,6 +70,27 @@ class World:
         await self.operator.update(tenant, Tenant(knowledge_bases=[base]), "knowledge_bases")
         own = self.confluence.credentials if credentials is None else credentials
         await self.operator.set_knowledge_credentials(tenant, name, own)
+
+    async def add_bases(self, *names: str, tenant: str = "acme") -> None:
+        """In place of those there are, all alike and searched."""
+        bases = [
+            KnowledgeBase(
+                name=name,
+                connector="confluence",
+                base_url=self.base_url,
+                options={"spaces": "IT"},
+                mode=KNOWLEDGE_BASE_MODE_SEARCH,
+            )
+            for name in names
+        ]
+        await self.operator.update(tenant, Tenant(knowledge_bases=bases), "knowledge_bases")
+        for name in names:
+            await self.operator.set_knowledge_credentials(tenant, name, self.confluence.credentials)
+
+        async def are_asked() -> bool:
+            return len((await self.search("added", tenant=tenant)).knowledge_bases) == len(names)
+
+        await until(are_asked)
 
     async def drop_bases(self, tenant: str = "acme") -> None:
         await self.operator.update(tenant, Tenant(), "knowledge_bases")

@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 import redis
 from starlette.applications import Starlette
@@ -27,6 +29,8 @@ from dossier.tenants.v1.knowledge_base_pb2 import (
     KNOWLEDGE_BASE_MODE_SEARCH,
     KNOWLEDGE_BASE_MODE_SYNC,
 )
+from knowledgebases.errors import Rejected
+from services.knowledge.bases import Base
 from services.tenants.redis_keys import RedisKeys
 from services.tenants.settings import TenantsSettings
 from tests.knowledge.bases import World, running_world, until, with_redis
@@ -277,28 +281,49 @@ async def test_trouble_is_told_to_all_who_ask_the_same_and_soon_forgotten(
     await until(answers, seconds=6)
 
 
-async def test_a_client_that_searches_too_much_at_once_is_told_and_no_other_is(
+async def test_of_many_questions_at_once_none_is_refused_and_no_other_client_waits(
     world: World, confluence: Confluence
 ) -> None:
+    """More searches of knowledge bases than a client has places for questions, and more questions."""
     for tenant in ("acme", "globex"):
         await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant=tenant)
         await world.searched("warm up", tenant=tenant)
-    confluence.delay_bodies = 3
+    await world.add_bases("wiki", "second", "third")
+    confluence.delay_bodies = 1.5
     many = [asyncio.create_task(world.search(f"tunnel number {at}")) for at in range(30)]
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1)
 
+    begun = time.monotonic()
     theirs = await world.search(QUESTION, tenant="globex")
-    reports = [(await each).knowledge_bases[0] for each in many]
-    confluence.delay_bodies = 0
-    afterwards = await world.search("tunnel number 31")
+    waited = time.monotonic() - begun
+    reports = [report for each in many for report in (await each).knowledge_bases]
 
     assert theirs.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
-    left_out = [each for each in reports if each.state == SOURCE_STATE_UNAVAILABLE]
-    assert len(left_out) == 30 - 24
-    assert {each.detail for each in left_out} == {
-        "not asked: 24 searches of this client's are under way; ask again in a moment"
-    }
-    assert afterwards.knowledge_bases[0].state == SOURCE_STATE_ANSWERED
+    assert waited < 5
+    assert len(reports) == 30 * 3
+    assert {each.state for each in reports} == {SOURCE_STATE_ANSWERED}
+
+
+async def test_a_question_that_finds_no_place_in_time_is_told_so(
+    world: World, confluence: Confluence
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, deadline_ms=5_000)
+    await world.searched("warm up")
+    confluence.delay_bodies = 4
+    many = [asyncio.create_task(world.search(f"tunnel number {at}")) for at in range(24)]
+    await asyncio.sleep(1)
+    client = world.client()
+    begun = time.monotonic()
+
+    answer = await client.stub.SearchArticles(
+        pb.SearchArticlesRequest(subject=QUESTION), metadata=client.metadata, timeout=1.5
+    )
+
+    assert time.monotonic() - begun < 1.5
+    assert answer.knowledge_bases[0].state == SOURCE_STATE_TIMED_OUT
+    for each in many:
+        each.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
 
 
 async def test_wrong_credentials_are_told_without_being_told(world: World) -> None:
@@ -341,6 +366,57 @@ async def test_after_a_start_without_tenants_it_is_told_that_none_could_be_asked
     assert "could not be asked" in report.detail
 
 
+async def test_a_tenants_that_never_answers_takes_no_search_its_own_articles(world: World) -> None:
+    await world.client().import_(*FILLERS, OWN)
+    asked = list[str]()
+    async with never_answering(asked) as target:
+        hanging = world.own.model_copy(update={"tenants_target": target, "tenants_seconds": 2.0})
+        async with running_knowledge(hanging) as stub:
+
+            async def search(seconds: float) -> tuple[pb.SearchArticlesResponse, float]:
+                begun = time.monotonic()
+                answer = await stub.SearchArticles(
+                    pb.SearchArticlesRequest(subject=QUESTION),
+                    metadata=world.client().metadata,
+                    timeout=seconds,
+                )
+                return answer, time.monotonic() - begun
+
+            short = [await search(1.2), await search(10)]
+            believed = [await search(10) for _ in range(3)]
+
+    for answer, _ in [*short, *believed]:
+        assert [found.article.id for found in answer.results] == ["own"]
+        assert [each.state for each in answer.knowledge_bases] == [SOURCE_STATE_UNAVAILABLE]
+    assert short[0][1] < 1.2
+    assert max(waited for _, waited in believed) < 0.5
+    assert len(asked) == 1
+
+
+@asynccontextmanager
+async def never_answering(asked: list[str]) -> AsyncIterator[str]:
+    """A tenants service that takes each call and hangs; `asked` are those for a client's access."""
+
+    class Hanging(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
+            async def hang(_request: bytes, _context: object) -> bytes:
+                if details.method.endswith("/GetKnowledgeBaseAccess"):
+                    asked.append(details.method)
+                await asyncio.Event().wait()
+                return b""
+
+            return grpc.unary_unary_rpc_method_handler(hang)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Hanging(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
 async def test_who_has_none_or_only_syncs_or_pauses_asks_none(world: World, confluence: Confluence) -> None:
     await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH, tenant="globex")
     await world.searched("warm up", tenant="globex")
@@ -369,6 +445,47 @@ async def test_the_same_question_is_asked_once(world: World, confluence: Conflue
 
     assert again.results[0].article.id == first.results[0].article.id
     assert len(confluence.queries) == asked
+
+
+@pytest.mark.parametrize("garbage", ["{", '{"found": 3}', '{"trouble": "of another version"}'])
+async def test_what_is_kept_and_cannot_be_read_is_asked_anew(
+    world: World, confluence: Confluence, redis_url: str, garbage: str
+) -> None:
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    first = await world.searched(QUESTION)
+    with redis.Redis.from_url(redis_url) as client:
+        (key,) = client.scan_iter("dossier:knowledge:*:base:*")
+        client.set(key, garbage, keepttl=True)
+    confluence.queries.clear()
+
+    answers = [await world.search(QUESTION) for _ in range(2)]
+
+    assert [answer.results for answer in answers] == [first.results] * 2
+    assert len(confluence.queries) == 1
+
+
+class Unwritable:
+    """A connector that says what no JSON and no message can hold."""
+
+    most_at_once = 1
+
+    async def search(self, *_: object, **__: object) -> object:
+        raise Rejected("refused: \ud800")
+
+
+async def test_what_cannot_be_written_is_trouble_of_the_one_that_said_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.client().import_(*FILLERS, OWN)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SEARCH)
+    await world.searched("warm up")
+    monkeypatch.setattr(Base, "connector", Unwritable())
+
+    answer = await world.search(QUESTION)
+
+    assert [found.article.id for found in answer.results] == ["own"]
+    (report,) = answer.knowledge_bases
+    assert (report.state, report.detail) == (SOURCE_STATE_FAILED, "refused: ?")
 
 
 async def test_those_who_ask_at_once_ask_once(world: World, confluence: Confluence) -> None:
