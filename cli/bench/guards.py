@@ -12,14 +12,12 @@ from typing import Final
 import asyncpg
 import httpx
 
-from cli.bench.clients import Client, create_client, import_tickets
-from cli.bench.corpus import client_of
+from cli.bench.clients import Client, create_client
 from cli.bench.extent import Extent
 from cli.bench.mesh import BenchMesh, new_home, running_mesh
 from cli.bench.pause import processing_paused
 from cli.bench.pipeline import all_at_once
-from cli.bench.search import learn_statistics, search_calls
-from cli.bench.synthetic import past_tickets
+from cli.bench.search import learn_statistics, search_calls, searched_client
 from cli.bench.webhook import measure_level
 from cli.errors import DossierError
 from cli.migrate.urls import with_user
@@ -91,7 +89,7 @@ async def measure_guards(extent: Extent, *, folder: Path | None, output: Output)
         running_mesh(other, output=output, beside=bare_of_identity) as bare,
     ):
         await _disable_row_level_security(bare)
-        meshes = [(mesh, await _searched_client(mesh)) for mesh in (guarded, bare)]
+        meshes = [(mesh, await _embedded_client(mesh)) for mesh in (guarded, bare)]
         search = await _compared(_searches, meshes, extent)
         pipeline = await _compared(_briefs, meshes, extent)
         webhook = await _compared(_webhooks, meshes, extent)
@@ -106,10 +104,9 @@ async def measure_guards(extent: Extent, *, folder: Path | None, output: Output)
     )
 
 
-async def _searched_client(mesh: BenchMesh) -> Client:
+async def _embedded_client(mesh: BenchMesh) -> Client:
     """With all its tickets embedded, so that nothing else is done while it is measured."""
-    client = await create_client(mesh, client_of(_TICKETS), notes=True)
-    await import_tickets(mesh, client.tenant, past_tickets(_TICKETS))
+    client = await searched_client(mesh, _TICKETS, notes=True)
     connection = await asyncpg.connect(mesh.database_url)
     try:
         async with asyncio.timeout(_EMBEDDED_SECONDS):

@@ -9,7 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.bench.baseline import SEARCH_CALLERS, empty_call
-from cli.bench.clients import HISTORY, create_client, import_tickets
+from cli.bench.clients import HISTORY, Client, create_client, import_tickets
 from cli.bench.corpus import Built, client_of, give_vectors
 from cli.bench.extent import Extent
 from cli.bench.mesh import BenchMesh
@@ -73,7 +73,7 @@ async def measure_search(
     empty = empty or await empty_call(seconds=max(1.0, extent.seconds / 2), callers=SEARCH_CALLERS)
     if built is None:
         for size in extent.tenant_tickets:
-            await searched_client(mesh, size)
+            await searched_client(mesh, size, notes=False)
         await give_vectors(mesh, extent.tenant_tickets, output=output)
         await learn_statistics(mesh)
     tenants = [await _told(mesh, extent, size=size, empty=empty) for size in extent.tenant_tickets]
@@ -81,9 +81,10 @@ async def measure_search(
     return SearchResult(tuple(tenants), steady, SEARCH_CALLERS, empty, built)
 
 
-async def searched_client(mesh: BenchMesh, size: int) -> None:
-    await create_client(mesh, client_of(size), notes=False)
-    await import_tickets(mesh, client_of(size), past_tickets(size))
+async def searched_client(mesh: BenchMesh, size: int, *, notes: bool) -> Client:
+    client = await create_client(mesh, client_of(size), notes=notes)
+    await import_tickets(mesh, client.tenant, past_tickets(size))
+    return client
 
 
 async def search_calls(

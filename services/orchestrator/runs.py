@@ -1,6 +1,5 @@
 """The workflows: which steps a run has, and what becomes of it when one of them fails."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from services.orchestrator.synthesize import rewrite, synthesize
 from services.orchestrator.tool import Tools
 from services.runtime.caller import acting_for
 from services.runtime.database import Database
+from services.runtime.deadline import within
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.request_id import adopt_request_id
 from services.runtime.telemetry import span
@@ -112,22 +112,18 @@ class Runs:
 
     async def _carry_out(self, work: Work, name: str, deed: Deed) -> tuple[Enhancement, Standing] | None:
         attributes = {telemetry.ENHANCEMENT_ATTRIBUTE: work.enhancement.run.id}
-        limit = asyncio.timeout(self.patience.run_seconds)
+        seconds = self.patience.run_seconds
         with span(telemetry.span_of(name), **attributes):
             try:
-                async with limit:
+                async with within(seconds, lambda: Transient(f"not done within {seconds:g} s")):
                     return await deed(work)
             except Transient as failure:
                 await self._try_later(work, failure)
             except Permanent as failure:
                 await self._give_up(work, failure)
-            except (DependencyUnavailable, Superseded):
+            except (DependencyUnavailable, Superseded, TimeoutError):
+                # The last is a statement's time limit: a database in trouble.
                 raise
-            except TimeoutError:
-                if not limit.expired():
-                    # A statement's time limit: a database in trouble.
-                    raise
-                await self._try_later(work, Transient(f"not done within {self.patience.run_seconds:g} s"))
             except Exception:  # noqa: BLE001 - whatever it is, the run must not end without saying so
                 _log.exception("step_failed", step=name)
                 message = (

@@ -1,8 +1,9 @@
 """How long the call being served may still take, so that what it calls in turn gets less."""
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 # Time for this hop to turn the next hop's late answer into its own.
@@ -28,6 +29,19 @@ def timeout_for(requested: float | None, *, default: float | None) -> float | No
         return default if requested is None else requested
     allowed = max(0.0, remaining - MARGIN_SECONDS)
     return allowed if requested is None else min(requested, allowed)
+
+
+@asynccontextmanager
+async def within(seconds: float | None, late: Callable[[], Exception]) -> AsyncIterator[None]:
+    """Raise `late` when that time is over; a `TimeoutError` of what is inside stays what it is."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise late() from error
+        raise
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from services.runtime.deadline import within
 from services.runtime.errors import DependencyUnavailable
 from services.tenants.deletions import Deletions
 from services.tenants.errors import TenantRemnants
@@ -61,12 +62,12 @@ class Remnants:
 
 
 async def _counted(service: Counted, tenant: TenantId, seconds: float | None) -> Mapping[str, int]:
-    try:
-        async with asyncio.timeout(seconds):
-            return await service.count(tenant)
-    except TimeoutError:
-        raise DependencyUnavailable(
+    def late() -> DependencyUnavailable:
+        return DependencyUnavailable(
             service.name,
             f"has not said within {seconds:g} s whether anything of a former client {tenant} is left;"
             " try again when it answers",
-        ) from None
+        )
+
+    async with within(seconds, late):
+        return await service.count(tenant)

@@ -3,7 +3,6 @@
 A concern is an async context manager around the call and, where it cares, a look at each message received.
 """
 
-import asyncio
 import functools
 import inspect
 import time
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, runtime_check
 import grpc
 from google.protobuf.message import Message
 
+from services.runtime.deadline import within
 from services.runtime.errors import DeadlineExceeded
 
 _OPEN_TO_ALL: Final = ("/grpc.health.v1.", "/grpc.reflection.")
@@ -157,16 +157,14 @@ async def _write_each(behavior: Behavior, call: Call, request: Incoming) -> None
     """Who does not go on reading must not hold for ever what the answer is made of."""
     async with aclosing(behavior(request, call.context)) as responses:
         async for response in responses:
-            untaken = asyncio.timeout(_UNTAKEN_SECONDS)
-            try:
-                async with untaken:
-                    await call.context.write(response)
-            except TimeoutError:
-                if untaken.expired():
-                    raise DeadlineExceeded(
-                        f"the answer was not read on for {_UNTAKEN_SECONDS:g} s; ask again and read it all"
-                    ) from None
-                raise
+            async with within(_UNTAKEN_SECONDS, _untaken):
+                await call.context.write(response)
+
+
+def _untaken() -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the answer was not read on for {_UNTAKEN_SECONDS:g} s; ask again and read it all"
+    )
 
 
 class _Received:

@@ -1,6 +1,5 @@
 """Makes the time a call has left known to what it calls, and gives a limit to calls that came without."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,17 +26,7 @@ class DeadlineConcern:
         elif call.method.answers_stream:
             yield
         else:
-            async with self._default():
+            seconds = self.default_seconds
+            deadline.limit_to(seconds)
+            async with deadline.within(seconds, lambda: DeadlineExceeded(f"not done within {seconds:g} s")):
                 yield
-
-    @asynccontextmanager
-    async def _default(self) -> AsyncIterator[None]:
-        deadline.limit_to(self.default_seconds)
-        limit = asyncio.timeout(self.default_seconds)
-        try:
-            async with limit:
-                yield
-        except TimeoutError as error:
-            if limit.expired():
-                raise DeadlineExceeded(f"not done within {self.default_seconds:g} s") from error
-            raise
