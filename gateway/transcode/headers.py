@@ -21,7 +21,6 @@ REQUEST_ID: Final = "request_id"
 
 # Weak ones, too: a proxy that packs an answer weakens its etag.
 _ONE_ETAG: Final = re.compile(r'(?:W/)?"([^"]+)"|([^",\s]+)')
-_NOT_LOOKED_AT: Final = "is not looked at here, so nothing is done; leave it out"
 
 
 def fill_from_headers(request: Message, method: MethodDescriptor, scope: Scope) -> None:
@@ -43,7 +42,7 @@ def fill_from_headers(request: Message, method: MethodDescriptor, scope: Scope) 
 def refuse_if_match(scope: Scope) -> None:
     """To change it all the same would be what the caller wanted to be kept from."""
     if _if_match(scope) is not None:
-        raise FieldInvalid(IF_MATCH, _NOT_LOOKED_AT)
+        raise FieldInvalid(IF_MATCH, "is not looked at here, so nothing is done; leave it out")
 
 
 def etag_header(response: Message) -> list[tuple[str, str]]:
