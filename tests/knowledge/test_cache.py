@@ -154,7 +154,10 @@ async def test_of_one_key_clients_share_nothing_kept_nor_asked(
     tenants = ["acme", "globex"] * 2
     at_once = await asyncio.gather(*(cache.text(tenant, "k", base.answer) for tenant in tenants))
     later = [await cache.text(tenant, "k", base.answer) for tenant in tenants]
-    assert at_once == later == ["answer 1", "answer 2"] * 2
+    # Whose question reaches Redis first is not said.
+    first, second = sorted(at_once[:2])
+    assert (first, second) == ("answer 1", "answer 2")
+    assert at_once == later == at_once[:2] * 2
 
 
 def counted() -> dict[str, float]:
