@@ -1,4 +1,4 @@
-"""What came of a request to what a client has elsewhere."""
+"""What came of a request to somebody else's server."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

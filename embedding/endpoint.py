@@ -9,6 +9,7 @@ import aiohttp
 from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
+from egress.replies import TooLarge, whole_body
 from embedding.contract import DIMENSIONS, EmbedderUnavailable, TextsRefused, Vector
 
 _CHARACTERS_MOST: Final = 8_192
@@ -55,8 +56,8 @@ class Endpoint:
                 asyncio.timeout(self._seconds * len(texts)),
                 self._opened().post(self._url, json=body, headers=self._headers) as answer,
             ):
-                said = await answer.content.read(_ANSWER_MOST)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                said = await whole_body(answer, most_bytes=_ANSWER_MOST)
+        except (aiohttp.ClientError, OSError, TimeoutError, TooLarge) as error:
             raise EmbedderUnavailable(f"{type(error).__name__}") from error
         if answer.status in _REFUSED:
             raise TextsRefused(f"it answers {answer.status}")

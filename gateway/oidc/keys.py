@@ -17,6 +17,7 @@ from aiohttp import ClientError, ClientSession
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from grpc import StatusCode
 
+from egress.replies import TooLarge, whole_body
 from gateway.oidc.settings import is_confidential
 from gateway.telemetry import oidc_key_reads
 from services.runtime.errors import ServiceError
@@ -144,13 +145,12 @@ class IssuerKeys:
         async with self._session.get(url, allow_redirects=False, headers=headers) as answer:
             if answer.status != 200:
                 raise _Unusable(f"{url} answers {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > _MOST_BYTES:
-                    raise _Unusable(f"{url} answers with more than {_MOST_BYTES} bytes")
+            try:
+                body = await whole_body(answer, most_bytes=_MOST_BYTES)
+            except TooLarge:
+                raise _Unusable(f"{url} answers with more than {_MOST_BYTES} bytes") from None
         try:
-            content = orjson.loads(bytes(body))
+            content = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise _Unusable(f"{url} does not answer with JSON") from None
         if not isinstance(content, dict):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cli.standins.loopback import listening
@@ -85,6 +85,34 @@ async def test_what_is_no_answer_is_said_to_be_none(answer: Answer, told: str) -
         with pytest.raises(EmbedderUnavailable, match=told) as refused:
             await client.embed(["a"])
     assert "sk-some" not in str(refused.value)
+
+
+async def test_an_answer_that_comes_in_parts_is_read_whole() -> None:
+    def answer(body: Mapping[str, Any]) -> Response:
+        whole = bytes(vectors([1.0] * len(body["input"])).body)
+
+        async def parts() -> AsyncIterator[bytes]:
+            for start in range(0, len(whole), 4_000):
+                yield whole[start : start + 4_000]
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(parts(), media_type="application/json")
+
+    async with endpoint(answer) as (client, _):
+        assert len(await client.embed(["a"] * 8)) == 8
+
+
+async def test_an_answer_without_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedding.endpoint._ANSWER_MOST", 100_000)
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 10_000
+            await asyncio.sleep(0)
+
+    async with endpoint(lambda _: StreamingResponse(for_ever())) as (client, _), asyncio.timeout(5):
+        with pytest.raises(EmbedderUnavailable, match="TooLarge"):
+            await client.embed(["a"])
 
 
 async def test_nobody_waits_longer_than_told() -> None:
