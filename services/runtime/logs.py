@@ -1,6 +1,5 @@
 """Structured logs: JSON lines for machines, readable ones on a terminal, ours and the libraries' alike."""
 
-import json
 import logging
 import sys
 import time
@@ -10,11 +9,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
-import orjson
 import structlog
 from opentelemetry import trace
 
 from services.runtime.caller import caller_or_none
+from services.runtime.json_text import json_text
 from services.runtime.masking import masked_line
 from services.runtime.request_id import current_request_id
 
@@ -68,11 +67,7 @@ def add_context(_logger: object, _method: str, event: _Event) -> _Event:
 
 
 def render_json(_logger: object, _method: str, event: _Event) -> str:
-    try:
-        return orjson.dumps(event, default=repr).decode()
-    except TypeError:
-        # Half a character, or a number of more than 64 bits.
-        return json.dumps(event, default=repr)
+    return json_text(event)
 
 
 class _Lines:
