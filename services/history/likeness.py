@@ -18,7 +18,7 @@ _ALIKE: Final = """
             on (v.tenant_id, v.source, v.ticket_id) = (s.tenant_id, s.source, s.ticket_id) and v.model = $7
         left join history.embedding_backlog as b
             on (b.tenant_id, b.source, b.ticket_id) = (s.tenant_id, s.source, s.ticket_id)
-            and b.added > '-infinity'
+            and isfinite(b.added)
     )
     select pair.*, 1 - (one.weights operator(public.<=>) other.weights) as words,
            1 - (one.vector operator(public.<=>) other.vector) as meaning

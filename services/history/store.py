@@ -98,7 +98,8 @@ _FORGET_MEANING: Final = """
 # What of a ticket decides beside its text.
 _CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
 # Both legs, and of what either found both what its words add up to and how near it is, unless the vector is
-# of what it was. (What waits only for the vector of another model has not changed.)
+# of what it was. (What waits only for the vector of another model has not changed. It is not asked for by
+# its age, whose index holds all clients' and those that wait no more.)
 _BY_MEANING: Final = f"""
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning
@@ -116,7 +117,7 @@ _BY_MEANING: Final = f"""
     join history.ticket_search as s using (tenant_id, source, ticket_id)
     left join (select * from history.ticket_vectors where model = $6) as v
         using (tenant_id, source, ticket_id)
-    left join (select * from history.embedding_backlog where added > '-infinity') as waiting
+    left join (select * from history.embedding_backlog where isfinite(added)) as waiting
         using (tenant_id, source, ticket_id)
 """  # noqa: S608 - a constant
 FEW_VECTORS: Final = 5_000

@@ -1,9 +1,15 @@
 """Searching must be served by the index, under row-level security, as the service's role."""
 
+from itertools import pairwise
+
 import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dossier.history.v1.past_ticket_pb2 import PastTicket
+from embedding.contract import DIMENSIONS
+from embedding.questions import Meaning
+from retrieval.questions import plan, read
+from services.history.store import Searching
 from tests.history.client import Client
 from tests.support.databases import TestDatabase
 
@@ -44,6 +50,73 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
         assert await scans(admin, WORDS_INDEX) == before + 1
     finally:
         await role.close()
+        await admin.close()
+
+
+async def test_few_tickets_are_found_by_the_index_too(acme: Client, database: TestDatabase) -> None:
+    """To read them all costs more than PostgreSQL believes."""
+    await acme.import_in_chunks(
+        [PastTicket(id=str(at), title=f"Matter{at}", description="Common words " * 20) for at in range(300)]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("history"))
+    try:
+        await admin.execute("vacuum analyze")
+        before = await scans(admin, WORDS_INDEX)
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            found = await role.fetch(
+                "select from history.find_candidates("
+                "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 100, false)"
+            )
+        await role.execute("select pg_stat_force_next_flush()")
+        await role.execute("select 1")
+
+        assert len(found) == 100
+        assert await scans(admin, WORDS_INDEX) == before + 1
+    finally:
+        await role.close()
+        await admin.close()
+
+
+async def test_what_waits_for_its_meaning_is_looked_up_one_by_one(
+    acme: Client, database: TestDatabase
+) -> None:
+    """A month's tickets may wait, and as many have waited: the index of their ages holds them all."""
+    await acme.import_in_chunks([PastTicket(id=str(at), title=f"Printer {at}") for at in range(ROWS)])
+    admin = await asyncpg.connect(database.admin_url)
+    pool = await asyncpg.create_pool(database.url("history"), min_size=1, max_size=1)
+    try:
+        await admin.execute(
+            "insert into history.embedding_backlog (tenant_id, source, ticket_id)"
+            " select 'globex', 'import', number from generate_series(1, 100000) as number"
+        )
+        await admin.execute("delete from history.embedding_backlog")
+        # Statistics are of the time in between.
+        await admin.execute("analyze")
+        await admin.execute(
+            "insert into history.embedding_backlog (tenant_id, source, ticket_id)"
+            " select tenant_id, source, ticket_id from history.tickets"
+        )
+        by_age, by_key = "embedding_backlog_by_age", "embedding_backlog_pkey"
+        ages, keys = await scans(admin, by_age), await scans(admin, by_key)
+        meaning = Meaning(model="m", vector=[1.0] * DIMENSIONS)
+        async with pool.acquire() as role, role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            index = Searching(role)
+            question = read("printer offline", "")
+            planned = plan(question, await index.frequencies(question.lexemes))
+            found = await index.candidates_by_meaning(planned, meaning, limit=100)
+            pairs = [(one.key, other.key) for one, other in pairwise(found)]
+            alike = await index.likenesses(pairs, model="m")
+        # Closed, it has told its counts.
+        await pool.close()
+
+        assert (len(found), len(alike)) == (100, 99)
+        assert await scans(admin, by_age) == ages
+        assert await scans(admin, by_key) >= keys + 200
+    finally:
+        await pool.close()
         await admin.close()
 
 

@@ -46,6 +46,32 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
         await admin.close()
 
 
+async def test_few_articles_are_found_by_the_index_too(acme: Client, database: TestDatabase) -> None:
+    """To read them all costs more than PostgreSQL believes."""
+    await acme.import_in_chunks(
+        [Article(id=str(at), title=f"Matter{at}", body="Common words " * 20) for at in range(300)]
+    )
+    admin = await asyncpg.connect(database.admin_url)
+    role = await asyncpg.connect(database.url("knowledge"))
+    try:
+        await admin.execute("vacuum analyze")
+        before = await scans(admin)
+        async with role.transaction():
+            await role.execute("select set_config('dossier.tenant', 'acme', true)")
+            found = await role.fetch(
+                "select from knowledge.find_candidates("
+                "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 0.5, 100, false)"
+            )
+        await role.execute("select pg_stat_force_next_flush()")
+        await role.execute("select 1")
+
+        assert len(found) == 100
+        assert await scans(admin) == before + 1
+    finally:
+        await role.close()
+        await admin.close()
+
+
 async def test_without_the_function_the_index_could_not_serve(acme: Client, database: TestDatabase) -> None:
     """The reason for the function. Once this fails, PostgreSQL has learnt it and the function can go."""
     await acme.import_in_chunks([Article(id=str(at), title=f"Matter{at}") for at in range(500)])
