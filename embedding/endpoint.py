@@ -56,13 +56,13 @@ class Endpoint:
                 asyncio.timeout(self._seconds * len(texts)),
                 self._opened().post(self._url, json=body, headers=self._headers) as answer,
             ):
+                if answer.status in _REFUSED:
+                    raise TextsRefused(f"it answers {answer.status}")
+                if not answer.ok:
+                    raise EmbedderUnavailable(f"it answers {answer.status}")
                 said = await whole_body(answer, most_bytes=_ANSWER_MOST)
         except (aiohttp.ClientError, OSError, TimeoutError, TooLarge) as error:
             raise EmbedderUnavailable(f"{type(error).__name__}") from error
-        if answer.status in _REFUSED:
-            raise TextsRefused(f"it answers {answer.status}")
-        if not answer.ok:
-            raise EmbedderUnavailable(f"it answers {answer.status}")
         return _vectors(said, count=len(texts))
 
     async def close(self) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -122,15 +122,20 @@ async def _measure(
                 inserts = baseline.insert if baseline else None
                 webhooks = measure_webhook(mesh, extent, baseline=inserts)
                 measured[each.value] = await _within(each, webhooks, output)
+            case _:
+                raise AssertionError(each)
     return measured
 
 
-async def _within(what: What, measuring: Coroutine[Any, Any, R], output: Output) -> R:
+async def _within(what: What, measuring: Awaitable[R], output: Output) -> R:
     output.console.print(f"measuring: {what.value}")
+    limit = asyncio.timeout(_LONGEST_SECONDS)
     try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
+        async with limit:
             return await measuring
     except TimeoutError as late:
+        if not limit.expired():
+            raise
         raise DossierError(
             f"{what.value} was not measured within {_LONGEST_SECONDS:.0f} s.",
             hint="The machine is too busy to measure on; --quick measures less.",

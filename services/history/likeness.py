@@ -8,7 +8,8 @@ from services.history.incidents import Likeness, Pair
 from services.history.model import Source, TicketId, TicketKey
 from services.runtime.database import Connection
 
-# Pair by pair; by meaning where both have a vector of the model, and of what they are now.
+# Pair by pair; by meaning where both have a vector of the model, and of what they are now. (`isfinite` as in
+# the store's search: by key, not by age.)
 _ALIKE: Final = """
     with parts as materialized (
         select s.source, s.ticket_id, s.weights, case when b.ticket_id is null then v.vector end as vector

@@ -98,8 +98,8 @@ _FORGET_MEANING: Final = """
 # What of a ticket decides beside its text.
 _CIRCUMSTANCES: Final = "title, assets, site, organisation, has_resolution, created, resolved"
 # Both legs, and of what either found both what its words add up to and how near it is, unless the vector is
-# of what it was. (What waits only for the vector of another model has not changed. It is not asked for by
-# its age, whose index holds all clients' and those that wait no more.)
+# of what it was. (What waits only for the vector of another model has not changed.) `isfinite`, not
+# `> '-infinity'`: that could be looked up in the index by age, which holds every client's rows and dead ones.
 _BY_MEANING: Final = f"""
     with question as (
         select $2::text::public.sparsevec as words, $5::text::public.halfvec as meaning

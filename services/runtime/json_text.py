@@ -6,7 +6,7 @@ import orjson
 
 
 def json_text(told: object) -> str:
-    """Never fails for what is in it: what JSON has no form for is told as Python would."""
+    """What JSON has no form for is written as its `repr`."""
     try:
         return orjson.dumps(told, default=repr).decode()
     except TypeError:

@@ -1,6 +1,6 @@
 -- migrate:up
--- To compute the words of an article costs hundreds of times what is assumed of a function: where few were kept, all
--- of them were read.
+-- To compute the words of an article costs hundreds of times what PostgreSQL assumes of a function, so where a few
+-- thousand were kept it preferred to read them all.
 alter function knowledge.find_candidates set enable_seqscan = off;
 
 -- migrate:down
