@@ -29,7 +29,7 @@ from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.show.connection import connection_json
 from cli.show.listing import listing
-from cli.show.tenants import facts, shown_once, tenant_json
+from cli.show.tenants import shown_once, tenant_facts, tenant_json
 from cli.tenancy import TenantArgument, asking_tenants
 from cli.words import word
 from dossier.tenants.v1 import tenant_pb2, tenant_service_pb2
@@ -119,8 +119,8 @@ def show(
 ) -> None:
     """Show one client: how its tool is reached, how its briefs are written."""
     instance = Instance.resolve(data_dir)
-    data = tenant_json(asyncio.run(_one(instance, tenant_id)), instance)
-    Output(as_json=as_json).result(data, shown=facts(data))
+    found = asyncio.run(_one(instance, tenant_id))
+    Output(as_json=as_json).result(tenant_json(found, instance), shown=tenant_facts(found, instance))
 
 
 tenant.command("update")(update)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cli.budgets import dollars
 from cli.instance import Instance
 from cli.output import Json
 from cli.show.knowledge_bases import knowledge_base_json
@@ -18,6 +20,8 @@ from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
 from dossier.tenants.v1.tenant_pb2 import NoteVisibility, Retention, Tenant, TenantState
 from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
+
+_MICRO: Final = "_micro_dollars"
 
 
 def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
@@ -108,6 +112,17 @@ def event_json(event: AuditEvent, names: Mapping[str, str]) -> dict[str, Json]:
     }
 
 
+def tenant_facts(each: Tenant, instance: Instance) -> Table:
+    """In the units that people give them in, and without what the provider's own settings decide."""
+    retention = {
+        field.name.removesuffix("_days"): f"{days} days" for field, days in each.retention.ListFields()
+    }
+    budget = {field.name.removesuffix(_MICRO): dollars(amount) for field, amount in each.budget.ListFields()}
+    bases = [f"{base.name}: {base.connector}, {base.base_url}" for base in each.knowledge_bases]
+    told: dict[str, Json] = {"retention": retention, "budget": budget, "knowledge_bases": bases}
+    return facts(tenant_json(each, instance) | told)
+
+
 def facts(data: Mapping[str, Json]) -> Table:
     """What there is of it, a line each."""
     table = Table.grid(padding=(0, 2))
@@ -120,18 +135,30 @@ def facts(data: Mapping[str, Json]) -> Table:
 def _words(value: Json) -> str:
     match value:
         case Mapping():
-            return ", ".join(f"{name}={_words(each)}" for name, each in value.items())
+            return ", ".join(f"{name}={_in_words(each)}" for name, each in value.items())
         case str() | int() | float() | None:
             return str(value)
         case _:
             return "\n".join(map(_words, value))
 
 
+def _in_words(value: Json) -> str:
+    return f"({_words(value)})" if isinstance(value, Mapping) else _words(value)
+
+
 def changes_table(changes: Sequence[FieldChange]) -> Table:
     table = _table("field", "before", "after")
     for each in changes:
-        table.add_row(*(Text(cell, overflow="fold") for cell in (each.field, each.before, each.after)))
+        cells = (
+            each.field.removesuffix(_MICRO),
+            *(_amount(each.field, cell) for cell in (each.before, each.after)),
+        )
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     return table
+
+
+def _amount(field: str, value: str) -> str:
+    return dollars(int(value)) if field.endswith(_MICRO) and value.isdigit() else value
 
 
 def keys_table(keys: Iterable[ApiKey]) -> Table:

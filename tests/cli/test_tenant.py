@@ -116,6 +116,9 @@ def test_a_client_has_a_budget_and_usage_shows_what_is_left_of_it(
     micro = {"month_micro_dollars": 25_500_001, "day_micro_dollars": 0, "brief_micro_dollars": 1_500_000}
     assert done.object["budget"] == micro
     assert on_mesh("tenant", "show", name, "--json").object["budget"] == micro
+    assert "month=$25.500001, day=$0.00, brief=$1.50" in on_mesh("tenant", "show", name).out
+    changed = on_mesh("tenant", "update", name, "--budget-day", "2", "--dry-run").out
+    assert re.search(r"budget\.day +\$0\.00 +\$2\.00", changed)
 
     told = on_mesh("usage", "--tenant", name, "--json").object
     assert told["tenant"] == name
