@@ -297,8 +297,35 @@ def test_a_rotated_secret_is_shown_this_once(on_mesh: Command, client: Mapping[s
 
     assert rotated["webhook_secret"] != client["webhook_secret"]
     assert rotated["previous_expires"]
-    at_once = on_mesh("tenant", "rotate-secret", client["tenant"], "--overlap-hours", "0", COLUMNS="200")
-    assert "counts no more" in at_once.out
+
+
+def test_a_secret_that_leaked_is_ended_unasked_unless_a_rotation_is_under_way(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+    at_once = ("tenant", "rotate-secret", name, "--overlap-hours", "0")
+
+    def ids() -> list[str]:
+        return [each["id"] for each in on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"]]
+
+    [first] = ids()
+    shown = on_mesh(*at_once, COLUMNS="300")
+    assert (shown.code, f"1 secret counts no more: {first}." in shown.out) == (0, True)
+
+    on_mesh("tenant", "rotate-secret", name)
+    two = ids()
+    unasked = on_mesh(*at_once, "--json")
+    assert unasked.code == 1
+    assert "ends both it and the current one at once" in unasked.error["message"]
+    assert two[1] in unasked.error["message"]
+    assert "--yes" in unasked.error["hint"]
+    assert ids() == two
+
+    agreed = on_mesh(*at_once, "--yes", COLUMNS="300")
+    assert agreed.code == 0
+    assert "2 secrets count no more: " in agreed.out
+    assert all(each in agreed.out for each in two)
+    assert len(ids()) == 1
 
 
 def test_secrets_that_need_no_other_key_are_left_alone(on_mesh: Command, client: Mapping[str, Any]) -> None:
@@ -361,12 +388,17 @@ def test_a_deletion_shows_what_there_is_and_deletes_nothing_unasked(
     name = client["tenant"]
 
     preview = on_mesh("tenant", "delete", name, "--dry-run", "--json")
+    shown = on_mesh("tenant", "delete", name, "--dry-run", COLUMNS="200").out
     unasked = on_mesh("tenant", "delete", name)
     mistyped = on_mesh("tenant", "delete", name, "--yes", "another")
 
     assert (preview.code, preview.object["state"], preview.object["awaited"]) == (0, "preview", {})
     assert preview.object["stores"]["tenants"]["secrets"] == {"removed": 0, "left": 2}
     assert preview.object["left"] > 0
+    # It has no last audit event yet.
+    assert not {each for each in preview.object if each.startswith("audit_")}
+    assert re.search(r"^where +table +to remove *$", shown, re.MULTILINE)
+    assert re.search(r"^tenants +secrets +2 *$", shown, re.MULTILINE)
     assert (unasked.code, mistyped.code) == (1, 1)
     assert f"--yes {name}" in unasked.problems
     assert on_mesh("tenant", "show", name, "--json").object["state"] == "active"
@@ -392,6 +424,13 @@ def test_a_deletion_ends_with_the_proof(on_mesh: Command, client: Mapping[str, A
     again = on_mesh("tenant", "delete", name, "--yes", name)
     assert again.code == 1
     assert "TENANT_NOT_FOUND" in again.problems
+    assert f"dossier tenant deletions {name}" in again.problems
+    proof = on_mesh("tenant", "deletions", name, COLUMNS="300").out
+    assert re.search(r"^where +table +removed +left *$", proof, re.MULTILINE)
+    assert re.search(r"^tenants +secrets +2 +0 *$", proof, re.MULTILINE)
+    assert told["audit_head_hash"] in proof
+    # Of all clients, only the totals.
+    assert told["audit_head_hash"] not in on_mesh("tenant", "deletions", COLUMNS="300").out
 
 
 def test_a_deletion_that_is_waited_for_too_briefly_goes_on_by_itself(
