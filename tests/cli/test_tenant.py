@@ -9,14 +9,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import protovalidate
 import pytest
+from google.protobuf.json_format import Parse
 
 from cli.demo.desk import AUTHTOKEN
+from dossier.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 from tests.isolation.filling import signed
 from tests.support.command import Command
 from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
 from tests.support.polling import eventually
+from ticketing.discovery import load_tools
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 COMMANDS = [
@@ -197,12 +201,37 @@ def test_a_suspended_client_is_refused_within_moments_and_served_again(
     eventually(lambda: _status(mesh, client, key) == 200, what="the client served again")
 
 
+@pytest.mark.parametrize("kind", ["tickets", "articles"])
+def test_a_search_for_a_client_that_is_not_served_says_so(
+    on_mesh: Command, client: Mapping[str, Any], kind: str
+) -> None:
+    name = client["tenant"]
+
+    def problems(*options: str) -> str:
+        done = on_mesh("search", kind, "vpn", *options, DOSSIER_TENANT=name, COLUMNS="40")
+        assert done.code == 0
+        return done.problems
+
+    assert problems() == ""
+    on_mesh("tenant", "suspend", name)
+    assert problems() == (
+        f"{name} is suspended and not served; `dossier tenant resume {name}` serves it again.\n"
+    )
+    assert problems("--json") == ""
+    on_mesh("tenant", "resume", name)
+    assert problems() == ""
+    on_mesh("tenant", "delete", name, "--yes", name, "--wait-seconds", "0")
+    assert problems() == f"{name} is being deleted: what it had goes, or is gone.\n"
+
+
 def test_a_key_is_good_until_it_is_revoked(on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
     made = on_mesh("tenant", "keys", "create", name, "--role", "viewer", "--name", "console", "--json").object
     assert _status(mesh, client, made["api_key"]) == 200
 
-    on_mesh("tenant", "keys", "revoke", name, made["id"])
+    revoked = on_mesh("tenant", "keys", "revoke", name, made["id"], "--json").object["revoked"]
+    again = on_mesh("tenant", "keys", "revoke", name, made["id"], COLUMNS="200")
+    assert f"The key {made['id']} is revoked, since {revoked}." in again.out
 
     # Promised in docs/keys-and-certificates.md.
     eventually(
@@ -520,3 +549,13 @@ def test_a_name_that_cannot_be_an_id_is_told_how_one_is_written(on_mesh: Command
     assert "tenant.id: must be written like acme or acme-2" in refused
     assert "tenant.brief.language: must be written like en or pt-BR" in refused
     assert "pattern" not in refused
+
+
+def test_the_documented_body_makes_a_client() -> None:
+    [body] = re.findall(r"curl \S+/v1/tenants .*? -d '(.*?)'", PAGE, re.DOTALL)
+
+    request = Parse(body, CreateTenantRequest())
+
+    assert protovalidate.collect_violations(request) == []
+    assert request.tenant.ticketing.tool in load_tools()
+    assert "authtoken" in request.ticketing_credentials
