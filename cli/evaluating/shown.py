@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from cli.evaluating.asking import Kind
 from cli.evaluating.judgements import Qrels, Query, documents_judged
@@ -119,7 +120,7 @@ def evaluated_json(done: Evaluated) -> Mapping[str, Json]:
 def evaluated_shown(done: Evaluated) -> Group:
     better = done.compared.differences if done.compared else {}
     table = _table(done.judged.everything, len(done.queries), better)
-    return Group(table, *([told] if (told := remark(done)) else []))
+    return Group(table, *([Text(told)] if (told := remark(done)) else []))
 
 
 def remark(done: Evaluated) -> str:

@@ -276,7 +276,7 @@ def test_judged_documents_that_are_not_there_are_told(
 ) -> None:
     queries = written(tmp_path / "queries", lines(QUERIES))
     some = written(
-        tmp_path / "some", f"{QRELS}streaks\tgone\t1\nflicker\t{'x' * 200}\t1\nnot asked\tgone2\t1\n"
+        tmp_path / "some", f"{QRELS}streaks\t[/gone]\t1\nflicker\t{'x' * 200}\t1\nnot asked\tgone2\t1\n"
     )
     none = written(tmp_path / "none", "streaks\tgone\t1\nflicker\tgone2\t1\n")
     asked = ("evaluate", "retrieval", "--kind", kind, "--queries", str(queries), "--qrels")
@@ -286,8 +286,8 @@ def test_judged_documents_that_are_not_there_are_told(
     refused = on_mesh(*asked, str(none), "--json", DOSSIER_TENANT=imported)
 
     assert told.code == 0, told.problems
-    assert told.object["judgements"] == {"documents": 6, "absent": ["gone", "x" * 200], "too_few": True}
-    assert f"not among the client's {kind} and were not found, 2 of 6: gone, xxx" in shown.out
+    assert told.object["judgements"] == {"documents": 6, "absent": ["[/gone]", "x" * 200], "too_few": True}
+    assert f"not among the client's {kind} and were not found, 2 of 6: [/gone], xxx" in shown.out
     assert "Fewer than 30 queries say little: judge more." in shown.out
     assert refused.code == 1
     assert (
