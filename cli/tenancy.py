@@ -14,6 +14,7 @@ from cli.errors import DossierError
 from cli.instance import Instance
 from cli.paging import pages
 from cli.rpc import calling
+from dossier.tenants.v1.tenant_pb2 import TENANT_STATE_DELETING, TENANT_STATE_SUSPENDED
 from dossier.tenants.v1.tenant_service_pb2 import DESCRIPTOR, GetTenantRequest, ListTenantsRequest
 from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceStub
 
@@ -25,6 +26,10 @@ TENANT_SERVICE = [DESCRIPTOR.services_by_name["TenantService"]]
 
 _COMPLETION_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
+_NOT_SERVED = {
+    TENANT_STATE_SUSPENDED: "{0} is suspended and not served; `dossier tenant resume {0}` serves it again.",
+    TENANT_STATE_DELETING: "{0} is being deleted: what it had goes, or is gone.",
+}
 _SHOWN = 20
 _PAGE = 1000
 
@@ -73,6 +78,16 @@ async def require_known(instance: Instance, named: str) -> None:
                 raise DossierError(
                     f"There is no client {named}.", hint="`dossier tenant list` shows those there are."
                 ) from error
+
+
+async def why_not_served(instance: Instance, named: str) -> str:
+    """A sentence; empty where the client is served, or the tenants service does not say."""
+    with suppress(DossierError):
+        async with asking_tenants(instance) as tenants:
+            request = GetTenantRequest(tenant_id=named)
+            state = (await tenants.GetTenant(request, timeout=_LOOK_SECONDS)).tenant.state
+        return _NOT_SERVED.get(state, "").format(named)
+    return ""
 
 
 async def tenant_ids(instance: Instance, *, limit: int) -> list[str]:

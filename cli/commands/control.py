@@ -8,12 +8,14 @@ import typer
 
 from cli.asking import NOT_AGREED, agreed
 from cli.enhancing import EnhancementArgument, orchestrating, read, show_ended, watch
+from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption, YesOption
 from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.show.as_json import enhancement_json
 from cli.tenancy import TenantOption, also_for
+from dossier.orchestrator.v1 import error_reason_pb2 as reasons
 from dossier.orchestrator.v1 import orchestrator_service_pb2 as pb
 from dossier.orchestrator.v1.enhancement_pb2 import (
     ENHANCEMENT_STATE_QUEUED,
@@ -29,6 +31,20 @@ _STANDING: Final = {
     ENHANCEMENT_STATE_QUEUED: "It is queued already; nothing was changed.",
     ENHANCEMENT_STATE_RUNNING: "It is under way; nothing was changed.",
 }
+FAILURE_REASONS: Final = tuple(
+    reasons.ErrorReason.Name(each).removeprefix("ERROR_REASON_")
+    for each in (
+        reasons.ERROR_REASON_TOOL_REJECTED,
+        reasons.ERROR_REASON_TICKET_MISSING,
+        reasons.ERROR_REASON_TOOL_UNAVAILABLE,
+        reasons.ERROR_REASON_TENANT_NOT_SERVED,
+        reasons.ERROR_REASON_TOOL_UNKNOWN,
+        reasons.ERROR_REASON_RUN_TIMED_OUT,
+        reasons.ERROR_REASON_STEP_FAILED,
+        reasons.ERROR_REASON_WORKER_LOST,
+    )
+)
+"""Those of the contract's reasons that a failed enhancement can have."""
 _BATCH: Final = 200
 """Small enough that the bar moves, large enough that thousands are soon done."""
 
@@ -80,6 +96,10 @@ def retry_failed(
     as_json: JsonOption = False,
 ) -> int:
     """Try a client's failed ones again, the oldest first, after saying how many there are."""
+    if reason and reason.upper() not in FAILURE_REASONS:
+        raise DossierError(
+            f"Nothing fails for {reason}.", hint=f"--reason is one of: {', '.join(FAILURE_REASONS)}."
+        )
     bulk = _Bulk(
         reason=reason.upper(), limit=limit, dry_run=dry_run, ask=not yes, output=Output(as_json=as_json)
     )

@@ -1,17 +1,21 @@
 """`evaluate`: how good retrieval is."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from cli.commands.evaluate_tune import tune
 from cli.errors import DossierError
 from cli.evaluating.asking import Kind
-from cli.evaluating.basis import Asker, given_judgements, own_judgements
+from cli.evaluating.basis import Asker, absent_documents, given_judgements, own_judgements, require_asked
 from cli.evaluating.foreign import foreign_questions
+from cli.evaluating.judgements import documents_judged
 from cli.evaluating.judging import Asked, compared, judged
 from cli.evaluating.over_time import kept_json, over_time
 from cli.evaluating.recorded import latest, ranking_of, record
@@ -95,6 +99,8 @@ def retrieval(
         )
         basis = OwnBasis(labels, topics, latest_share, seed)
         given = labels.queries, labels.qrels
+    else:
+        require_asked(instance, client, kind, given[0], output)
     asked, relevant = given
     present = asyncio.run(ranking_of(instance, client, kind))
     ranking = _other_than(present, meaning_share, floor)
@@ -121,6 +127,10 @@ def retrieval(
         )
 
     mine = found_by(ranking)
+    absent: Collection[str] = ()
+    if basis is None:
+        right = documents_judged(asked, relevant)
+        absent = absent_documents(instance, client, kind, right, output, found=mine.found)
     done = judged(mine, relevant)
     beside = None
     if other is not None:
@@ -144,13 +154,17 @@ def retrieval(
         queries=asked,
         relevant=relevant,
         own=basis,
+        absent=absent,
         judged=done,
         compared=beside,
         recorded=not no_record,
     )
     if target is not None:
         target.write(evaluation_page(evaluated, asyncio.run(worst_of(evaluated, instance))))
-    output.result({**evaluated_json(evaluated), **_written(target)}, shown=evaluated_shown(evaluated))
+    output.result(
+        {**evaluated_json(evaluated), **_written(target)},
+        shown=_with_target(evaluated_shown(evaluated), target),
+    )
 
 
 @evaluate.command("history")
@@ -175,7 +189,7 @@ def history(
         target.write(history_page(client, kept))
     data: dict[str, Json] = {"tenant": client, "evaluations": [kept_json(each) for each in kept]}
     shown = over_time(kept) if kept else "None is kept yet: `dossier evaluate retrieval --own` makes one."
-    Output(as_json=as_json).result({**data, **_written(target)}, shown=shown)
+    Output(as_json=as_json).result({**data, **_written(target)}, shown=_with_target(shown, target))
 
 
 def _other_than(ranking: Ranking, meaning_share: float | None, floor: float | None) -> Ranking:
@@ -187,3 +201,7 @@ def _other_than(ranking: Ranking, meaning_share: float | None, floor: float | No
 
 def _written(target: Target | None) -> dict[str, Json]:
     return {"html": str(target.path)} if target is not None else {}
+
+
+def _with_target(shown: RenderableType, target: Target | None) -> RenderableType:
+    return Group(shown, Text(f"The report is in {target.path}.")) if target is not None else shown

@@ -9,15 +9,17 @@ from typing import Annotated, Final
 import typer
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from cli.errors import DossierError
 from cli.evaluating.asking import Answers, Kind
-from cli.evaluating.basis import Asker, given_judgements, own_judgements
+from cli.evaluating.basis import Asker, absent_documents, given_judgements, own_judgements, require_asked
 from cli.evaluating.foreign import foreign_questions
-from cli.evaluating.judgements import Qrels
+from cli.evaluating.judgements import Qrels, documents_judged
 from cli.evaluating.judging import ANSWERED_RIGHTLY, answered_rightly, rankings_of
 from cli.evaluating.measures import Measured, PerQuery, differences, per_query, summed_up
 from cli.evaluating.recorded import ranking_of, set_ranking
+from cli.evaluating.shown import remark_on_absent
 from cli.evaluating.tune import SHARES, best_floor, best_share, halves
 from cli.instance import Instance
 from cli.options import DataDirOption
@@ -64,6 +66,8 @@ def tune(
     if given is None:
         labels, _ = own_judgements(instance, client, output, latest_share=latest_share, most=most, seed=seed)
         given = labels.queries, labels.qrels
+    else:
+        require_asked(instance, client, kind, given[0], output)
     asked, relevant = given
     if len(asked) < _LEAST_QUERIES:
         raise DossierError(
@@ -78,6 +82,11 @@ def tune(
         share: asker.ask(f"meaning {share:.2f}", mine, meaning_share=share)
         for share in (present.meaning_share, *SHARES)
     }
+    if not own:
+        right = documents_judged(mine, relevant)
+        found_so_far = tried[present.meaning_share]
+        if absent := absent_documents(instance, client, kind, right, output, found=found_so_far):
+            output.console.print(Text(remark_on_absent(absent, mine, relevant, kind), style="yellow"))
     share = best_share(tried, relevant, present=present.meaning_share)
     foreign = asker.ask("asking what nobody knows", my_foreign, meaning_share=share)
     found = Ranking(share, best_floor(tried[share], foreign, relevant, present=present.floor))

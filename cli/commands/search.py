@@ -12,7 +12,7 @@ from cli.instance import Instance
 from cli.options import DataDirOption, text_or_stdin
 from cli.output import Json, JsonOption, Output
 from cli.rpc import calling
-from cli.tenancy import TenantOption, tenant_or_only
+from cli.tenancy import TenantOption, tenant_or_only, why_not_served
 from cli.words import iso, seconds, word
 from dossier.context.v1.evidence_pb2 import SourceReport, SourceState
 from dossier.history.v1 import history_service_pb2 as history
@@ -62,9 +62,10 @@ def search_tickets(
         organisation=organisation,
         ungrouped=ungrouped,
     )
-    found = asyncio.run(_tickets(Instance.resolve(data_dir), request, tenant=tenant))
+    output = Output(as_json=as_json)
+    found = asyncio.run(_tickets(Instance.resolve(data_dir), request, tenant=tenant, output=output))
     data: dict[str, Json] = {"results": [_ticket_json(each) for each in found.results]}
-    Output(as_json=as_json).result(data, shown=_tickets_table(found))
+    output.result(data, shown=_tickets_table(found))
 
 
 @search.command("articles")
@@ -82,7 +83,8 @@ def search_articles(
     request = knowledge.SearchArticlesRequest(
         subject=subject, description=description, limit=limit, min_score=min_score
     )
-    found = asyncio.run(_articles(Instance.resolve(data_dir), request, tenant=tenant))
+    output = Output(as_json=as_json)
+    found = asyncio.run(_articles(Instance.resolve(data_dir), request, tenant=tenant, output=output))
     data: dict[str, Json] = {
         "results": [_passage_json(each) for each in found.results],
         "knowledge_bases": [_report_json(each) for each in found.knowledge_bases],
@@ -90,7 +92,7 @@ def search_articles(
     away = [
         Text(f"{each.source}: {each.detail}", style="yellow") for each in found.knowledge_bases if each.detail
     ]
-    Output(as_json=as_json).result(data, shown=Group(_articles_table(found), *away))
+    output.result(data, shown=Group(_articles_table(found), *away))
 
 
 def lookup(
@@ -113,21 +115,29 @@ def lookup(
 
 
 async def _tickets(
-    instance: Instance, request: history.SearchSimilarTicketsRequest, *, tenant: str | None
+    instance: Instance, request: history.SearchSimilarTicketsRequest, *, tenant: str | None, output: Output
 ) -> history.SearchSimilarTicketsResponse:
     client = await tenant_or_only(instance, tenant)
+    await _tell_state(instance, client, output)
     services = [history.DESCRIPTOR.services_by_name["HistoryService"]]
     async with calling(instance, "history", descriptors=services, tenant=client) as channel:
         return await HistoryServiceStub(channel).SearchSimilarTickets(request)
 
 
 async def _articles(
-    instance: Instance, request: knowledge.SearchArticlesRequest, *, tenant: str | None
+    instance: Instance, request: knowledge.SearchArticlesRequest, *, tenant: str | None, output: Output
 ) -> knowledge.SearchArticlesResponse:
     client = await tenant_or_only(instance, tenant)
+    await _tell_state(instance, client, output)
     services = [knowledge.DESCRIPTOR.services_by_name["KnowledgeService"]]
     async with calling(instance, "knowledge", descriptors=services, tenant=client) as channel:
         return await KnowledgeServiceStub(channel).SearchArticles(request)
+
+
+async def _tell_state(instance: Instance, client: str, output: Output) -> None:
+    """That nothing was found means little while a client's things are being removed."""
+    if told := await why_not_served(instance, client):
+        output.progress.print(Text(told, style="yellow"), soft_wrap=True)
 
 
 async def _mentions(

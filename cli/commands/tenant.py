@@ -60,7 +60,10 @@ def create(
     option: Annotated[
         list[str] | None, typer.Option(help="name=value that the adapter needs and is no secret.")
     ] = None,
-    language: Annotated[str, typer.Option(help="The briefs' language, as a BCP 47 tag.")] = "",
+    language: Annotated[
+        str,
+        typer.Option(help="The briefs' language, as a BCP 47 tag; the built-in writer knows only English."),
+    ] = "",
     model: Annotated[str, typer.Option(help="The model to ask; else the service's default.")] = "",
     test: TestOption = True,
     data_dir: DataDirOption = None,

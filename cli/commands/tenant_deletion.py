@@ -3,9 +3,13 @@
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from cli.asking import NOT_AGREED
 from cli.errors import DossierError
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from dossier.tenants.v1.tenant_service_pb2_grpc import TenantServiceAsyncStub
 
 _LEFT: Final = 1
+_NOT_FOUND: Final = "TENANT_NOT_FOUND"
 _LOOK_SECONDS: Final = 0.5
 _PAGE: Final = 100
 
@@ -53,11 +58,19 @@ def delete(
 
     Example: dossier tenant delete acme --yes acme
     """
-    return asyncio.run(
-        _Deleting(
-            tenant_id, yes=yes, dry_run=dry_run, wait_seconds=wait_seconds, output=Output(as_json=as_json)
-        ).delete(Instance.resolve(data_dir))
+    deleting = _Deleting(
+        tenant_id, yes=yes, dry_run=dry_run, wait_seconds=wait_seconds, output=Output(as_json=as_json)
     )
+    try:
+        return asyncio.run(deleting.delete(Instance.resolve(data_dir)))
+    except DossierError as error:
+        if error.reason != _NOT_FOUND:
+            raise
+        hint = (
+            f"`dossier tenant deletions {tenant_id}` shows whether it was deleted, `dossier tenant list` the"
+            " clients there are."
+        )
+        raise DossierError(str(error), hint=hint, reason=error.reason) from error
 
 
 def deletions(
@@ -70,14 +83,21 @@ def deletions(
 ) -> None:
     """List the clients that were deleted or are being, the newest first: what remains of them.
 
-    Example: dossier tenant deletions acme --json
+    With an ID also what was removed of each table, and the hash of the last audit event.
+    Example: dossier tenant deletions acme
     """
     found = [
         each for each in asyncio.run(_all(Instance.resolve(data_dir))) if tenant_id in {None, each.tenant_id}
     ]
     none = f"No client {tenant_id} was deleted." if tenant_id else "No client was deleted yet."
-    shown = deletions_table(found) if found else none
+    shown: RenderableType = deletions_table(found) if found else none
+    if tenant_id:
+        shown = Group(shown, *chain.from_iterable(map(_proof, found)))
     Output(as_json=as_json).result({"deletions": [deletion_json(each) for each in found]}, shown=shown)
+
+
+def _proof(deletion: TenantDeletion) -> Sequence[RenderableType]:
+    return (Text(f"\nDeletion {deletion.id}", style="bold"), deletion_shown(deletion))
 
 
 class _Deleting:

@@ -15,7 +15,7 @@ from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.show.tenants import key_json, keys_table, shown_once
 from cli.tenancy import TenantArgument, asking_tenants
-from cli.words import value_of
+from cli.words import iso, value_of
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 
@@ -95,7 +95,7 @@ def revoke(
             return (await tenants.RevokeApiKey(request)).key
 
     revoked = asyncio.run(ask())
-    shown = f"The key {revoked.id} is revoked."
+    shown = f"The key {revoked.id} is revoked, since {iso(revoked.revoke_time)}."
     Output(as_json=as_json).result({"tenant": tenant_id, **key_json(revoked)}, shown=shown)
 
 

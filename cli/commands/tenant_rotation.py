@@ -35,15 +35,15 @@ def rotate_webhook_secret(
 ) -> int:
     """Make a new webhook secret, shown this once. It and the one before count until the overlap is over.
 
-    No more than two count: where a rotation is still under way, another ends the older secret at once.
+    No more than two count: where a rotation is still under way, another ends the older secret at once, and
+    asks before. With --overlap-hours 0 only the new one counts, for a secret that leaked.
+
     Example: dossier tenant rotate-secret acme --overlap-hours 48
     """
     output = Output(as_json=as_json)
     request = pb.RotateWebhookSecretRequest(tenant_id=tenant_id, request_id=str(uuid4()))
     request.overlap.FromMilliseconds(round(overlap_hours * 3_600_000))
-    # Who says that none is to go on has said it.
-    asks = not yes and overlap_hours > 0
-    rotated = asyncio.run(_rotated(Instance.resolve(data_dir), request, asks=asks, output=output))
+    rotated = asyncio.run(_rotated(Instance.resolve(data_dir), request, asks=not yes, output=output))
     if rotated is None:
         return NOT_AGREED
     until = iso(rotated.previous_expire_time)
@@ -55,15 +55,16 @@ def rotate_webhook_secret(
         "previous_expires": until,
         "ended": ended,
     }
-    remark = "Shown this once: give it to the ticketing tool. " + (
-        f"The one before counts until {until}; whether the tool still uses it shows "
-        f"`dossier tenant secrets list {tenant_id}`."
-        if until
-        else "The one before counts no more."
-    )
-    if until and ended:
-        remark += f" Ended: {', '.join(ended)}."
-    secrets = shown_once({"webhook_secret": rotated.webhook_secret}, remark)
+    remarks = ["Shown this once: give it to the ticketing tool."]
+    if until:
+        remarks.append(
+            f"The one before counts until {until}; whether the tool still uses it shows"
+            f" `dossier tenant secrets list {tenant_id}`."
+        )
+    if ended:
+        number = "1 secret counts" if len(ended) == 1 else f"{len(ended)} secrets count"
+        remarks.append(f"{number} no more: {', '.join(ended)}.")
+    secrets = shown_once({"webhook_secret": rotated.webhook_secret}, " ".join(remarks))
     panel = Panel(secrets, title=f"Client {tenant_id}'s new webhook secret", title_align="left")
     output.result(data, shown=panel)
     return 0
@@ -75,9 +76,9 @@ async def _rotated(
     async with asking_tenants(instance) as tenants:
         ending = await _replaced(tenants, request.tenant_id) if asks else []
         if ending and not agreed(
-            f"{_told(ending)} The new secret ends it at once: webhooks signed with it will be refused.",
+            f"{_told(ending)} {_consequence(request)}",
             "Rotate again?",
-            hint=f"Say --yes to end it; `dossier tenant secrets list {request.tenant_id}` shows its use.",
+            hint=f"Say --yes to go on; `dossier tenant secrets list {request.tenant_id}` shows its use.",
             output=output,
         ):
             output.console.print("Nothing was rotated.")
@@ -98,3 +99,12 @@ def _told(ending: Sequence[WebhookSecretVersion]) -> str:
     used = iso(last.last_used_time)
     use = f"the tool last used it at {used}" if used else "the tool has not been seen to use it"
     return f"The secret {last.id} counts until {iso(last.expire_time)}, for a rotation is under way; {use}."
+
+
+def _consequence(request: pb.RotateWebhookSecretRequest) -> str:
+    if request.overlap.ToNanoseconds():
+        return "The new secret ends it at once: webhooks signed with it will be refused."
+    return (
+        "The new secret ends both it and the current one at once: webhooks signed with either will be"
+        " refused."
+    )

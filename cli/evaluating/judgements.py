@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,10 @@ from cli.errors import DossierError
 _GZIPPED: Final = b"\x1f\x8b"
 _QUERY_HINT: Final = 'A line is {"id", "text"}, {"id", "title", "description"} or {"id"} of a document.'
 _QRELS_HINT: Final = "A line is query<TAB>document<TAB>relevance, or TREC's query 0 document relevance."
+# What corpora call the third column; any other word in it is a slip.
+_RELEVANCE_HEADINGS: Final = frozenset(
+    {"relevance", "relevancy", "rel", "score", "label", "grade", "rating", "judgement", "judgment"}
+)
 # With those that corpora are published with.
 _DESCRIPTIONS: Final = ("description", "body")
 
@@ -41,7 +45,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 def read_queries(path: Path) -> Sequence[Query]:
     queries: dict[str, Query] = {}
-    for number, line in _lines(path):
+    for number, line in _lines(path, "--queries"):
         query = _query(line)
         if query is None or query.id in queries:
             what = "is no query" if query is None else f"has the id {query.id} again"
@@ -54,15 +58,20 @@ def read_queries(path: Path) -> Sequence[Query]:
 
 def read_qrels(path: Path) -> Qrels:
     relevant: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
+    for number, line in _lines(path, "--qrels"):
         words = line.decode(errors="replace").split()
         if len(words) == 4:
             del words[1]
-        if number == 1 and len(words) == 3 and not _is_number(words[2]):
-            continue  # a heading
-        if len(words) != 3 or not _is_number(words[2]):
+        if number == 1 and len(words) == 3 and words[2].casefold() in _RELEVANCE_HEADINGS:
+            continue
+        if len(words) != 3:
             raise DossierError(f"{path}: line {number} is no judgement.", hint=_QRELS_HINT)
         query, document, relevance = words
+        if not _is_number(relevance):
+            raise DossierError(
+                f"{path}: line {number} is no judgement: the relevance {relevance!r} is not a whole number.",
+                hint=_QRELS_HINT,
+            )
         if int(relevance) > 0:
             relevant.setdefault(query, {})[document] = int(relevance)
     if not relevant:
@@ -81,13 +90,21 @@ def judged(queries: Sequence[Query], qrels: Qrels) -> Sequence[Query]:
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def documents_judged(queries: Iterable[Query], qrels: Qrels) -> Collection[str]:
+    """Those that are relevant to one of the queries."""
+    return {document for query in queries for document in qrels[query.id]}
+
+
+def _lines(path: Path, option: str) -> Iterator[tuple[int, bytes]]:
     try:
         content = path.read_bytes()
         if content.startswith(_GZIPPED):
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as trouble:
-        raise DossierError(f"{path} cannot be read: {trouble}.", hint="Give a file.") from trouble
+        why = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else trouble
+        raise DossierError(
+            f"{option}: {path} cannot be read: {why}.", hint=f"{option} takes a file, gzipped or not."
+        ) from trouble
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             yield number, line

@@ -5,6 +5,7 @@ from typing import Final
 
 from rich.table import Column, Table
 
+from cli.evaluating.series import BASES, Series, series_of
 from cli.evaluating.shown import WORDS
 from cli.output import Json
 from cli.words import iso, word
@@ -31,7 +32,7 @@ def kept_json(each: RetrievalEvaluation) -> dict[str, Json]:
 
 
 def over_time(kept: Sequence[RetrievalEvaluation]) -> Table:
-    """A row each, the latest first; the trend of each measure of what is searched, in the caption."""
+    """A row each, the latest first; in the caption the trend of each test set."""
     names = [WORDS[name] for name in SHOWN_OVER_TIME]
     # Where it is narrow, the measures' names are what goes over two lines.
     whole = [Column(name, no_wrap=True) for name in ("when", "what", "by")]
@@ -41,23 +42,20 @@ def over_time(kept: Sequence[RetrievalEvaluation]) -> Table:
         table.add_row(
             iso(each.create_time) or "",
             word(EvaluatedKind.DESCRIPTOR, each.kind),
-            word(EvaluationBasis.DESCRIPTOR, each.basis),
+            BASES[each.basis],
             str(each.query_count),
             *(means.get(name, "-") for name in SHOWN_OVER_TIME),
         )
-    trends = (
-        f"{word(EvaluatedKind.DESCRIPTOR, kind)} {_trend(kept, kind)}"
-        for kind in sorted({each.kind for each in kept})
-    )
-    table.caption = "nDCG@10, the earliest first: " + " · ".join(trends)
+    trends = (f"{each.name} {_trend(each)}" for each in series_of(kept))
+    table.caption_justify = "left"
+    table.caption = "\n".join(["nDCG@10, the earliest first:", *trends])
     return table
 
 
-def _trend(kept: Sequence[RetrievalEvaluation], kind: int) -> str:
+def _trend(series: Series) -> str:
     means = [
         measure.mean
-        for each in reversed(kept)
-        if each.kind == kind
+        for each in series.evaluations
         for measure in each.measures
         if measure.name == "ndcg_at_10"
     ]

@@ -1,14 +1,15 @@
 """Shows one evaluation: as a table, and as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from cli.evaluating.asking import Kind
-from cli.evaluating.judgements import Qrels, Query
+from cli.evaluating.judgements import Qrels, Query, documents_judged
 from cli.evaluating.judging import Compared, Judged
 from cli.evaluating.measures import Difference, Measured
 from cli.evaluating.own import Labels
@@ -32,6 +33,7 @@ WORDS: Final = {
 }
 _FEW: Final = 30
 """Of so few queries an interval is too wide to say much."""
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Evaluated:
     queries: Sequence[Query]
     relevant: Qrels
     own: OwnBasis | None
+    absent: Collection[str]
+    """Documents that are judged right, and which the client does not have."""
     judged: Judged
     compared: Compared | None
     recorded: bool
@@ -92,6 +96,12 @@ def evaluated_json(done: Evaluated) -> Mapping[str, Json]:
             "title_words": topics.title_words,
             **_abstained(judged.topics_abstained),
         }
+    else:
+        data["judgements"] = {
+            "documents": len(documents_judged(done.queries, done.relevant)),
+            "absent": sorted(done.absent),
+            "too_few": len(done.queries) < _FEW,
+        }
     if done.compared is not None:
         other, better = done.compared.other, done.compared.differences
         data["compared"] = {
@@ -110,13 +120,13 @@ def evaluated_json(done: Evaluated) -> Mapping[str, Json]:
 def evaluated_shown(done: Evaluated) -> Group:
     better = done.compared.differences if done.compared else {}
     table = _table(done.judged.everything, len(done.queries), better)
-    return Group(table, *([told] if (told := remark(done)) else []))
+    return Group(table, *([Text(told)] if (told := remark(done)) else []))
 
 
 def remark(done: Evaluated) -> str:
     """What judged, and what that is worth."""
     if done.own is None:
-        return ""
+        return "\n".join(_remarks_on_judgements(done))
     labels, topics = done.own.labels, done.own.topics
     told = (
         f"Judged by {labels.linked_pairs} references and {labels.same_resolution_pairs} same resolutions"
@@ -138,6 +148,21 @@ def remark(done: Evaluated) -> str:
             " by people say most."
         )
     return told
+
+
+def _remarks_on_judgements(done: Evaluated) -> Iterator[str]:
+    if done.absent:
+        yield remark_on_absent(done.absent, done.queries, done.relevant, done.kind)
+    if len(done.queries) < _FEW:
+        yield f"Fewer than {_FEW} queries say little: judge more."
+
+
+def remark_on_absent(absent: Collection[str], queries: Sequence[Query], relevant: Qrels, kind: Kind) -> str:
+    some = ", ".join(sorted(absent)[:_NAMED]) + (", …" if len(absent) > _NAMED else "")
+    return (
+        f"Judged documents that are not among the client's {kind.value} and were not found,"
+        f" {len(absent)} of {len(documents_judged(queries, relevant))}: {some}. Measures come out lower."
+    )
 
 
 def _table(measured: Mapping[str, Measured], queries: int, better: Mapping[str, Difference]) -> Table:

@@ -40,17 +40,23 @@ def deletion_json(deletion: TenantDeletion) -> dict[str, Json]:
             store.name: {table.name: {"removed": table.removed, "left": table.left} for table in store.tables}
             for store in deletion.stores
         },
-        "audit_events": deletion.audit_events,
-        "audit_head_hash": deletion.audit_head_hash,
+        # Only what was asked for has left them.
+        **(
+            {"audit_events": deletion.audit_events, "audit_head_hash": deletion.audit_head_hash}
+            if deletion.id
+            else {}
+        ),
     }
 
 
 def deletion_shown(deletion: TenantDeletion) -> RenderableType:
     """Every table of every store; at the end, the proof."""
-    table = _table("where", "table", "removed", "left")
+    columns = ("removed", "left") if deletion.id else ("to remove",)
+    table = _table("where", "table", *columns)
     for store in deletion.stores:
         for each in store.tables:
-            table.add_row(Text(store.name), Text(each.name), str(each.removed), str(each.left))
+            counts = (each.removed, each.left) if deletion.id else (each.left,)
+            table.add_row(Text(store.name), Text(each.name), *map(str, counts))
     awaited = [Text(f"Waiting: {reason}", style="yellow") for reason in awaited_of(deletion).values()]
     return Group(table, *awaited, Text(told(deletion)))
 

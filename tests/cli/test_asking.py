@@ -37,7 +37,7 @@ def test_a_rotation_under_way_is_not_ended_unasked(
     agreed = on_mesh("tenant", "rotate-secret", name, "--yes", "--json").object
     assert agreed["ended"] == [listed[1]["id"]]
     shown = on_mesh("tenant", "rotate-secret", name, "--yes", COLUMNS="400").out
-    assert f"Ended: {first['secret_id']}." in shown
+    assert f"1 secret counts no more: {first['secret_id']}." in shown
 
 
 def test_a_file_is_not_replaced_unasked(on_mesh: Command, client: Mapping[str, Any], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pytest
 
+from cli.commands.control import FAILURE_REASONS
 from dossier.context.v1.ticket_pb2 import Ticket
 from dossier.orchestrator.v1 import enhancement_pb2 as pb
 from dossier.synthesis.v1 import brief_pb2
@@ -99,6 +100,9 @@ async def test_json_is_one_object_and_nothing_else(
         (("enhancements", "replay", "done", "--prompt", "no/such/file"), "cannot be read", "file"),
         (("enhancements", "replay", "done", "--instructions", "/dev/null"), "no text", "file"),
         (("enhancements", "retry-failed"), "Nobody is there", "--yes"),
+        (("enhancements", "retry-failed", "--reason", "NOPE"), "fails for NOPE", "TOOL_REJECTED, TICKET"),
+        # A reason of the contract, but of a refused call.
+        (("enhancements", "retry-failed", "--reason", "ROLE_REQUIRED"), "fails for ROLE", "WORKER_LOST"),
         (("queue", "set"), "nothing to set", "--weight"),
         (("queue", "show", "--all", "--tenant", "acme"), "exclude", "one of them"),
     ],
@@ -194,6 +198,15 @@ async def test_counting_changes_nothing(verb: Verb, orchestrator: FakeOrchestrat
     }
     assert "None has failed for STEP_FAILED." in none.out
     assert orchestrator.failed == {"TOOL_REJECTED": 3}
+
+
+def test_the_reasons_of_failures_are_the_contracts() -> None:
+    contract = Path("protos/dossier/orchestrator/v1/error_reason.proto").read_text()
+
+    told = re.findall(r"// Failure:.*?\bERROR_REASON_(\w+) = ", contract, re.DOTALL)
+
+    assert set(FAILURE_REASONS) == set(told)
+    assert len(told) > 5
 
 
 @pytest.mark.parametrize(("answer", "left", "code"), [("y\n", 0, 0), ("n\n", 3, 1), ("\n", 3, 1)])

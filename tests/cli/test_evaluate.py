@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,10 @@ def test_qrels_may_have_a_heading_and_trecs_fourth_column_and_be_gzipped(tmp_pat
     ("text", "told"),
     [
         ("q1\td1\t1\nq1\td2\n", "line 2 is no judgement"),
-        ("q1\td1\t1\n\nq1\td2\tyes\n", "line 3 is no judgement"),
+        ("q1\td1\t1\n\nq1\td2\tyes\n", "line 3 is no judgement: the relevance 'yes'"),
+        # It was taken for a heading.
+        ("q1\tINC-1001\tx\n", "line 1 is no judgement: the relevance 'x' is not a whole number"),
+        ("q1\td1\t0.5\nq1\td2\t1\n", "line 1 is no judgement: the relevance '0.5'"),
         ("q1 0 d1 1 more\n", "line 1 is no judgement"),
         ("q1\td1\t0\n", "judges nothing relevant"),
         ("", "judges nothing relevant"),
@@ -200,8 +204,19 @@ def test_files_are_checked_before_anything_is_asked(command: Command, tmp_path: 
     done = command("evaluate", "retrieval", "--queries", str(queries), "--qrels", str(qrels), "--json")
 
     assert done.code != 0
-    assert "line 2 is no judgement" in done.error["message"]
+    assert "line 1 is no judgement: the relevance 'very'" in done.error["message"]
     assert "query<TAB>document<TAB>relevance" in done.error["hint"]
+
+
+def test_a_file_that_is_not_there_is_told_with_its_option(command: Command, tmp_path: Path) -> None:
+    there, gone = written(tmp_path / "there", QRELS), str(tmp_path / "gone")
+
+    queries = command("evaluate", "retrieval", "--queries", gone, "--qrels", str(there), "--json")
+    qrels = command("evaluate", "retrieval", "--queries", str(there), "--qrels", gone, "--json")
+
+    assert queries.error["message"] == f"--queries: {gone} cannot be read: No such file or directory."
+    assert qrels.error["message"] == f"--qrels: {gone} cannot be read: No such file or directory."
+    assert "--qrels takes a file" in qrels.error["hint"]
 
 
 @pytest.mark.parametrize("kind", ["tickets", "articles"])
@@ -244,11 +259,75 @@ def test_a_clients_own_documents_are_measured(on_mesh: Command, tmp_path: Path, 
     assert "3 judged queries" in shown.out
 
 
-def test_a_query_that_is_a_document_nobody_has_is_told(on_mesh: Command, tmp_path: Path) -> None:
-    queries = written(tmp_path / "queries", '{"id": "never-imported"}\n')
-    qrels = written(tmp_path / "qrels", "never-imported\te1\t1\n")
+@pytest.fixture
+def imported(on_mesh: Command, client: Mapping[str, Any], tmp_path: Path) -> str:
+    """A client of the test's own that has the incidents, as tickets and as articles."""
+    name: str = client["tenant"]
+    for kind, text in (("tickets", "description"), ("articles", "body")):
+        rows = [{"id": each["id"], "title": each["title"], text: each["body"]} for each in INCIDENTS]
+        corpus = written(tmp_path / f"{kind}.jsonl", lines(rows))
+        assert on_mesh("import", kind, str(corpus), DOSSIER_TENANT=name).code == 0
+    return name
 
-    done = on_mesh("evaluate", "retrieval", "--queries", str(queries), "--qrels", str(qrels), "--json")
 
-    assert done.code != 0
-    assert "never-imported" in done.error["message"]
+@pytest.mark.parametrize("kind", ["tickets", "articles"])
+def test_judged_documents_that_are_not_there_are_told(
+    on_mesh: Command, imported: str, tmp_path: Path, kind: str
+) -> None:
+    queries = written(tmp_path / "queries", lines(QUERIES))
+    some = written(
+        tmp_path / "some", f"{QRELS}streaks\t[/gone]\t1\nflicker\t{'x' * 200}\t1\nnot asked\tgone2\t1\n"
+    )
+    none = written(tmp_path / "none", "streaks\tgone\t1\nflicker\tgone2\t1\n")
+    asked = ("evaluate", "retrieval", "--kind", kind, "--queries", str(queries), "--qrels")
+
+    told = on_mesh(*asked, str(some), "--json", DOSSIER_TENANT=imported)
+    shown = on_mesh(*asked, str(some), "--no-record", DOSSIER_TENANT=imported, COLUMNS="500")
+    refused = on_mesh(*asked, str(none), "--json", DOSSIER_TENANT=imported)
+
+    assert told.code == 0, told.problems
+    assert told.object["judgements"] == {"documents": 6, "absent": ["[/gone]", "x" * 200], "too_few": True}
+    assert f"not among the client's {kind} and were not found, 2 of 6: [/gone], xxx" in shown.out
+    assert "Fewer than 30 queries say little: judge more." in shown.out
+    assert refused.code == 1
+    assert (
+        f"None of the 2 judged documents is among the {kind} of {imported}, such as gone"
+        in (refused.error["message"])
+    )
+    assert f"dossier import {kind}" in refused.error["hint"]
+    kept = on_mesh("evaluate", "history", "--json", DOSSIER_TENANT=imported).object["evaluations"]
+    # What was refused is not kept.
+    assert len(kept) == 1
+
+
+def test_of_thirty_queries_on_documents_that_are_there_nothing_is_remarked(
+    on_mesh: Command, imported: str, tmp_path: Path
+) -> None:
+    rows = [{"id": str(number), "text": "magenta streak on plotter drawings"} for number in range(30)]
+    queries = written(tmp_path / "queries", lines(rows))
+    qrels = written(tmp_path / "qrels", "".join(f"{number}\te1\t1\n" for number in range(30)))
+    files = ("--queries", str(queries), "--qrels", str(qrels), "--no-record")
+
+    shown = on_mesh("evaluate", "retrieval", *files, DOSSIER_TENANT=imported)
+
+    assert shown.code == 0, shown.problems
+    assert "30 judged queries" in shown.out
+    assert "Fewer than" not in shown.out
+    assert "not among" not in shown.out
+
+
+@pytest.mark.parametrize("verb", ["retrieval", "tune"])
+def test_a_query_that_is_a_document_nobody_has_is_told(
+    on_mesh: Command, imported: str, tmp_path: Path, verb: str
+) -> None:
+    queries = written(tmp_path / "queries", '{"id": "never-imported"}\n{"id": "e3"}\n')
+    qrels = written(tmp_path / "qrels", "never-imported\te1\t1\ne3\te4\t1\n")
+    files = ("--queries", str(queries), "--qrels", str(qrels), "--json")
+
+    done = on_mesh("evaluate", verb, *files, DOSSIER_TENANT=imported)
+
+    assert done.code == 1
+    assert done.error["message"] == (
+        f"Queries without a text, and not among the tickets of {imported}: never-imported."
+    )
+    assert "give it a text" in done.error["hint"]

@@ -177,15 +177,23 @@ def test_a_client_is_measured_by_its_own_tickets_and_it_is_kept(on_mesh: Command
     assert evaluation["queries"] == 4
     assert evaluation["ranking"] == {"meaning_share": 0.5862, "floor": 0.3}
     assert evaluation["metrics"]["mrr"] == 1
-    assert on_mesh("evaluate", "history", DOSSIER_TENANT=tenant).out.count("own_tickets") == 1
+    assert on_mesh("evaluate", "history", DOSSIER_TENANT=tenant).out.count("own tickets  4") == 1
 
 
-def test_a_client_whose_tickets_say_nothing_of_each_other_is_told_so(on_mesh: Command) -> None:
+def test_a_client_whose_tickets_say_nothing_of_each_other_is_told_so(
+    on_mesh: Command, tmp_path: Path
+) -> None:
     tenant = "says-nothing"
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"id": "INC-1", "title": "Alone", "created": "2026-01-01T00:00:00Z"}\n')
     assert on_mesh("tenant", "create", tenant).code == 0
 
+    empty = on_mesh("evaluate", "retrieval", "--own", "--json", DOSSIER_TENANT=tenant)
+    assert on_mesh("import", "tickets", str(path), DOSSIER_TENANT=tenant).code == 0
     done = on_mesh("evaluate", "retrieval", "--own", "--json", DOSSIER_TENANT=tenant)
 
+    assert empty.error["message"] == f"{tenant} has no past tickets to judge by."
+    assert f"dossier import tickets FILE -t {tenant}" in empty.error["hint"]
     assert done.code != 0
     assert "say nothing of each other" in done.error["message"]
     assert "--qrels" in done.error["hint"]
@@ -220,10 +228,24 @@ def test_two_floors_are_compared_by_what_they_let_through(on_mesh: Command, tmp_
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--own", "--queries", "x", "--qrels", "y"), ("--own", "--kind", "articles")]
+    ("arguments", "told"),
+    [
+        ((), "Judged by what?"),
+        (("--queries", "x"), "Judged by what?"),
+        (("--own", "--queries", "x"), "--own and --queries exclude each other."),
+        (("--own", "--qrels", "x"), "--own and --qrels exclude each other."),
+        (
+            ("--own", "--queries", "x", "--qrels", "y"),
+            "--own and --queries and --qrels exclude each other.",
+        ),
+        (("--own", "--kind", "articles"), "--own judges tickets only."),
+    ],
 )
-def test_it_must_be_clear_what_judges(command: Command, arguments: Sequence[str]) -> None:
-    done = command("evaluate", "retrieval", *arguments, "--json")
+@pytest.mark.parametrize("verb", ["retrieval", "tune"])
+def test_it_must_be_clear_what_judges(
+    command: Command, verb: str, arguments: Sequence[str], told: str
+) -> None:
+    done = command("evaluate", verb, *arguments, "--json")
 
     assert done.code != 0
-    assert "Judged by what?" in done.error["message"]
+    assert done.error["message"] == told

@@ -126,6 +126,10 @@ def test_an_evaluation_is_reported_whole_and_a_clients_text_stays_text(
     assert numbers["nDCG@10"][0] == f"{mean:.3f}"
     assert numbers["nDCG@10"][2] == f"{other['metrics']['ndcg_at_10']:.3f}"
     assert numbers["nDCG@10"][6] == f"{other['p_values']['ndcg_at_10']:.3f}"
+    # The legend is above the curves: the recall's ends where one beside them would stand.
+    for section in page.css("section")[2:4]:
+        heights = {text.text(): float(text.attributes["y"] or "") for text in section.css("svg text")}
+        assert max(at for name, at in heights.items() if "recall" in name) < heights["1.0"]
     (worst,) = page.css("table")[1].css("tbody tr")
     assert first(worst, "th").text() == f"Wholly unlike: {EVIL}"
     expected, found, value = worst.css("td")
@@ -147,7 +151,9 @@ def test_without_a_comparison_there_is_none_in_the_report(
     )
 
     assert done.code == 0, done.problems
+    assert f"The report is in {path}." in done.out.replace("\n", "")
     page = whole(path)
+    assert "1 of 2: gone." in first(page, "main p").text()
     assert "Differences, query by query" not in headings(page)
     worst = first(page.css("table")[1], "tbody tr")
     assert first(worst, "th").text() == "turnstile <b>badges</b>"
@@ -194,7 +200,7 @@ def test_evaluations_are_reported_over_time(on_mesh: Command, tenant: str, tmp_p
 
     assert "None is kept yet" in first(whole(none), "main").text()
     page = whole(two)
-    assert "Tickets: nDCG@10" in headings(page)
+    assert "Tickets, by own tickets: nDCG@10" in headings(page)
     shown = [[cell.text() for cell in row.css("td")] for row in page.css("tbody tr")]
     assert [each[4] for each in shown] == ["0.30", "0.10"]
     assert len(page.css("figure > svg")) == 5

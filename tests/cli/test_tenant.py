@@ -9,14 +9,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import protovalidate
 import pytest
+from google.protobuf.json_format import Parse
 
 from cli.demo.desk import AUTHTOKEN
+from dossier.tenants.v1.tenant_service_pb2 import CreateTenantRequest
 from tests.isolation.filling import signed
 from tests.support.command import Command
 from tests.support.leaks import CANARY
 from tests.support.mesh import Mesh
 from tests.support.polling import eventually
+from ticketing.discovery import load_tools
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 COMMANDS = [
@@ -200,12 +204,37 @@ def test_a_suspended_client_is_refused_within_moments_and_served_again(
     eventually(lambda: _status(mesh, client, key) == 200, what="the client served again")
 
 
+@pytest.mark.parametrize("kind", ["tickets", "articles"])
+def test_a_search_for_a_client_that_is_not_served_says_so(
+    on_mesh: Command, client: Mapping[str, Any], kind: str
+) -> None:
+    name = client["tenant"]
+
+    def problems(*options: str) -> str:
+        done = on_mesh("search", kind, "vpn", *options, DOSSIER_TENANT=name, COLUMNS="40")
+        assert done.code == 0
+        return done.problems
+
+    assert problems() == ""
+    on_mesh("tenant", "suspend", name)
+    assert problems() == (
+        f"{name} is suspended and not served; `dossier tenant resume {name}` serves it again.\n"
+    )
+    assert problems("--json") == ""
+    on_mesh("tenant", "resume", name)
+    assert problems() == ""
+    on_mesh("tenant", "delete", name, "--yes", name, "--wait-seconds", "0")
+    assert problems() == f"{name} is being deleted: what it had goes, or is gone.\n"
+
+
 def test_a_key_is_good_until_it_is_revoked(on_mesh: Command, mesh: Mesh, client: Mapping[str, Any]) -> None:
     name = client["tenant"]
     made = on_mesh("tenant", "keys", "create", name, "--role", "viewer", "--name", "console", "--json").object
     assert _status(mesh, client, made["api_key"]) == 200
 
-    on_mesh("tenant", "keys", "revoke", name, made["id"])
+    revoked = on_mesh("tenant", "keys", "revoke", name, made["id"], "--json").object["revoked"]
+    again = on_mesh("tenant", "keys", "revoke", name, made["id"], COLUMNS="200")
+    assert f"The key {made['id']} is revoked, since {revoked}." in again.out
 
     # Promised in docs/keys-and-certificates.md.
     eventually(
@@ -300,8 +329,35 @@ def test_a_rotated_secret_is_shown_this_once(on_mesh: Command, client: Mapping[s
 
     assert rotated["webhook_secret"] != client["webhook_secret"]
     assert rotated["previous_expires"]
-    at_once = on_mesh("tenant", "rotate-secret", client["tenant"], "--overlap-hours", "0", COLUMNS="200")
-    assert "counts no more" in at_once.out
+
+
+def test_a_secret_that_leaked_is_ended_unasked_unless_a_rotation_is_under_way(
+    on_mesh: Command, client: Mapping[str, Any]
+) -> None:
+    name = client["tenant"]
+    at_once = ("tenant", "rotate-secret", name, "--overlap-hours", "0")
+
+    def ids() -> list[str]:
+        return [each["id"] for each in on_mesh("tenant", "secrets", "list", name, "--json").object["secrets"]]
+
+    [first] = ids()
+    shown = on_mesh(*at_once, COLUMNS="300")
+    assert (shown.code, f"1 secret counts no more: {first}." in shown.out) == (0, True)
+
+    on_mesh("tenant", "rotate-secret", name)
+    two = ids()
+    unasked = on_mesh(*at_once, "--json")
+    assert unasked.code == 1
+    assert "ends both it and the current one at once" in unasked.error["message"]
+    assert two[1] in unasked.error["message"]
+    assert "--yes" in unasked.error["hint"]
+    assert ids() == two
+
+    agreed = on_mesh(*at_once, "--yes", COLUMNS="300")
+    assert agreed.code == 0
+    assert "2 secrets count no more: " in agreed.out
+    assert all(each in agreed.out for each in two)
+    assert len(ids()) == 1
 
 
 def test_secrets_that_need_no_other_key_are_left_alone(on_mesh: Command, client: Mapping[str, Any]) -> None:
@@ -364,12 +420,17 @@ def test_a_deletion_shows_what_there_is_and_deletes_nothing_unasked(
     name = client["tenant"]
 
     preview = on_mesh("tenant", "delete", name, "--dry-run", "--json")
+    shown = on_mesh("tenant", "delete", name, "--dry-run", COLUMNS="200").out
     unasked = on_mesh("tenant", "delete", name)
     mistyped = on_mesh("tenant", "delete", name, "--yes", "another")
 
     assert (preview.code, preview.object["state"], preview.object["awaited"]) == (0, "preview", {})
     assert preview.object["stores"]["tenants"]["secrets"] == {"removed": 0, "left": 2}
     assert preview.object["left"] > 0
+    # It has no last audit event yet.
+    assert not {each for each in preview.object if each.startswith("audit_")}
+    assert re.search(r"^where +table +to remove *$", shown, re.MULTILINE)
+    assert re.search(r"^tenants +secrets +2 *$", shown, re.MULTILINE)
     assert (unasked.code, mistyped.code) == (1, 1)
     assert f"--yes {name}" in unasked.problems
     assert on_mesh("tenant", "show", name, "--json").object["state"] == "active"
@@ -395,6 +456,13 @@ def test_a_deletion_ends_with_the_proof(on_mesh: Command, client: Mapping[str, A
     again = on_mesh("tenant", "delete", name, "--yes", name)
     assert again.code == 1
     assert "TENANT_NOT_FOUND" in again.problems
+    assert f"dossier tenant deletions {name}" in again.problems
+    proof = on_mesh("tenant", "deletions", name, COLUMNS="300").out
+    assert re.search(r"^where +table +removed +left *$", proof, re.MULTILINE)
+    assert re.search(r"^tenants +secrets +2 +0 *$", proof, re.MULTILINE)
+    assert told["audit_head_hash"] in proof
+    # Of all clients, only the totals.
+    assert told["audit_head_hash"] not in on_mesh("tenant", "deletions", COLUMNS="300").out
 
 
 def test_a_deletion_that_is_waited_for_too_briefly_goes_on_by_itself(
@@ -484,3 +552,13 @@ def test_a_name_that_cannot_be_an_id_is_told_how_one_is_written(on_mesh: Command
     assert "tenant.id: must be written like acme or acme-2" in refused
     assert "tenant.brief.language: must be written like en or pt-BR" in refused
     assert "pattern" not in refused
+
+
+def test_the_documented_body_makes_a_client() -> None:
+    [body] = re.findall(r"curl \S+/v1/tenants .*? -d '(.*?)'", PAGE, re.DOTALL)
+
+    request = Parse(body, CreateTenantRequest())
+
+    assert protovalidate.collect_violations(request) == []
+    assert request.tenant.ticketing.tool in load_tools()
+    assert "authtoken" in request.ticketing_credentials

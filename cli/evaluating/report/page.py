@@ -9,9 +9,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cli.evaluating.over_time import SHOWN_OVER_TIME
 from cli.evaluating.report.titles import Worst
+from cli.evaluating.series import BASES, series_of
 from cli.evaluating.shown import WORDS, Evaluated, remark
 from cli.words import iso, word
-from dossier.tenants.v1.retrieval_pb2 import EvaluatedKind, EvaluationBasis, RetrievalEvaluation
+from dossier.tenants.v1.retrieval_pb2 import EvaluatedKind, RetrievalEvaluation
 from retrieval.relevance import Ranking
 
 _templates: Final = Environment(
@@ -45,21 +46,17 @@ def history_page(client: str, kept: Sequence[RetrievalEvaluation]) -> str:
     """`kept` has the latest first."""
     from cli.evaluating.report.plots import over_time_of  # noqa: PLC0415 - as above
 
-    by_kind = {
-        word(EvaluatedKind.DESCRIPTOR, kind): [each for each in reversed(kept) if each.kind == kind]
-        for kind in sorted({each.kind for each in kept})
-    }
     return _templates.get_template("history.html.j2").render(
         title=f"Retrieval of {client}, over time",
         facts={"Client": client, "Evaluations": str(len(kept)), **_made()},
-        drawings=[plot for what, each in by_kind.items() for plot in over_time_of(what, each)],
+        drawings=[plot for each in series_of(kept) for plot in over_time_of(each)],
         names=SHOWN_OVER_TIME,
         words=WORDS,
         rows=[
             {
                 "when": iso(each.create_time),
                 "what": word(EvaluatedKind.DESCRIPTOR, each.kind),
-                "by": word(EvaluationBasis.DESCRIPTOR, each.basis),
+                "by": BASES[each.basis],
                 "queries": each.query_count,
                 "meaning_share": each.meaning_share,
                 "floor": each.floor,

@@ -11,9 +11,9 @@ from cli.evaluating.measures import Measured
 from cli.evaluating.over_time import SHOWN_OVER_TIME
 from cli.evaluating.report.curves import FLOORS, of_results, of_silence
 from cli.evaluating.report.drawing import FAINT, FIRST, INK, SECOND, Drawing, drawn
+from cli.evaluating.series import Series
 from cli.evaluating.shown import WORDS, Evaluated
 from cli.words import moment
-from dossier.tenants.v1.retrieval_pb2 import RetrievalEvaluation
 
 _COMPARED_BY: Final = "ndcg_at_10"
 _ROW: Final = 0.42
@@ -114,7 +114,7 @@ def _results(done: Evaluated) -> Drawing:
         _over_floors(axes, curves.recall, "recall", colour=SECOND)
         _floors(axes, done)
         axes.set_xlabel("score from which on it counts")
-        axes.legend(loc="center right")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
 
     told = _read_off(curves.precision[at], curves.recall[at])
     return drawn(
@@ -182,17 +182,15 @@ def _read_off(precision: float | None, recall: float) -> str:
     return f"{told}, recall {recall:.2f}"
 
 
-def over_time_of(what: str, evaluations: Sequence[RetrievalEvaluation]) -> Sequence[Drawing]:
-    """A plot for each measure, the earliest evaluation first."""
-    return [
-        plot for name in SHOWN_OVER_TIME if (plot := _measure_over_time(what, name, evaluations)) is not None
-    ]
+def over_time_of(series: Series) -> Sequence[Drawing]:
+    """A plot for each measure."""
+    return [plot for name in SHOWN_OVER_TIME if (plot := _measure_over_time(series, name)) is not None]
 
 
-def _measure_over_time(what: str, name: str, evaluations: Sequence[RetrievalEvaluation]) -> Drawing | None:
+def _measure_over_time(series: Series, name: str) -> Drawing | None:
     known = [
         (when, measure)
-        for each in evaluations
+        for each in series.evaluations
         if (when := moment(each.create_time)) is not None
         for measure in each.measures
         if measure.name == name
@@ -215,10 +213,11 @@ def _measure_over_time(what: str, name: str, evaluations: Sequence[RetrievalEval
 
     change = means[-1] - means[0]
     trend = f"from {means[0]:.2f} to {means[-1]:.2f} ({change:+.2f})" if len(means) > 1 else f"{means[0]:.2f}"
+    number = f"{len(known)} evaluation{'s' if len(known) > 1 else ''}"
     return drawn(
-        f"{what.capitalize()}: {WORDS[name]}",
-        f"{what}, {WORDS[name]}: {len(known)} evaluations, {trend}.",
-        f"{len(known)} evaluations, {trend}; with 95 % intervals.",
+        f"{series.name.capitalize()}: {WORDS[name]}",
+        f"{series.name}, {WORDS[name]}: {number}, {trend}.",
+        f"{number}, {trend}; with 95 % intervals.",
         draw,
         height=2.4,
     )
