@@ -1,7 +1,5 @@
 """Reads queries (JSON Lines) and what is relevant to them (qrels as TREC has them), gzipped or not."""
 
-import gzip
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import Final
 
 import orjson
 
+from cli import gunzip
 from cli.errors import DossierError
 
-_GZIPPED: Final = b"\x1f\x8b"
 _QUERY_HINT: Final = 'A line is {"id", "text"}, {"id", "title", "description"} or {"id"} of a document.'
 _QRELS_HINT: Final = "A line is query<TAB>document<TAB>relevance, or TREC's query 0 document relevance."
 # With those that corpora are published with.
@@ -82,12 +80,8 @@ def judged(queries: Sequence[Query], qrels: Qrels) -> Sequence[Query]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        content = path.read_bytes()
-        if content.startswith(_GZIPPED):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as trouble:
-        raise DossierError(f"{path} cannot be read: {trouble}.", hint="Give a file.") from trouble
+    with gunzip.opened(path) as file:
+        content = file.read()
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             yield number, line
