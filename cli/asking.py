@@ -1,6 +1,9 @@
 """Asks a person before something is lost; a script has to have said so."""
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import typer
@@ -16,4 +19,22 @@ def agreed(told: str, question: str, *, hint: str, output: Output) -> bool:
     """Tell whether to go on; where nobody is there to be asked, fail, with `hint` for how to say so."""
     if output.as_json or not sys.stdin.isatty():
         raise DossierError(f"{told} Nobody is there to be asked.", hint=hint)
-    return typer.confirm(f"{told} {question}")
+    with _interruptible():
+        return typer.confirm(f"{told} {question}")
+
+
+def typed(question: str) -> str:
+    """What a person types; whoever asks has seen to it that somebody is there."""
+    with _interruptible():
+        answer: str = typer.prompt(question)
+        return answer
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the first Ctrl-C end the question. A loop's own handler only cancels a task, which waits here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -30,7 +30,7 @@ def follow(
     deadline = time.monotonic() + timeout_seconds
     told: dict[str, str] = {}
     with Live(
-        console=output.console, refresh_per_second=8, transient=False, auto_refresh=output.live
+        console=output.progress, refresh_per_second=8, transient=False, auto_refresh=output.live
     ) as live:
         while time.monotonic() < deadline:
             ended = supervisor is not None and supervisor.poll() is not None
@@ -84,5 +84,6 @@ def _tell(record: InstanceRecord, told: dict[str, str], *, output: Output) -> No
         state = process.state.value
         if told.get(process.name) != state and process.state is not State.STARTING:
             if process.name in told or process.state is not State.STOPPED:
-                output.console.print(f"{process.name}: {state} {process.detail}".rstrip(), highlight=False)
+                line = f"{process.name}: {state} {process.detail}".rstrip()
+                output.progress.print(line, highlight=False, markup=False, soft_wrap=True)
             told[process.name] = state

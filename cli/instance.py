@@ -154,14 +154,30 @@ class Instance:
     def certificate_key(self, holder: str) -> Path:
         return self.certificates / f"{holder}.key"
 
+    def make(self) -> None:
+        """Make its folder and that of its logs, for its owner alone."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+        except OSError as trouble:
+            raise DossierError(
+                f"The instance's folder {self.home} cannot be made: {trouble.strerror} ({trouble.filename}).",
+                hint="Name one that you may write to, with --data-dir or DOSSIER_DATA_DIR.",
+            ) from trouble
+
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
     def read(self) -> InstanceRecord | None:
         try:
             text = self._record.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as trouble:
+            raise DossierError(
+                f"{self._record} cannot be read: {trouble.strerror}.",
+                hint="Run the command as the user whose instance it is, or name another with --data-dir.",
+            ) from trouble
         try:
             return InstanceRecord.model_validate_json(text)
         except ValidationError as failure:

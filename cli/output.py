@@ -38,7 +38,7 @@ class Output:
     @property
     def live(self) -> bool:
         """Whether a person watches: a table may redraw itself."""
-        return self.console.is_terminal and not self.as_json
+        return self.progress.is_terminal and not self.as_json
 
     def result(self, data: Mapping[str, Json], *, shown: RenderableType | None = None) -> None:
         """End a verb: `data` under --json, `shown` otherwise."""

@@ -25,7 +25,6 @@ def progress_of(what: str, *, total: int | None, output: Output) -> Iterator[Cal
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    unwatched = output.as_json or not output.progress.is_terminal
-    with Progress(*columns, console=output.progress, disable=unwatched, transient=True) as bars:
+    with Progress(*columns, console=output.progress, disable=not output.live, transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda done: bars.advance(task, done)

@@ -19,7 +19,7 @@ def start_supervisor(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start the process that does it all; `bound` ends (drained) with us, even if we are killed."""
-    instance.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    instance.make()
     argv = [sys.executable, "-P", "-m", "cli.supervisor", str(instance.home), f"--gateways={gateways}"]
     if port is not None:
         argv.append(f"--port={port}")
@@ -41,7 +41,7 @@ def start_supervisor(
 
 def drain(supervisor: subprocess.Popen[bytes], *, output: Output) -> None:
     """Ask it to end and wait; a Ctrl-C meanwhile kills what is left."""
-    output.console.print("Stopping; once more Ctrl-C kills.")
+    output.progress.print("Stopping; once more Ctrl-C kills.")
     supervisor.terminate()
     try:
         supervisor.wait()

@@ -128,7 +128,7 @@ async def _measure(
 
 
 async def _within(what: What, measuring: Awaitable[R], output: Output) -> R:
-    output.console.print(f"measuring: {what.value}")
+    output.progress.print(f"measuring: {what.value}")
     limit = asyncio.timeout(_LONGEST_SECONDS)
     try:
         async with limit:

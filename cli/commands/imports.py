@@ -21,8 +21,20 @@ from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.rpc import calling
 from cli.tenancy import TenantOption, tenant_or_only
+from dossier.history.v1.history_service_pb2 import ImportTicketsRequest
+from services.runtime.rules import violations_of
 
 _MOST_SHOWN: Final = 20
+
+
+def _source(given: str) -> str:
+    """Refuse what the services would, by their own rule, before anything is read."""
+    if violations_of(ImportTicketsRequest(source=given)):
+        raise typer.BadParameter(
+            f"{given!r} is no name of a source: write at most 64 lower-case letters, digits, hyphens, dots"
+            " and underscores, such as jira."
+        )
+    return given
 
 
 class What(StrEnum):
@@ -45,7 +57,10 @@ def import_rows(
     ],
     source: Annotated[
         str,
-        typer.Option(help="Where tickets and articles come from; the same id of another source is another."),
+        typer.Option(
+            callback=_source,
+            help="Where tickets and articles come from; the same id of another source is another.",
+        ),
     ] = "import",
     columns: Annotated[
         list[str] | None,
@@ -143,6 +158,8 @@ def _shown(summary: Summary, rows: Rows, *, dry_run: bool) -> RenderableType:
         parts.append(Text(f"Passed over, of no kind that is read: {counts}", style="yellow"))
     if summary.rejections:
         parts.append(_rejections(summary))
+    if not summary.rows:
+        parts.append(Text("There was no row in it.", style="yellow"))
     if dry_run:
         parts.append(Text(f"{summary.rows} rows, {summary.rejected} would be rejected; nothing was sent."))
     else:

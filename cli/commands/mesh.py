@@ -79,7 +79,7 @@ def up(
             _instance_json(instance, record), shown=f"Ready: http://localhost:{record.gateway_port}/docs"
         )
         if not detach:
-            output.console.print("[dim]Ctrl-C stops it.[/dim]")
+            output.progress.print("[dim]Ctrl-C stops it.[/dim]")
             supervisor.wait()
     except KeyboardInterrupt:
         drain(supervisor, output=output)

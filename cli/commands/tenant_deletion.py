@@ -11,7 +11,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.asking import NOT_AGREED
+from cli.asking import NOT_AGREED, typed
 from cli.errors import DossierError
 from cli.instance import Instance
 from cli.options import DataDirOption
@@ -138,7 +138,7 @@ class _Deleting:
                 hint=f"Say --yes {self._tenant_id} to delete it, or --dry-run to see what there is.",
             )
         self._output.console.print(deletion_shown(preview))
-        if typer.prompt("This cannot be undone. Type the client's id to delete it") == self._tenant_id:
+        if typed("This cannot be undone. Type the client's id to delete it") == self._tenant_id:
             return True
         self._output.console.print("Nothing was deleted.")
         return False

@@ -1,7 +1,5 @@
 """Reads queries (JSON Lines) and what is relevant to them (qrels as TREC has them), gzipped or not."""
 
-import gzip
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import Final
 
 import orjson
 
+from cli import gunzip
 from cli.errors import DossierError
 
-_GZIPPED: Final = b"\x1f\x8b"
 _QUERY_HINT: Final = 'A line is {"id", "text"}, {"id", "title", "description"} or {"id"} of a document.'
 _QRELS_HINT: Final = "A line is query<TAB>document<TAB>relevance, or TREC's query 0 document relevance."
 # What corpora call the third column; any other word in it is a slip.
@@ -96,15 +94,8 @@ def documents_judged(queries: Iterable[Query], qrels: Qrels) -> Collection[str]:
 
 
 def _lines(path: Path, option: str) -> Iterator[tuple[int, bytes]]:
-    try:
-        content = path.read_bytes()
-        if content.startswith(_GZIPPED):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as trouble:
-        why = trouble.strerror if isinstance(trouble, OSError) and trouble.strerror else trouble
-        raise DossierError(
-            f"{option}: {path} cannot be read: {why}.", hint=f"{option} takes a file, gzipped or not."
-        ) from trouble
+    with gunzip.opened(path, option=option) as file:
+        content = file.read()
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             yield number, line

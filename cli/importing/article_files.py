@@ -11,6 +11,7 @@ import frontmatter
 import yaml  # type: ignore[import-untyped]  # published without types
 
 from cli.errors import DossierError
+from cli.importing.fields import shown
 from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
 from converting.documents import MOST_BYTES
@@ -36,7 +37,7 @@ def opened(path: Path, kind: Kind) -> Iterator[Rows]:
             f"There is no article in {path}.",
             hint=f"Articles are files ending with {', '.join(sorted(READ))}.",
         )
-    passed_over = Counter(each.suffix.lower() or each.name for each in found if each not in set(files))
+    passed_over = Counter(shown(each.suffix.lower() or each.name) for each in found if each not in set(files))
     unknown = Unknown()
     with Worker() as worker:
         each = _rows(folder, files, kind, unknown, worker)
@@ -52,7 +53,7 @@ def _rows(
 ) -> Iterator[Row | Rejection]:
     seen: dict[str, str] = {}
     for row, file in enumerate(files, 1):
-        place = Place(row, file=str(file.relative_to(folder)))
+        place = Place(row, file=shown(str(file.relative_to(folder))))
         try:
             values = (
                 _markdown(file, kind, unknown)
@@ -65,7 +66,7 @@ def _rows(
         name = str(values["id"])
         # One of the two would overwrite the other, and nobody would know which.
         if name in seen:
-            yield Rejection(place, name, "id", f"is that of {seen[name]}, too: rename one of them")
+            yield Rejection(place, shown(name), "id", f"is that of {seen[name]}, too: rename one of them")
             continue
         seen[name] = str(place)
         yield Row(place, values)
@@ -89,14 +90,20 @@ def _converted(file: Path, worker: Worker) -> Mapping[str, object]:
 
 def _markdown(file: Path, kind: Kind, unknown: Unknown) -> Mapping[str, object]:
     try:
-        post = frontmatter.loads(file.read_text(encoding="utf-8-sig"))
+        text = file.read_text(encoding="utf-8-sig")
+        if not text:
+            raise Unconvertible("is empty")
+        metadata, content = frontmatter.parse(text)
     except OSError as problem:
         raise Unconvertible(f"cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise Unconvertible("is not UTF-8") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise Unconvertible(f"has front matter that is not YAML: {_brief(error)}") from None
-    return _values(post.metadata, post.content, file=file, kind=kind, unknown=unknown)
+    values = _values(metadata, content, file=file, kind=kind, unknown=unknown)
+    if not str(values["body"]).strip():
+        raise Unconvertible("has no text")
+    return values
 
 
 def _values(
@@ -106,7 +113,8 @@ def _values(
     heading = re.search(r"^#\s+(.+?)\s*#*\s*$", content, re.MULTILINE)
     title = heading.group(1) if heading else file.stem
     values: dict[str, object] = {"id": file.stem, "title": title, "body": content}
-    for name, value in metadata.items():
+    for key, value in metadata.items():
+        name = str(key)
         if kind.field_named(name) is None:
             unknown.note(name)
         elif value is not None:
@@ -114,5 +122,5 @@ def _values(
     return values
 
 
-def _brief(error: yaml.YAMLError) -> str:
+def _brief(error: yaml.YAMLError | ValueError) -> str:
     return " ".join(str(error).split())[:200]

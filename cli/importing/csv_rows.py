@@ -1,22 +1,27 @@
 """CSV as spreadsheets and inventories write it: any delimiter, any of the usual headers, a mark or none."""
 
+import codecs
 import csv
 import io
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import Final, Protocol
 
 from cli.errors import DossierError
-from cli.importing.fields import Field, normalized
+from cli.importing.fields import Field, NotReadable, normalized, whole
 from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows, Unknown
 
 _DELIMITERS: Final = ",;\t|"
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _LONGEST_CELL: Final = 4 << 20
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _SEPARATOR: Final = "sep="
 """How Excel is told its delimiter, in a line above the header."""
+_HINT: Final = "Give JSON Lines or CSV, gzipped or not; save a spreadsheet as CSV in UTF-8."
 
 
 class _Reader(Protocol):
@@ -41,19 +46,29 @@ class Column:
         return filled[0] if filled else ""
 
 
-def decoded(file: BufferedReader, head: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(file, encoding=_encoding(head), newline="")
+def decoded(file: BufferedReader, head: bytes, *, name: str) -> io.TextIOWrapper:
+    encoding = _encoding(head)
+    if encoding == "utf-16":
+        return io.TextIOWrapper(file, encoding=encoding, newline="")
+    if b"\0" in head:
+        raise DossierError(f"{name} is not text: byte {head.index(0) + 1} of it is 0.", hint=_HINT)
+    # What is no letter is the row's own trouble, whose field then says so.
+    return io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="")
 
 
-def read(text: io.TextIOWrapper, kind: Kind, *, renamed: Mapping[str, str], total: int | None) -> Rows:
+def read(
+    text: io.TextIOWrapper, kind: Kind, *, name: str, renamed: Mapping[str, str], total: int | None
+) -> Rows:
     csv.field_size_limit(_LONGEST_CELL)
-    first = text.readline()
+    lines = _lines(text, name)
+    first = next(lines, "")
     told = first.strip().removeprefix(_SEPARATOR) if first.lower().startswith(_SEPARATOR) else ""
     skipped = 1 if told else 0
     if told:
-        first = text.readline()
+        first = next(lines, "")
+    _require_text(first, f"{name}: line {skipped + 1}")
     delimiter = told or _delimiter(first)
-    reader = csv.reader(_joined(first, text), delimiter=delimiter, strict=True)
+    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     header = [cell.strip() for cell in _next(reader) or []]
     before = skipped + reader.line_num
     unknown = Unknown()
@@ -70,10 +85,10 @@ def _encoding(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        cut_inside_a_letter = error.end == len(head) or error.start >= len(head) - 3
-        return "utf-8" if cut_inside_a_letter else "cp1252"
+        # Its end may be cut inside a letter.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "cp1252"
     return "utf-8"
 
 
@@ -82,16 +97,28 @@ def _delimiter(header: str) -> str:
     return max(_DELIMITERS, key=outside_quotes.count)
 
 
-def _joined(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines; a letter that is not in the encoding ends the import in plain words."""
-    yield first
+def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
+    """Yield the lines; UTF-16 that is broken ends the import in plain words."""
+    number = 0
     try:
-        yield from rest
+        for line in text:
+            number += 1
+            yield line
     except UnicodeDecodeError as error:
         raise DossierError(
-            f"The file is not {error.encoding} all the way: byte {error.object[error.start]:#04x}.",
+            f"{name} is not {error.encoding} all the way: byte {error.object[error.start]:#04x} after line"
+            f" {number}.",
             hint="Save it as UTF-8 and import it again; rows that are known already change nothing.",
         ) from error
+
+
+def _require_text(header: str, where: str) -> None:
+    try:
+        whole(header)
+    except NotReadable as trouble:
+        raise DossierError(f"{where} {trouble}.", hint=_HINT) from trouble
+    if control := _CONTROL.search(header):
+        raise DossierError(f"{where} is not text: it has byte {ord(control[0]):#04x}.", hint=_HINT)
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:

@@ -9,6 +9,9 @@ from typing import Final, TypeAlias
 
 Value: TypeAlias = str | int | Sequence[str] | datetime | None
 
+_ESCAPED_BYTES: Final = 0xDC00
+"""Where `surrogateescape` puts the bytes that are no letters."""
+
 
 class NotReadable(Exception):
     """A value that its field cannot take; the text says why."""
@@ -32,12 +35,28 @@ def normalized(header: str) -> str:
     return re.sub(r"[^0-9a-z]+", " ", header.casefold()).strip()
 
 
+def whole(given: str) -> str:
+    """Refuse a text with what no encoding has: the bytes of a file that were no letters in its own."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        byte = ord(given[error.start]) - _ESCAPED_BYTES
+        what = f"byte {byte:#04x}" if 0x80 <= byte <= 0xFF else "half a letter"
+        raise NotReadable(f"has {what}, which is not text: write it as UTF-8") from None
+    return given
+
+
+def shown(given: str) -> str:
+    """Show such a text all the same."""
+    return given.encode(errors="replace").decode()
+
+
 def text(value: object) -> str:
     match value:
         case None:
             return ""
         case str():
-            return value
+            return whole(value)
         case bool():
             return str(value).lower()
         case int() | float():

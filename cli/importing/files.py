@@ -7,12 +7,14 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from cli import gunzip
 from cli.errors import DossierError
 from cli.importing import article_files, csv_rows, jsonl_rows
 from cli.importing.kinds import Kind
 from cli.importing.rows import Format, Rows
 
 _PEEK: Final = 65536
+_STANDARD_INPUT: Final = "Standard input"
 _BY_SUFFIX: Final[Mapping[str, Format]] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -29,7 +31,8 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
     if given == "-":
         with (
             open(sys.stdin.fileno(), "rb", closefd=False) as file,
-            _stream(file, kind, renamed=renamed, total=None) as rows,
+            gunzip.plain(file, _STANDARD_INPUT) as content,
+            _stream(content, kind, name=_STANDARD_INPUT, renamed=renamed, total=None) as rows,
         ):
             yield rows
     elif path.is_dir() or (path.is_file() and _is_article(path, kind)):
@@ -37,18 +40,26 @@ def opened(given: str, kind: Kind, *, renamed: Mapping[str, str]) -> Iterator[Ro
         with article_files.opened(path, kind) as rows:
             yield rows
     elif path.is_file():
-        with path.open("rb") as lines:
+        # Read to its end, which also finds a damaged one before anything of it is sent.
+        with gunzip.opened(path) as lines:
             total = _count_lines(lines)
-        form = _BY_SUFFIX.get(path.suffix.lower())
         with (
-            path.open("rb") as file,
-            _stream(file, kind, renamed=renamed, total=total, form=form) as rows,
+            gunzip.opened(path) as file,
+            _stream(file, kind, name=given, renamed=renamed, total=total, form=_form(path)) as rows,
         ):
             yield rows
     else:
         raise DossierError(
             f"There is no file or folder {given}.", hint="Give a path, or - to read standard input."
         )
+
+
+def _form(path: Path) -> Format | None:
+    """What its name says, with or without the suffix of gzip."""
+    suffixes = [each.lower() for each in path.suffixes]
+    if suffixes[-1:] == [gunzip.SUFFIX]:
+        suffixes.pop()
+    return _BY_SUFFIX.get(suffixes[-1]) if suffixes else None
 
 
 def _is_article(path: Path, kind: Kind) -> bool:
@@ -68,6 +79,7 @@ def _stream(
     file: BufferedReader,
     kind: Kind,
     *,
+    name: str,
     renamed: Mapping[str, str],
     total: int | None,
     form: Format | None = None,
@@ -81,9 +93,13 @@ def _stream(
         )
     if form == "jsonl" or (form is None and begins.startswith(b"{")):
         yield jsonl_rows.read(file, kind, renamed=renamed, total=total)
+    elif not begins:
+        raise DossierError(
+            f"There is nothing in {name}.", hint="Give a file with rows: JSON Lines, or CSV with a header."
+        )
     else:
-        with csv_rows.decoded(file, head) as text:
-            yield csv_rows.read(text, kind, renamed=renamed, total=total)
+        with csv_rows.decoded(file, head, name=name) as text:
+            yield csv_rows.read(text, kind, name=name, renamed=renamed, total=total)
 
 
 def _count_lines(file: BufferedReader) -> int:

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from cli.errors import DossierError
-from cli.importing.fields import NotReadable
+from cli.importing.fields import NotReadable, shown
 from cli.importing.kinds import Kind
 from cli.importing.rows import Place, Rejection, Row, Rows
 from services.runtime.importing import broken_rule
@@ -131,7 +131,7 @@ class Import:
 def _message(row: Row, kind: Kind) -> Message | Rejection:
     """Make the contract's message of a row, or say which field breaks which rule."""
     values: dict[str, Any] = {}
-    identity = str(row.values.get(kind.identity) or "")
+    identity = shown(str(row.values.get(kind.identity) or ""))
     for field_of in kind.fields:
         if field_of.name in row.values:
             try:

@@ -48,7 +48,7 @@ async def follow_steps(changes: AsyncIterator[pb.Enhancement], *, output: Output
     if not output.live:
         return await _tell_changes(changes, output=output)
     ticking = Ticking()
-    with Live(ticking, console=output.console, refresh_per_second=10):
+    with Live(ticking, console=output.progress, refresh_per_second=10):
         async for enhancement in changes:
             ticking.enhancement = enhancement
     return ticking.enhancement
@@ -99,9 +99,9 @@ async def _tell_changes(changes: AsyncIterator[pb.Enhancement], *, output: Outpu
                 told.add(ended)
                 state = word(pb.StepState.DESCRIPTOR, step.state)
                 line = f"{step.name}: {state} in {lasting(_took(step))}  {step.detail}"
-                output.console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+                output.progress.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
         until = last.next_attempt_time.ToNanoseconds()
         if until != awaited and (waits := waiting(last)):
-            output.console.print(waits, highlight=False, markup=False, soft_wrap=True)
+            output.progress.print(waits, highlight=False, markup=False, soft_wrap=True)
         awaited = until
     return last

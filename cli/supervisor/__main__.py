@@ -38,7 +38,6 @@ def _run(instance: Instance, record: InstanceRecord) -> int:
 
 def _supervise(instance: Instance, record: InstanceRecord) -> InstanceRecord:
     require_free(record.ports)
-    instance.logs.mkdir(exist_ok=True)
     mesh = compose_mesh(instance, record)
     supervisor = Supervisor(instance, mesh.plan, record=mesh.record)
     asyncio.run(supervisor.run())

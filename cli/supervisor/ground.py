@@ -25,7 +25,7 @@ class AlreadySupervised(DossierError):
 @contextmanager
 def only_supervisor(instance: Instance) -> Iterator[None]:
     """Hold the folder's lock; the kernel releases it however we end."""
-    instance.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    instance.make()
     with instance.lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -188,3 +188,18 @@ def test_progress_is_for_whoever_watches(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["50 rows, 0 would be rejected; nothing was sent."]
     assert done.stderr == ""
+
+
+def test_a_folder_that_cannot_be_made_or_read_is_told_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+
+    for home, reason in (("/proc/dossier", "No such file or directory"), (str(file), "File exists")):
+        done = dossier("up", "--detach", "--json", DOSSIER_DATA_DIR=home)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        told = only_object(done.stderr)["error"]
+        assert home in told["message"]
+        assert reason in told["message"]
+        assert "DOSSIER_DATA_DIR" in told["hint"]
+    assert "No instance is running" in dossier("status", DOSSIER_DATA_DIR=f"{file}/below").stderr

@@ -1,11 +1,15 @@
 """Files as the world writes them, checked with --dry-run: what is understood, and what is told."""
 
+import codecs
+import gzip
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.errors import DossierError
 from cli.importing.files import opened
 from cli.importing.kinds import KINDS
 from cli.importing.rows import Row
@@ -282,3 +286,143 @@ def test_progress_counts_rows_and_not_the_header(tmp_path: Path, before: str) ->
         Import(KINDS["prefixes"], rows, advance=advanced.append).check()
 
     assert rows.total == sum(advanced) == 2
+
+
+CSV = "id,title\n1,VPN drops\n2,VPN is back\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "form"),
+    [
+        (lines(TICKET, TICKET | {"id": "2"}), "tickets.ndjson.gz", "jsonl"),
+        (lines(TICKET, TICKET | {"id": "2"}), "tickets", "jsonl"),
+        (CSV, "tickets.csv.gz", "csv"),
+        (CSV, "tickets.csv", "csv"),
+    ],
+)
+def test_gzip_is_read_whatever_its_file_is_called(check: Any, content: str, name: str, form: str) -> None:
+    done = check("tickets", gzip.compress(content.encode()), name=name)
+
+    assert (done.code, done.object["format"], done.object["valid"]) == (0, form, 2)
+
+
+def test_lines_of_gzip_are_counted_as_they_are_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv.gz"
+    file.write_bytes(gzip.compress(CSV.encode()) + gzip.compress(b"3,a third member\n"))
+
+    advanced: list[int] = []
+    with opened(str(file), KINDS["tickets"], renamed={}) as rows:
+        Import(KINDS["tickets"], rows, advance=advanced.append).check()
+
+    assert rows.total == sum(advanced) == 3
+
+
+ZIPPED = gzip.compress(CSV.encode() * 50, mtime=0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b\x08broken", ZIPPED[:-12], ZIPPED[:12] + b"\xff" * 8 + ZIPPED[20:], ZIPPED + b"!"]
+)
+@pytest.mark.parametrize("name", ["tickets.csv.gz", "tickets.jsonl.gz", "tickets"])
+def test_damaged_gzip_is_an_error_before_anything_is_sent(tmp_path: Path, content: bytes, name: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+
+    with (
+        pytest.raises(DossierError, match=f"{name} cannot be read: its gzip is damaged") as told,
+        opened(str(file), KINDS["tickets"], renamed={}),
+    ):
+        pass
+
+    assert "Pack it again" in told.value.hint
+
+
+def test_a_byte_that_is_no_text_rejects_its_row_and_no_other(check: Any) -> None:
+    late = "".join(f"{number},Straße\n" for number in range(5_000)).encode()
+    unmapped = b"id,title,mood\n1,VPN,x\x9dy\n"
+
+    for content, rejected in (
+        (b"id,title\nA,x\x9dy\nB,VPN\n", [(1, 2, "A", "title")]),
+        (b"id,title\nx\x9d,a\nB,VPN\n", [(1, 2, "x?", "id")]),
+        (b"id,title\n" + late + b"A,x\xffy\nB,VPN\n", [(5_001, 5_002, "A", "title")]),
+        (unmapped, []),
+    ):
+        done = check("tickets", content)
+
+        told = [(each["row"], each["line"], each["id"], each["field"]) for each in done.object["rejections"]]
+        assert told == rejected
+        assert all("is not text" in each["reason"] for each in done.object["rejections"])
+
+
+def test_a_letter_at_the_edge_of_what_is_looked_at_first_is_still_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    for filling in range(8_150, 8_200):
+        file.write_text(f"id,title\n1,{'x' * filling}ß\n", encoding="utf-8")
+        with opened(str(file), KINDS["tickets"], renamed={}) as rows:
+            [row] = rows.each
+        assert isinstance(row, Row)
+        assert str(row.values["title"]).endswith("xß")
+
+
+@pytest.mark.parametrize("what", ["tickets", "articles"])
+def test_what_is_no_text_at_all_is_an_error_that_names_the_file(
+    check: Any, what: str, tmp_path: Path
+) -> None:
+    book = tmp_path / "book.xlsx"
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("sheet.xml", "<row/>")
+
+    for content in (
+        bytes(range(256)) * 20,
+        book.read_bytes(),
+        b"id\x9d,title\n",
+        b"id,title\x1b[2J\n",
+        CSV.encode("utf-16-le"),
+        codecs.BOM_UTF16_LE + CSV.encode("utf-16-le")[:-1],
+    ):
+        done = check(what, content, name="export.dat")
+
+        assert done.code == 1
+        assert "export.dat" in done.error["message"]
+        assert "UTF-8" in done.error["hint"]
+
+
+def test_a_file_of_nothing_is_told(check: Any) -> None:
+    assert "There is nothing in" in check("tickets", b"", name="a.csv").error["message"]
+    assert "There is nothing in" in check("tickets", b" \n\n", name="a").error["message"]
+    assert "There is nothing in" in check("tickets", gzip.compress(b"")).error["message"]
+    # Rows of nothing are no mistake: nothing was new.
+    assert (check("tickets", b"", name="a.jsonl").code, check("tickets", b"id,title\n").code) == (0, 0)
+
+
+def test_articles_without_text_and_with_odd_front_matter_or_names_are_told(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.md").write_text("")
+    (tmp_path / "blank.md").write_text("\n \n")
+    (tmp_path / "headed.md").write_text("---\ntitle: VPN\n---\n\n")
+    (tmp_path / "dated.md").write_text("---\nupdated: 2026-13-45\n---\nText\n")
+    (tmp_path / "numbered.md").write_text("---\n1: x\ncontent: y\n---\nText\n")
+    Path(str(tmp_path) + "/k\udce4se.md").write_text("Text\n")
+    Path(str(tmp_path) + "/k\udce4se.p\udce4f").write_text("Text\n")
+
+    done = command("import", "articles", str(tmp_path), "--dry-run", "--json")
+    shown = command("import", "articles", str(tmp_path), "--dry-run")
+
+    told = {each["file"]: each["reason"] for each in done.object["rejections"]}
+    assert told["empty.md"] == "is empty"
+    assert told["blank.md"] == told["headed.md"] == "has no text"
+    assert "YAML" in told["dated.md"]
+    assert "is not text" in told["k?se.md"]
+    assert (done.object["valid"], done.object["unknown_columns"]) == (1, ["1", "content"])
+    assert "k?se.md" in shown.out
+
+
+@pytest.mark.parametrize("source", ["A B", "Jira", "x" * 65])
+def test_a_source_that_the_services_refuse_is_refused_by_a_dry_run(check: Any, source: str) -> None:
+    done = check("tickets", lines(TICKET), "--source", source)
+
+    assert done.code == 2
+    assert "--source" in done.error["message"]
+    assert "lower-case letters" in done.error["message"]
+    assert check("tickets", lines(TICKET), "--source", "x" * 64).code == 0

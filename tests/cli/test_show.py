@@ -106,10 +106,10 @@ async def test_steps_tick_on_a_terminal_and_are_lines_elsewhere() -> None:
     shown = {}
     for terminal in (True, False):
         output = Output(as_json=False)
-        output.console = Console(file=StringIO(), width=100, force_terminal=terminal)
+        output.progress = Console(file=StringIO(), width=100, force_terminal=terminal)
         await follow_steps(changes(), output=output)
-        assert isinstance(output.console.file, StringIO)
-        shown[terminal] = output.console.file.getvalue()
+        assert isinstance(output.progress.file, StringIO)
+        shown[terminal] = output.progress.file.getvalue()
 
     assert "history (attempt 2)" in shown[True]
     assert "\x1b" in shown[True]

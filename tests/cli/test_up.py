@@ -119,9 +119,14 @@ def test_interrupting_a_foreground_up_drains_and_succeeds(mesh: Mesh, tmp_path: 
     with mesh.start("up", "--port", str(mesh.port)) as foreground:
         eventually(lambda: running(mesh), what="a running mesh", timeout_seconds=60)
         processes = mesh.processes()
+        assert foreground.stdout is not None
+        ready = foreground.stdout.readline()
         foreground.send_signal(signal.SIGINT)
-        assert foreground.wait(60) == 0
+        more, progress = foreground.communicate(timeout=60)
+        assert foreground.returncode == 0
 
+    assert ready + more == f"Ready: http://localhost:{mesh.port}/docs\n"
+    assert {f"{name}: ready" for name in SERVERS | PROCESSES} < set(progress.splitlines())
     gone(processes)
     ended = (tmp_path / "overlay" / "ended").read_text().split()
     assert ended[:2] == ["gateway", "orchestrator"]

@@ -163,3 +163,11 @@ def test_completion_knows_the_clients_and_the_enhancements(on_mesh: Command, mes
 
     assert mesh.tenant in completed("tenant", "show", "a")
     assert enhancement_id in completed("enhancements", "show", enhancement_id[:8])
+
+
+def test_the_steps_of_a_run_are_no_part_of_its_result(on_mesh: Command) -> None:
+    done = on_mesh("enhance", TEXT)
+
+    assert done.code == 0
+    assert "synthesize: succeeded in" in done.problems
+    assert "succeeded in" not in done.out
