@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -32,7 +33,13 @@ def typed(question: str) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let the first Ctrl-C end the question. A loop's own handler only cancels a task, which waits here."""
+    """Let the first Ctrl-C end the question. A loop's own handler only cancels a task, which waits here.
+
+    Only the main thread is sent signals, and may say what becomes of them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -343,9 +343,9 @@ async def test_a_run_that_waits_says_until_when_and_why(verb: Verb, orchestrator
     shown = await verb("enhancements", "show", "waiting")
 
     why = "for another try: deliver: the tool limits our rate"
-    assert watched.out.count("waits until") == 2
-    assert "for further changes of the ticket" in watched.out
-    assert watched.out.count(why) == 1
+    assert watched.problems.count("waits until") == 2
+    assert "for further changes of the ticket" in watched.problems
+    assert watched.problems.count(why) == 1
     assert why in shown.out
     assert "deliver (attempt 3)" in shown.out
     told = (await verb("enhancements", "show", "waiting", "--json")).object
