@@ -12,16 +12,10 @@ from retrieval.questions import plan, read
 from services.history.store import Searching
 from tests.history.client import Client
 from tests.support.databases import TestDatabase
+from tests.support.plans import asked, scans
 
 ROWS = 3_000
 WORDS_INDEX = "ticket_search_by_word"
-
-
-async def scans(connection: asyncpg.Connection, index: str) -> int:
-    count: int = await connection.fetchval(
-        "select idx_scan from pg_stat_user_indexes where indexrelname = $1", index
-    )
-    return count
 
 
 async def test_a_search_uses_the_index_on_words(acme: Client, database: TestDatabase) -> None:
@@ -31,26 +25,15 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
             for number in range(ROWS)
         ]
     )
-    admin = await asyncpg.connect(database.admin_url)
-    role = await asyncpg.connect(database.url("history"))
-    try:
-        await admin.execute("vacuum analyze")
-        before = await scans(admin, WORDS_INDEX)
-
-        async with role.transaction():
-            await role.execute("select set_config('dossier.tenant', 'acme', true)")
-            found = await role.fetch(
-                "select ticket_id"
-                " from history.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 9, false)"
-            )
-        await role.execute("select pg_stat_force_next_flush()")
-        await role.execute("select 1")
-
-        assert [row["ticket_id"] for row in found] == ["1234"]
-        assert await scans(admin, WORDS_INDEX) == before + 1
-    finally:
-        await role.close()
-        await admin.close()
+    found, used = await asked(
+        database,
+        "history",
+        "select ticket_id"
+        " from history.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 9, false)",
+        index=WORDS_INDEX,
+    )
+    assert [row["ticket_id"] for row in found] == ["1234"]
+    assert used == 1
 
 
 async def test_few_tickets_are_found_by_the_index_too(acme: Client, database: TestDatabase) -> None:
@@ -58,25 +41,15 @@ async def test_few_tickets_are_found_by_the_index_too(acme: Client, database: Te
     await acme.import_in_chunks(
         [PastTicket(id=str(at), title=f"Matter{at}", description="Common words " * 20) for at in range(300)]
     )
-    admin = await asyncpg.connect(database.admin_url)
-    role = await asyncpg.connect(database.url("history"))
-    try:
-        await admin.execute("vacuum analyze")
-        before = await scans(admin, WORDS_INDEX)
-        async with role.transaction():
-            await role.execute("select set_config('dossier.tenant', 'acme', true)")
-            found = await role.fetch(
-                "select from history.find_candidates("
-                "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 100, false)"
-            )
-        await role.execute("select pg_stat_force_next_flush()")
-        await role.execute("select 1")
-
-        assert len(found) == 100
-        assert await scans(admin, WORDS_INDEX) == before + 1
-    finally:
-        await role.close()
-        await admin.close()
+    found, used = await asked(
+        database,
+        "history",
+        "select from history.find_candidates("
+        "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 100, false)",
+        index=WORDS_INDEX,
+    )
+    assert len(found) == 100
+    assert used == 1
 
 
 async def test_what_waits_for_its_meaning_is_looked_up_one_by_one(
@@ -178,22 +151,12 @@ async def test_everyday_words_are_looked_up_in_the_index_all_at_once(
             for at in range(ROWS)
         ]
     )
-    admin = await asyncpg.connect(database.admin_url)
-    role = await asyncpg.connect(database.url("history"))
-    try:
-        await admin.execute("vacuum analyze")
-        before = await scans(admin, WORDS_INDEX)
-        async with role.transaction():
-            await role.execute("select set_config('dossier.tenant', 'acme', true)")
-            found = await role.fetch(
-                "select ticket_id from history.find_candidates("
-                "array['printer7', 'offline7'], '{1:1}/1048576', 1::int2, 100, true)"
-            )
-        await role.execute("select pg_stat_force_next_flush()")
-        await role.execute("select 1")
-
-        assert {int(row["ticket_id"]) for row in found} == set(range(7, ROWS, 120))
-        assert await scans(admin, WORDS_INDEX) == before + 1
-    finally:
-        await role.close()
-        await admin.close()
+    found, used = await asked(
+        database,
+        "history",
+        "select ticket_id from history.find_candidates("
+        "array['printer7', 'offline7'], '{1:1}/1048576', 1::int2, 100, true)",
+        index=WORDS_INDEX,
+    )
+    assert {int(row["ticket_id"]) for row in found} == set(range(7, ROWS, 120))
+    assert used == 1

@@ -5,16 +5,10 @@ import asyncpg
 from dossier.knowledge.v1.article_pb2 import Article
 from tests.knowledge.client import Client
 from tests.support.databases import TestDatabase
+from tests.support.plans import asked
 
 ROWS = 2_000
 INDEX = "article_search_by_word"
-
-
-async def scans(connection: asyncpg.Connection) -> int:
-    count: int = await connection.fetchval(
-        "select idx_scan from pg_stat_user_indexes where indexrelname = $1", INDEX
-    )
-    return count
 
 
 async def test_a_search_uses_the_index_on_words(acme: Client, database: TestDatabase) -> None:
@@ -24,26 +18,15 @@ async def test_a_search_uses_the_index_on_words(acme: Client, database: TestData
             for number in range(ROWS)
         ]
     )
-    admin = await asyncpg.connect(database.admin_url)
-    role = await asyncpg.connect(database.url("knowledge"))
-    try:
-        await admin.execute("vacuum analyze")
-        before = await scans(admin)
-
-        async with role.transaction():
-            await role.execute("select set_config('dossier.tenant', 'acme', true)")
-            found = await role.fetch(
-                "select article_id from"
-                " knowledge.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 0.5, 9, false)"
-            )
-        await role.execute("select pg_stat_force_next_flush()")
-        await role.execute("select 1")
-
-        assert [row["article_id"] for row in found] == ["1234"]
-        assert await scans(admin) == before + 1
-    finally:
-        await role.close()
-        await admin.close()
+    found, used = await asked(
+        database,
+        "knowledge",
+        "select article_id from"
+        " knowledge.find_candidates(array['matter1234'], '{1:1}/1048576', 1::int2, 0.5, 9, false)",
+        index=INDEX,
+    )
+    assert [row["article_id"] for row in found] == ["1234"]
+    assert used == 1
 
 
 async def test_few_articles_are_found_by_the_index_too(acme: Client, database: TestDatabase) -> None:
@@ -51,25 +34,15 @@ async def test_few_articles_are_found_by_the_index_too(acme: Client, database: T
     await acme.import_in_chunks(
         [Article(id=str(at), title=f"Matter{at}", body="Common words " * 20) for at in range(300)]
     )
-    admin = await asyncpg.connect(database.admin_url)
-    role = await asyncpg.connect(database.url("knowledge"))
-    try:
-        await admin.execute("vacuum analyze")
-        before = await scans(admin)
-        async with role.transaction():
-            await role.execute("select set_config('dossier.tenant', 'acme', true)")
-            found = await role.fetch(
-                "select from knowledge.find_candidates("
-                "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 0.5, 100, false)"
-            )
-        await role.execute("select pg_stat_force_next_flush()")
-        await role.execute("select 1")
-
-        assert len(found) == 100
-        assert await scans(admin) == before + 1
-    finally:
-        await role.close()
-        await admin.close()
+    found, used = await asked(
+        database,
+        "knowledge",
+        "select from knowledge.find_candidates("
+        "array['common', 'matter7'], '{1:1}/1048576', 1::int2, 0.5, 100, false)",
+        index=INDEX,
+    )
+    assert len(found) == 100
+    assert used == 1
 
 
 async def test_without_the_function_the_index_could_not_serve(acme: Client, database: TestDatabase) -> None:
