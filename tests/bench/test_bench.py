@@ -126,9 +126,9 @@ def test_searches_among_kept_tickets_go_on_where_the_last_run_ended(server_home:
     assert told["built"]["imported_per_second"] > 0
     assert told["built"]["history_mb_most"] >= told["built"]["history_mb_before"] > 0
     for tenant in told["tenants"]:
-        # On a busy machine some questions get no vector in time, and words decide.
+        # On a busy machine a few questions get no vector in time, and words decide.
         assert tenant["failed"] == 0
-        assert tenant["by_meaning"] > 0.5
+        assert tenant["by_meaning"] > 0.9
         assert 0 < tenant["p50_ms"] <= tenant["p95_ms"]
         assert 0 < tenant["embedding_share"] < 1
     assert told["steady"]["tickets"] == 2_000

@@ -289,6 +289,8 @@ async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> No
         await again(world, "handbook")
 
         assert await world.titles() == ["VPN"]
+        # Read anew or not, as its settings are known by then or not; what they name no more is not.
+        assert {"jam.html", "old.html"}.isdisjoint(site.read())
 
 
 async def test_two_clients_with_one_name_have_their_own_pages(world: World, confluence: Confluence) -> None:
