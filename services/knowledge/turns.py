@@ -74,3 +74,5 @@ class Turns:
             _log.warning("knowledge_base_sync_cut_off", tenant_id=tenant, error=type(error).__name__)
         finally:
             del self._at_it[tenant]
+            # What was told while it was under way did not end it: it began with what there was before.
+            self._told.pop(tenant, None)

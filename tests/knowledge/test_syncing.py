@@ -255,6 +255,23 @@ async def test_what_is_no_longer_synced_takes_its_articles_along(world: World) -
     await until(is_gone)
 
 
+async def test_what_is_removed_while_it_is_synced_goes_when_that_sync_has_ended(
+    world: World, confluence: Confluence
+) -> None:
+    confluence.faults.append(5.0)
+    await world.set_base(KNOWLEDGE_BASE_MODE_SYNC)
+
+    async def is_under_way() -> bool:
+        return any(sync.running for sync in await world.syncs())
+
+    async def is_gone() -> bool:
+        return await world.titles() == [] and not await world.syncs()
+
+    await until(is_under_way)
+    await world.drop_bases()
+    await until(is_gone)
+
+
 async def test_of_a_site_only_what_has_changed_is_read_again(world: World) -> None:
     long_ago = datetime(2026, 3, 1, 12, tzinfo=UTC)
     site = Website(
