@@ -10,7 +10,7 @@ from opentelemetry import trace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.asgi import ROUTE, header, send_json
-from gateway.errors import BodyTooLarge, BodyTooSlow, ClientGone, Problem, ServiceFailed, problem_of
+from gateway.errors import BodyUnread, ClientGone, Problem, ServiceFailed, problem_of
 from gateway.limits import limit_headers
 from gateway.telemetry import UNMATCHED, count_request, end_span, method_label, root_span
 from services.runtime import telemetry
@@ -86,7 +86,7 @@ class _Exchange:
                 self.problem.status,
                 body,
                 headers=self.problem.headers,
-                unread=receive if isinstance(error, BodyTooLarge | BodyTooSlow) else None,
+                unread=receive if isinstance(error, BodyUnread) else None,
             )
 
     async def _answer(self, message: MutableMapping[str, Any]) -> None:

@@ -82,22 +82,25 @@ class MethodNotAllowed(HttpError):
         self.headers = (("allow", allow),)
 
 
-class BodyTooLarge(HttpError):
+class BodyUnread(HttpError):
+    """Some of the body is left, and nobody wants it; it would be taken for the next request."""
+
+    headers = (("connection", "close"),)
+
+
+class BodyTooLarge(BodyUnread):
     status = 413
     code = StatusCode.INVALID_ARGUMENT
     reason = "BODY_TOO_LARGE"
-    # What is left of the body would be taken for the next request.
-    headers = (("connection", "close"),)
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is over {limit} bytes", metadata={"limit_bytes": str(limit)})
 
 
-class BodyTooSlow(HttpError):
+class BodyTooSlow(BodyUnread):
     status = 408
     code = StatusCode.DEADLINE_EXCEEDED
     reason = "BODY_TOO_SLOW"
-    headers = (("connection", "close"),)
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the body did not come within {seconds:g} s", metadata={"seconds": f"{seconds:g}"})

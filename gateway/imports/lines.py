@@ -10,7 +10,7 @@ from grpc import StatusCode
 from starlette.types import Message, Receive, Scope
 
 from gateway.asgi import header
-from gateway.errors import BodyTooLarge, ClientGone, HttpError
+from gateway.errors import BodyTooLarge, BodyUnread, ClientGone, HttpError
 from gateway.imports.gunzip import Gunzip
 
 Line: TypeAlias = bytes | None
@@ -19,13 +19,12 @@ Line: TypeAlias = bytes | None
 _MARK: Final = b"\xef\xbb\xbf"
 
 
-class BodyStalled(HttpError):
+class BodyStalled(BodyUnread):
     """Nothing, or no whole line, has come for too long."""
 
     status = 408
     code = StatusCode.DEADLINE_EXCEEDED
     reason = "BODY_STALLED"
-    headers = (("connection", "close"),)
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
