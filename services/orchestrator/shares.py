@@ -1,6 +1,7 @@
 """Tenants' shares of the queue: settings of theirs, of which the queue keeps a copy to claim by."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -60,14 +61,16 @@ class Shares:
         await self._keep(QueueShare(tenant_id=tenant, queue=changed))
 
     async def _apply(self) -> None:
+        asked = time.monotonic()
         with trace.use_span(_UNTRACED), acting_for(None, subject=SUBJECT):
             shares = await self._peers.queue_shares()
         async with self._database.transaction() as connection:
             await connection.execute(
-                "select orchestrator.apply_shares($1, $2, $3)",
+                "select orchestrator.apply_shares($1, $2, $3, $4)",
                 [each.tenant_id for each in shares],
                 [WEIGHTS[each.queue.weight] for each in shares],
                 [each.queue.max_in_progress for each in shares],
+                time.monotonic() - asked,
             )
             inherited = await connection.fetch("select * from orchestrator.inherited_shares()")
         for row in inherited:
@@ -93,10 +96,11 @@ class Shares:
         async with self._database.tenant(share.tenant_id) as connection:
             await connection.execute(
                 """
-                insert into orchestrator.queue_policies (tenant_id, weight, max_in_progress)
-                values ($1, $2, nullif($3, 0))
+                insert into orchestrator.queue_policies (tenant_id, weight, max_in_progress, read_time)
+                values ($1, $2, nullif($3, 0), now())
                 on conflict (tenant_id) do update
-                set weight = excluded.weight, max_in_progress = excluded.max_in_progress, inherited = false
+                set weight = excluded.weight, max_in_progress = excluded.max_in_progress, inherited = false,
+                    read_time = excluded.read_time
                 """,
                 share.tenant_id,
                 WEIGHTS[share.queue.weight],

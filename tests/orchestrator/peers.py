@@ -277,16 +277,21 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.revision = 1
         self.queues: dict[str, QueueSettings] = {}
         self.shares_asked: list[Message] = []
+        self.shares_held: asyncio.Event | None = None
+        """Shares as they were when they were asked for are answered once this is set."""
 
     async def ListQueueShares(
         self, request: tenants_pb2.ListQueueSharesRequest, _: grpc.aio.ServicerContext[Any, Any]
     ) -> tenants_pb2.ListQueueSharesResponse:
         self.shares_asked.append(request)
-        return tenants_pb2.ListQueueSharesResponse(
+        answer = tenants_pb2.ListQueueSharesResponse(
             shares=[
                 tenants_pb2.QueueShare(tenant_id=tenant, queue=queue) for tenant, queue in self.queues.items()
             ]
         )
+        if self.shares_held is not None:
+            await self.shares_held.wait()
+        return answer
 
     async def UpdateTenant(
         self, request: tenants_pb2.UpdateTenantRequest, _: grpc.aio.ServicerContext[Any, Any]

@@ -163,6 +163,29 @@ async def test_the_queues_own_verb_changes_the_settings(acme: Client, peers: Pee
     assert (await queue_of(acme)).weight == QUEUE_WEIGHT_PREMIUM
 
 
+@pytest.mark.parametrize(
+    "before", [None, QueueSettings(weight=QUEUE_WEIGHT_PREFERRED)], ids=["none", "another"]
+)
+async def test_shares_that_were_asked_for_before_a_change_do_not_undo_it(
+    acme: Client, peers: Peers, before: QueueSettings | None
+) -> None:
+    if before is not None:
+        peers.tenants.queues["acme"] = before
+        await share_becomes(acme, QUEUE_WEIGHT_PREFERRED, 4)
+    asked = len(peers.tenants.shares_asked)
+    peers.tenants.shares_held = held = asyncio.Event()
+    await asyncio.to_thread(eventually, lambda: len(peers.tenants.shares_asked) > asked, what="a look")
+
+    request = service.UpdateQueueRequest(weight=QUEUE_WEIGHT_PREMIUM)
+    changed = (await acme.stub.UpdateQueue(request, metadata=acme.acting("operator"))).queue
+    assert changed.weight == QUEUE_WEIGHT_PREMIUM
+
+    held.set()
+    ends = asyncio.get_running_loop().time() + 1
+    while asyncio.get_running_loop().time() < ends:
+        assert (await queue_of(acme)).weight == QUEUE_WEIGHT_PREMIUM
+
+
 async def test_the_queue_of_a_client_that_there_is_not_has_no_share(acme: Client, peers: Peers) -> None:
     peers.tenants.base_urls = {}
     request = service.UpdateQueueRequest(max_in_progress=3)
