@@ -31,7 +31,7 @@ run: setup ## the same, left running until Ctrl-C
 	@$(BIN)/dossier demo --keep-running
 
 test: setup ## the tests, on real servers that they start themselves
-	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder --reruns 1
 
 check: lint types imports contracts test ## everything CI checks
 

@@ -19,6 +19,7 @@ from tests.support.keys import Keys, Mint
 from tests.support.leaks import Watch, overhearing
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
+from tests.support.second_tries import SecondTries
 
 # Besides its own folder's, the files whose tests use the run's one mesh.
 ON_THE_MESH = (
@@ -51,6 +52,7 @@ WATCH = pytest.StashKey[Watch]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[WATCH] = Watch()
+    config.pluginmanager.register(SecondTries())
 
 
 @pytest.hookimpl(wrapper=True)
