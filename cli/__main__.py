@@ -44,9 +44,9 @@ def main() -> int:
     except DossierError as error:
         fail(error, as_json=as_json)
     except typer.TyperException as misused:
-        usage = DossierError(
-            misused.format_message(), hint="`dossier --help`, or --help after a verb, tells."
-        )
+        # What a parser of ours or of Python's refused comes with a word that is for programmers.
+        told = misused.format_message().replace("Value error, ", "")
+        usage = DossierError(told, hint="`dossier --help`, or --help after a verb, tells.")
         usage.exit_code = misused.exit_code
         fail(usage, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):

@@ -10,7 +10,7 @@ import typer
 from cli.output import Json, Output
 from cli.paging import pages
 from cli.show.tenants import event_json, events_table
-from cli.words import moment
+from cli.words import moment, number_of
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 from dossier.tenants.v1.audit_pb2 import AuditEvent
 
@@ -60,7 +60,7 @@ def show_wanted(
 ) -> None:
     """End a verb with those of a log that are wanted; `beside` goes before them under --json."""
     events = wanted.among(every, names)
-    none = f"None of {len(every)} events is such." if every else "Nothing was changed yet."
+    none = f"None of {number_of(len(every), 'event')} is such." if every else "Nothing was changed yet."
     output.result(
         {**beside, "events": [event_json(event, names) for event in events]},
         shown=events_table(events, names) if events else none,

@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from cli.errors import DossierError
+from cli.errors import UsageError
 from dossier.tenants.v1.tenant_pb2 import Budget
 
 METAVAR: Final = "DOLLARS|none"
 _NONE: Final = "none"
+_MICRO: Final = "_micro_dollars"
 _DECIMALS: Final = 6
 # No longer than what the contract has a number for.
 _AMOUNT: Final = re.compile(r"(?P<whole>[0-9]{1,12})(?:\.(?P<decimals>[0-9]{1,6}))?")
@@ -19,15 +20,15 @@ def budget_of(given: Mapping[str, str | None]) -> Budget:
     budget = Budget()
     for name, text in given.items():
         if text is not None and text != _NONE:
-            setattr(budget, name, _micro_dollars(text))
+            setattr(budget, name, _micro_dollars(text, option=f"--budget-{name.removesuffix(_MICRO)}"))
     return budget
 
 
-def _micro_dollars(text: str) -> int:
+def _micro_dollars(text: str, *, option: str) -> int:
     amount = _AMOUNT.fullmatch(text)
     if amount is None:
-        raise DossierError(
-            f"{text!r} is no budget.",
+        raise UsageError(
+            f"{option}: {text!r} is no budget.",
             hint="Give US dollars with six decimals at most, such as 25 or 0.50, 0 for no language model, or"
             " none for no limit.",
         )

@@ -13,3 +13,9 @@ class DossierError(Exception):
         super().__init__(message)
         self.hint = hint
         self.reason = reason
+
+
+class UsageError(DossierError):
+    """The command line is not understood: nothing was asked of anybody."""
+
+    exit_code = 2

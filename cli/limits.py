@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cli.errors import DossierError
+from cli.errors import UsageError
 from dossier.tenants.v1.tenant_pb2 import TenantLimits
 
 METAVAR: Final = "N|default"
@@ -16,14 +16,16 @@ def limits_of(given: Mapping[str, str | None]) -> TenantLimits:
     for name, text in given.items():
         if text is None or text == _DEFAULT:
             continue
+        option = f"--limit-{name.removesuffix('_per_minute').replace('_', '-')}"
         if not (text.isascii() and text.isdigit()):
-            raise DossierError(
-                f"{text!r} is no limit.", hint="Give a whole number a minute, 0 for no limit, or default."
+            raise UsageError(
+                f"{option}: {text!r} is no limit.",
+                hint="Give a whole number a minute, 0 for no limit, or default.",
             )
         try:
             setattr(limits, name, int(text))
         except ValueError:
-            raise DossierError(
-                f"{text} is more than a limit can be.", hint="0 is for no limit at all."
+            raise UsageError(
+                f"{option}: {text} is more than a limit can be.", hint="0 is for no limit at all."
             ) from None
     return limits

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 
 DataDirOption = Annotated[
     Path | None,
@@ -28,7 +28,7 @@ def pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
         name, separator, value = each.partition("=")
         if not separator or not name:
             # Not what was given: it may be a secret.
-            raise DossierError(f"A value of {option} is not a pair.", hint=f"Write {option} name=value.")
+            raise UsageError(f"A value of {option} is not a pair.", hint=f"Write {option} name=value.")
         read[name] = _content(value[1:], option=option) if value.startswith("@") else value
     return read
 

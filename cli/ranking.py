@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cli.errors import DossierError
+from cli.errors import UsageError
 from dossier.tenants.v1.retrieval_pb2 import RetrievalSettings
 
 METAVAR = "0-1|default"
@@ -27,8 +27,8 @@ def _share(value: str, path: str) -> float:
         share = -1
     if not 0 <= share <= 1:
         kind, _, name = path.partition(".")
-        raise DossierError(
-            f"--{kind}-{name.removesuffix('_share')} is {value}.",
+        raise UsageError(
+            f"--{kind}-{name.removesuffix('_share')}: {value!r} is no share.",
             hint=f"Give a number from 0 to 1, or {_DEFAULT}.",
         )
     return share

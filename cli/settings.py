@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from cli.errors import DossierError
+from cli.errors import UsageError
 from cli.words import value_of
 from dossier.orchestrator.v1.queue_pb2 import QueueWeight
 from dossier.synthesis.v1.brief_pb2 import SectionKind
@@ -32,7 +32,7 @@ class Visibility(StrEnum):
 def sections_of(given: Sequence[Section] | None, *, everything: bool) -> Sequence[Section] | None:
     """None where nothing is said of them; all of them is how it is without any."""
     if given and everything:
-        raise DossierError("Which sections?", hint="Give --section or --all-sections, not both.")
+        raise UsageError("Which sections?", hint="Give --section or --all-sections, not both.")
     return [] if everything else given or None
 
 

@@ -44,5 +44,10 @@ def lasting(length: float) -> str:
     return f"{length / 60:.0f} min" if length < 7200 else f"{length / 3600:.1f} h"
 
 
+def number_of(number: int, one: str, many: str = "") -> str:
+    """`1 row`, `12 rows`; `many` where it takes more than an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def money(dollars: float) -> str:
     return "$0" if dollars == 0 else f"${dollars:.6f}".rstrip("0")

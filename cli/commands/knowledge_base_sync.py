@@ -15,6 +15,7 @@ from cli.options import DataDirOption
 from cli.output import JsonOption, Output
 from cli.show.knowledge_bases import counted, has_failed, sync_json, tested_json, tested_table
 from cli.tenancy import TenantOption
+from cli.words import number_of
 from dossier.knowledge.v1 import knowledge_service_pb2 as pb
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseCheck, KnowledgeBaseSync
 
@@ -111,4 +112,4 @@ def _told(synced: KnowledgeBaseSync, *, has_ended: bool) -> RenderableType:
     if synced.error:
         again = "It is tried again by itself; `dossier knowledge-base test` says what does not work."
         return Group(f"Failed: {synced.error}", Text(again, style="yellow"))
-    return f"Synced: {counted(synced)}; {synced.article_count} articles."
+    return f"Synced: {counted(synced)}; {number_of(synced.article_count, 'article')}."

@@ -10,14 +10,14 @@ from rich.console import Group, RenderableType
 
 from cli.asking import NOT_AGREED, agreed
 from cli.commands.knowledge_base_sync import sync, tested, told_of_test, try_base
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.instance import Instance
 from cli.knowledge_bases import NameArgument, OfClient, asking_knowledge, named
 from cli.options import DataDirOption, YesOption, pairs
 from cli.output import Json, JsonOption, Output
 from cli.show.knowledge_bases import bases_table, knowledge_base_json, sync_json, tested_json
 from cli.tenancy import TenantOption
-from cli.words import value_of
+from cli.words import number_of, value_of
 from dossier.knowledge.v1.knowledge_base_pb2 import KnowledgeBaseSync
 from dossier.knowledge.v1.knowledge_service_pb2 import ListKnowledgeBaseSyncsRequest
 from dossier.tenants.v1.knowledge_base_pb2 import KnowledgeBase, KnowledgeBaseMode
@@ -165,7 +165,7 @@ def update(
 
     given = any(each is not None for each in (base_url, mode, every, deadline, pause))
     if not given and not option and not no_option:
-        raise DossierError("There is nothing to change.", hint="--help lists what can be.")
+        raise UsageError("There is nothing to change.", hint="--help lists what can be.")
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
     of_client = asyncio.run(OfClient.of(instance, tenant))
     asyncio.run(of_client.change(updated))
@@ -188,7 +188,7 @@ def set_credentials(
     Example: dossier knowledge-base set-credentials wiki --credential token=@token.txt
     """
     if bool(credential) == none:
-        raise DossierError(
+        raise UsageError(
             "Which credentials?", hint="Give --credential name=value for each, or --none for none."
         )
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
@@ -217,7 +217,7 @@ def remove(
     named(name, bases)
     articles = syncs[name].article_count if name in syncs else 0
     if not yes and not agreed(
-        f"{articles} articles of {name} would be removed.",
+        f"{number_of(articles, 'article')} of {name} would be removed.",
         f"Remove them, and {name} of {of_client.client}?",
         hint="Say --yes to remove them.",
         output=output,
@@ -226,7 +226,7 @@ def remove(
         return NOT_AGREED
     asyncio.run(of_client.change(lambda now: [each for each in now if each is not named(name, now)]))
     data: dict[str, Json] = {"tenant": of_client.client, "name": name, "articles": articles}
-    output.result(data, shown=f"Removed {name}; its {articles} articles are gone within seconds.")
+    output.result(data, shown=f"Removed {name}; of its articles ({articles}) none is left within seconds.")
     return 0
 
 

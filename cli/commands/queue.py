@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from cli.enhancing import orchestrating_as
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
@@ -126,7 +126,7 @@ def _answer(
     names_paused: bool = False,
 ) -> None:
     if everything and tenant:
-        raise DossierError("--tenant and --all exclude each other.", hint="Give one of them.")
+        raise UsageError("--tenant and --all exclude each other.", hint="Give one of them.")
     instance = Instance.resolve(data_dir)
     whose, found = asyncio.run(_asked(instance, ask, tenant=tenant, everything=everything))
     remark = [Text(if_paused, style="yellow")] if if_paused and found.paused else []

@@ -22,7 +22,7 @@ from cli.commands.tenant_keys import keys
 from cli.commands.tenant_reencrypt import reencrypt_secrets
 from cli.commands.tenant_rotation import rotate_webhook_secret
 from cli.commands.tenant_secrets import secrets
-from cli.errors import DossierError
+from cli.errors import UsageError
 from cli.instance import Instance
 from cli.options import DataDirOption, pairs
 from cli.output import Json, JsonOption, Output
@@ -182,5 +182,5 @@ def _created(data: dict[str, Json]) -> RenderableType:
 def _only_tool() -> str:
     installed = sorted(load_tools())
     if len(installed) != 1:
-        raise DossierError("Which ticketing tool?", hint=f"Add --tool, one of: {', '.join(installed)}.")
+        raise UsageError("Which ticketing tool?", hint=f"Add --tool, one of: {', '.join(installed)}.")
     return installed[0]

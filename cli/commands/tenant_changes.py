@@ -10,7 +10,7 @@ from rich.text import Text
 from cli.budgets import METAVAR as BUDGET_METAVAR
 from cli.budgets import budget_of
 from cli.commands.tenant_connection import TestOption, tried_afterwards
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.instance import Instance
 from cli.limits import METAVAR, limits_of
 from cli.options import DataDirOption, pairs, text_of
@@ -36,7 +36,12 @@ def update(
         list[str] | None, typer.Option(help="name=value that the adapter needs; others stay.")
     ] = None,
     no_option: Annotated[list[str] | None, typer.Option(help="The name of an option to take away.")] = None,
-    language: Annotated[str | None, typer.Option(help="The briefs' language, as a BCP 47 tag.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="The briefs' language, as a BCP 47 tag; without a language model they are in English."
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="The model to ask; '' is the service's default.")] = None,
     max_words: Annotated[
         int | None, typer.Option(help="The most words of a brief, 50 to 500; 0 is the default.")
@@ -188,7 +193,7 @@ def update(
     if source or no_source:
         paths.append("sources")
     if not paths:
-        raise DossierError("There is nothing to change.", hint="--help lists what can be.")
+        raise UsageError("There is nothing to change.", hint="--help lists what can be.")
 
     def wanted(now: Tenant) -> Tenant:
         new = Tenant()
@@ -245,12 +250,15 @@ def suspend(
     """Stop serving a client: webhooks and keys are refused, runs end at their next step. Its data stays."""
     instance = Instance.resolve(data_dir)
 
-    async def ask() -> Tenant:
+    async def ask() -> tuple[Tenant, Tenant]:
         async with asking_tenants(instance) as tenants:
-            return (await tenants.SuspendTenant(pb.SuspendTenantRequest(tenant_id=tenant_id))).tenant
+            before = await tenants.GetTenant(pb.GetTenantRequest(tenant_id=tenant_id))
+            after = await tenants.SuspendTenant(pb.SuspendTenantRequest(tenant_id=tenant_id))
+            return before.tenant, after.tenant
 
-    tenant = asyncio.run(ask())
-    shown = f"{tenant.id} is suspended. `dossier tenant resume {tenant.id}` serves it again."
+    before, tenant = asyncio.run(ask())
+    is_suspended = "was suspended already" if before.state == tenant.state else "is suspended"
+    shown = f"{tenant.id} {is_suspended}. `dossier tenant resume {tenant.id}` serves it again."
     Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
 
 
@@ -258,13 +266,16 @@ def resume(*, tenant_id: TenantArgument, data_dir: DataDirOption = None, as_json
     """Serve a suspended client again. Runs that failed meanwhile: `enhancements retry-failed`."""
     instance = Instance.resolve(data_dir)
 
-    async def ask() -> Tenant:
+    async def ask() -> tuple[Tenant, Tenant]:
         async with asking_tenants(instance) as tenants:
-            return (await tenants.ResumeTenant(pb.ResumeTenantRequest(tenant_id=tenant_id))).tenant
+            before = await tenants.GetTenant(pb.GetTenantRequest(tenant_id=tenant_id))
+            after = await tenants.ResumeTenant(pb.ResumeTenantRequest(tenant_id=tenant_id))
+            return before.tenant, after.tenant
 
-    tenant = asyncio.run(ask())
+    before, tenant = asyncio.run(ask())
+    is_served = "was served already" if before.state == tenant.state else "is served"
     shown = (
-        f"{tenant.id} is served. Runs that failed meanwhile are tried again with `dossier enhancements"
+        f"{tenant.id} {is_served}. Runs that failed meanwhile are tried again with `dossier enhancements"
         f" retry-failed --reason TENANT_NOT_SERVED --tenant {tenant.id}`."
     )
     Output(as_json=as_json).result(tenant_json(tenant, instance), shown=shown)
@@ -289,7 +300,7 @@ def set_credentials(
     """
     instance, output = Instance.resolve(data_dir), Output(as_json=as_json)
     if bool(credential) == none:
-        raise DossierError(
+        raise UsageError(
             "Which credentials?", hint="Give --credential name=value for each, or --none for none."
         )
     request = pb.SetTicketingCredentialsRequest(

@@ -25,6 +25,7 @@ from cli.show.deletions import (
     deletions_table,
     left_of,
     removed_of,
+    rows_and_keys,
 )
 from cli.tenancy import TenantArgument, asking_tenants
 from dossier.tenants.v1 import tenant_service_pb2 as pb
@@ -134,7 +135,7 @@ class _Deleting:
     def _confirmed(self, preview: TenantDeletion) -> bool:
         if self._output.as_json or not sys.stdin.isatty():
             raise DossierError(
-                f"{left_of(preview)} rows and keys would be removed. Nobody is there to be asked.",
+                f"{rows_and_keys(left_of(preview))} would be removed. Nobody is there to be asked.",
                 hint=f"Say --yes {self._tenant_id} to delete it, or --dry-run to see what there is.",
             )
         self._output.console.print(deletion_shown(preview))

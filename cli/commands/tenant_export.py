@@ -19,6 +19,7 @@ from cli.options import DataDirOption
 from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.tenancy import TenantArgument, asking_tenants
+from cli.words import number_of
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 
 _MANIFEST = "manifest.json"
@@ -49,7 +50,9 @@ def export(
             manifest = orjson.loads(archive.read(_MANIFEST))
     rows = sum(each["rows"] for each in manifest["files"])
     data: dict[str, Json] = {"tenant": tenant_id, "file": str(to), "rows": rows, **manifest}
-    output.result(data, shown=f"{rows} rows in {len(manifest['files'])} files: {to}")
+    output.result(
+        data, shown=f"{number_of(rows, 'row')} in {number_of(len(manifest['files']), 'file')}: {to}"
+    )
     return 0
 
 

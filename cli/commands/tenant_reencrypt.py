@@ -9,6 +9,7 @@ from cli.output import Json, JsonOption, Output
 from cli.paging import pages
 from cli.progress import progress_of
 from cli.tenancy import asking_tenants
+from cli.words import number_of
 from dossier.tenants.v1 import tenant_service_pb2 as pb
 
 _PAGE = 100
@@ -25,7 +26,7 @@ class _Done:
 
     @property
     def shown(self) -> str:
-        said = f"{self.secrets} secrets of {self.clients} clients were sealed again"
+        said = f"Sealed again: {number_of(self.secrets, 'secret')} of {number_of(self.clients, 'client')}"
         if not self.unreadable:
             return f"{said}; none needs another key than {self.key_id}."
         named = "".join(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.instance import Instance
 from cli.options import DataDirOption
 from cli.output import JsonOption, Output
@@ -52,7 +52,7 @@ def token(
             f"{instance.home} has no signing key yet.", hint="`dossier up` makes one when it starts."
         )
     if tenant and no_tenant:
-        raise DossierError("--tenant and --no-tenant exclude each other.", hint="Give one of them.")
+        raise UsageError("--tenant and --no-tenant exclude each other.", hint="Give one of them.")
     tenant = None if no_tenant else tenant or os.environ.get(TENANT_VARIABLE) or None
     if tenant is not None and instance.running() is not None:
         asyncio.run(require_known(instance, tenant))
@@ -68,4 +68,4 @@ def token(
 
 def _one_of(option: str, value: str, known: list[str] | tuple[str, ...]) -> None:
     if value not in known:
-        raise DossierError(f"{value!r} is no {option}.", hint=f"One of: {', '.join(known)}.")
+        raise UsageError(f"--{option}: {value!r} is none.", hint=f"One of: {', '.join(known)}.")

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Protocol
 import typer
 
 from cli.output import Json
+from cli.words import number_of
 
 BROKEN: Final = 1
 """The exit code where a log is not whole."""
@@ -63,5 +64,6 @@ def in_words(found: Verdict, *, whole: bool, empty: str) -> str:
         return (
             f"{told} Or it was one of the {gone} oldest, which the retention has removed." if gone else told
         )
-    told = f"The log is whole: {found.events} events. Note the newest one's hash outside: {found.head_hash}."
+    events = number_of(found.events, "event")
+    told = f"The log is whole: {events}. Note the newest one's hash outside: {found.head_hash}."
     return f"{told} {gone} older ones were removed by the retention." if gone else told

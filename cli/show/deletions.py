@@ -8,8 +8,12 @@ from rich.text import Text
 
 from cli.output import Json
 from cli.show.listing import listing
-from cli.words import iso, word
+from cli.words import iso, number_of, word
 from dossier.tenants.v1.tenant_deletion_pb2 import DELETION_STATE_DONE, DeletionState, TenantDeletion
+
+
+def rows_and_keys(number: int) -> str:
+    return number_of(number, "row or key", "rows and keys")
 
 
 def removed_of(deletion: TenantDeletion) -> int:
@@ -64,16 +68,16 @@ def deletion_shown(deletion: TenantDeletion) -> RenderableType:
 def told(deletion: TenantDeletion) -> str:
     """How it stands, in a sentence."""
     if not deletion.id:
-        return f"{left_of(deletion)} rows and keys would be removed, with {deletion.tenant_id} itself."
+        return f"{rows_and_keys(left_of(deletion))} would be removed, with {deletion.tenant_id} itself."
     if deletion.state == DELETION_STATE_DONE:
         return (
-            f"{deletion.tenant_id} is deleted. {removed_of(deletion)} rows and keys were removed; none was"
+            f"{deletion.tenant_id} is deleted. Removed: {rows_and_keys(removed_of(deletion))}; none was"
             f" found at {iso(deletion.verify_time)}, and none at {iso(deletion.end_time)}. The last of its"
-            f" {deletion.audit_events} audit events had the hash {deletion.audit_head_hash}."
+            f" {number_of(deletion.audit_events, 'audit event')} had the hash {deletion.audit_head_hash}."
         )
     if deletion.HasField("verify_time"):
         return f"Nothing was found at {iso(deletion.verify_time)}; after a pause it is looked once more."
-    return f"{left_of(deletion)} rows and keys are left."
+    return f"There is left: {rows_and_keys(left_of(deletion))}."
 
 
 def deletions_table(deletions: Sequence[TenantDeletion]) -> Table:

@@ -13,7 +13,7 @@ from cli.instance import Instance
 from cli.output import Json
 from cli.show.knowledge_bases import knowledge_base_json
 from cli.show.listing import listing
-from cli.words import iso, moment, word
+from cli.words import iso, moment, number_of, word
 from dossier.orchestrator.v1.queue_pb2 import QueueWeight
 from dossier.synthesis.v1.brief_pb2 import SectionKind
 from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
@@ -115,7 +115,8 @@ def event_json(event: AuditEvent, names: Mapping[str, str]) -> dict[str, Json]:
 def tenant_facts(each: Tenant, instance: Instance) -> Table:
     """In the units that people give them in, and without what the provider's own settings decide."""
     retention = {
-        field.name.removesuffix("_days"): f"{days} days" for field, days in each.retention.ListFields()
+        field.name.removesuffix("_days"): number_of(days, "day")
+        for field, days in each.retention.ListFields()
     }
     budget = {field.name.removesuffix(_MICRO): dollars(amount) for field, amount in each.budget.ListFields()}
     bases = [f"{base.name}: {base.connector}, {base.base_url}" for base in each.knowledge_bases]

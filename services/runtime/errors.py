@@ -53,7 +53,13 @@ class InvalidFields(InvalidArgument):
     """A request that breaks its contract's rules, every broken rule named."""
 
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
-        super().__init__("; ".join(f"{each.field}: {each.description}" for each in violations))
+        super().__init__(
+            "; ".join(
+                # What holds for a message as a whole is of no field.
+                f"{each.field}: {each.description}" if each.field else each.description
+                for each in violations
+            )
+        )
         self.violations = violations
 
 

@@ -50,7 +50,7 @@ def _check_options(given: Mapping[str, str], plug_in: str, known: Collection[str
     for name in given:
         if name not in known:
             there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
-            raise InvalidArgument(f"{plug_in} has no such option; {there_are}", field=f"{field}.{name}")
+            raise InvalidArgument(f"{plug_in} has no option {name}; {there_are}", field=f"{field}.{name}")
 
 
 def _check_distinct(names: list[str], *, field: str) -> None:

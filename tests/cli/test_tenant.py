@@ -106,7 +106,7 @@ def test_a_client_has_weights_and_floors_of_its_own_as_long_as_it_is_wanted(
 
     wrong = on_mesh("tenant", "update", name, "--tickets-floor", "1.5", "--json")
     assert wrong.code != 0
-    assert wrong.error["message"] == "--tickets-floor is 1.5."
+    assert wrong.error["message"] == "--tickets-floor: '1.5' is no share."
 
 
 def test_a_client_has_a_budget_and_usage_shows_what_is_left_of_it(
@@ -158,21 +158,42 @@ def test_a_dry_run_only_shows(on_mesh: Command, client: Mapping[str, Any]) -> No
     ("arguments", "told"),
     [
         ((), "There is nothing to change."),
+        (("--limit-requests", "many"), "--limit-requests: 'many' is no limit."),
+        (("--limit-requests=-1",), "--limit-requests: '-1' is no limit."),
+        (
+            ("--limit-webhook-bytes", "9" * 30),
+            f"--limit-webhook-bytes: {'9' * 30} is more than a limit can be",
+        ),
+        (("--budget-month", "much"), "--budget-month: 'much' is no budget."),
+        (("--budget-month=-1",), "--budget-month: '-1' is no budget."),
+        (("--budget-month", "nan"), "--budget-month: 'nan' is no budget."),
+        (("--budget-day", "1e999999"), "--budget-day: '1e999999' is no budget."),
+        (("--budget-day", "0.0000001"), "--budget-day: '0.0000001' is no budget."),
+        (("--budget-day", "9" * 13), "is no budget."),
+        (("--tickets-floor", "2"), "--tickets-floor: '2' is no share."),
+        (("--option", "bogus"), "A value of --option is not a pair."),
+        (("--section", "bogus"), "Invalid value for '--section': 'bogus' is not one of"),
+    ],
+)
+def test_an_update_that_is_not_understood_names_its_option(
+    on_mesh: Command, client: Mapping[str, Any], arguments: tuple[str, ...], told: str
+) -> None:
+    done = on_mesh("tenant", "update", client["tenant"], *arguments, "--json")
+
+    assert done.code == 2
+    assert told in done.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
         (("--no-option", "nope"), "The client has no option nope."),
         (("--no-source", "nope"), "The client has no source nope."),
         (("--max-words", "9"), "tenant.brief.max_words"),
-        (("--limit-requests", "many"), "'many' is no limit."),
-        (("--limit-requests=-1",), "'-1' is no limit."),
         (("--limit-requests", "10000001"), "tenant.limits.requests_per_minute"),
-        (("--limit-webhook-bytes", "9" * 30), "more than a limit can be"),
-        (("--budget-month", "much"), "'much' is no budget."),
-        (("--budget-month=-1",), "'-1' is no budget."),
-        (("--budget-month", "nan"), "'nan' is no budget."),
-        (("--budget-day", "1e999999"), "'1e999999' is no budget."),
-        (("--budget-day", "0.0000001"), "'0.0000001' is no budget."),
-        (("--budget-day", "9" * 13), "is no budget."),
         (("--budget-brief", "1000000.01"), "tenant.budget.brief_micro_dollars"),
         (("--tool", "telepathy"), "telepathy"),
+        (("--option", "bogus=1"), "servicedesk_plus has no option bogus; there are: edition,"),
     ],
 )
 def test_a_wrong_update_says_what_is_wrong(
@@ -180,7 +201,7 @@ def test_a_wrong_update_says_what_is_wrong(
 ) -> None:
     done = on_mesh("tenant", "update", client["tenant"], *arguments, "--json")
 
-    assert done.code != 0
+    assert done.code == 1
     assert told in done.error["message"]
 
 
@@ -200,8 +221,20 @@ def test_a_suspended_client_is_refused_within_moments_and_served_again(
     assert done.object["state"] == "suspended"
     eventually(lambda: _status(mesh, client, key) == 401, what="the key's refusal")
 
-    on_mesh("tenant", "resume", name)
+    assert on_mesh("tenant", "suspend", name).out.startswith(f"{name} was suspended already.")
+
+    assert on_mesh("tenant", "resume", name).out.startswith(f"{name} is served.")
     eventually(lambda: _status(mesh, client, key) == 200, what="the client served again")
+    assert on_mesh("tenant", "resume", name).out.startswith(f"{name} was served already.")
+
+
+@pytest.mark.parametrize("kind", ["tickets", "articles"])
+def test_a_search_for_nothing_is_refused(on_mesh: Command, client: Mapping[str, Any], kind: str) -> None:
+    done = on_mesh("search", kind, "", "--json", DOSSIER_TENANT=client["tenant"])
+
+    assert done.code == 1
+    service = "history" if kind == "tickets" else "knowledge"
+    assert done.error["message"].startswith(f"{service}: subject or description must not be empty")
 
 
 @pytest.mark.parametrize("kind", ["tickets", "articles"])
