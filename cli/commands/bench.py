@@ -55,7 +55,7 @@ def bench_verb(
 
     Nothing of yours is touched. Have the machine to itself: whatever else runs is measured too.
 
-    Among a million tickets, built in half an hour and kept:
+    Among a million tickets, built in 20 to 30 minutes and kept:
 
     dossier bench search --size 1000000 --corpus DIR
     """
