@@ -31,7 +31,8 @@ run: setup ## the same, left running until Ctrl-C
 	@$(BIN)/dossier demo --keep-running
 
 test: setup ## the tests, on real servers that they start themselves
-	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder --reruns 1
+	@$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks \
+		--rerun-exclude-path tests/isolation --rerun-exclude-path tests/leaks --rerun-exclude-path tests/crash
 
 check: lint types imports contracts test ## everything CI checks
 

@@ -44,8 +44,8 @@ def main() -> int:
     except DossierError as error:
         fail(error, as_json=as_json)
     except typer.TyperException as misused:
-        # What a parser of ours or of Python's refused comes with a word that is for programmers.
-        told = misused.format_message().replace("Value error, ", "")
+        # Typer reads values by pydantic, whose sentence of a ValueError begins with what is for programmers.
+        told = misused.format_message().replace(": Value error, ", ": ", 1)
         usage = DossierError(told, hint="`dossier --help`, or --help after a verb, tells.")
         usage.exit_code = misused.exit_code
         fail(usage, as_json=as_json)

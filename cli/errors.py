@@ -16,6 +16,6 @@ class DossierError(Exception):
 
 
 class UsageError(DossierError):
-    """The command line is not understood: nothing was asked of anybody."""
+    """The command line is not understood: what it says is missing, of the wrong kind or contradictory."""
 
     exit_code = 2

@@ -19,7 +19,6 @@ from tests.support.keys import Keys, Mint
 from tests.support.leaks import Watch, overhearing
 from tests.support.mesh import Mesh, running_mesh
 from tests.support.otlp import Receiver, receiving
-from tests.support.second_tries import SecondTries
 
 # Besides its own folder's, the files whose tests use the run's one mesh.
 ON_THE_MESH = (
@@ -52,7 +51,6 @@ WATCH = pytest.StashKey[Watch]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[WATCH] = Watch()
-    config.pluginmanager.register(SecondTries())
 
 
 @pytest.hookimpl(wrapper=True)

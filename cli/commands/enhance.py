@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.enhancing import orchestrating, show_ended, watch
-from cli.errors import DossierError
+from cli.errors import UsageError
 from cli.instance import Instance
 from cli.options import DataDirOption, text_or_stdin
 from cli.output import JsonOption, Output
@@ -39,12 +39,12 @@ def enhance(
 ) -> int:
     """Write a brief for a text, watch it being made, and show it."""
     if deliver and not ticket_id:
-        raise DossierError(
+        raise UsageError(
             "There is no ticket to post the brief at.", hint="Name the tool's ticket with --ticket-id."
         )
     words = text_or_stdin(text)
     if not words.strip():
-        raise DossierError("There is no text.", hint='Give the ticket\'s text: dossier enhance "…".')
+        raise UsageError("There is no text.", hint='Give the ticket\'s text: dossier enhance "…".')
     request_id = str(uuid.uuid4())
     ticket = Ticket(
         id=ticket_id or f"by-hand-{request_id[:8]}",

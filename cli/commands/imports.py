@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.errors import DossierError
+from cli.errors import UsageError
 from cli.importing.files import opened
 from cli.importing.kinds import KINDS, Kind
 from cli.importing.rows import Rejection, Rows
@@ -21,6 +21,7 @@ from cli.output import Json, JsonOption, Output
 from cli.progress import progress_of
 from cli.rpc import calling
 from cli.tenancy import TenantOption, tenant_or_only
+from cli.words import number_of
 from dossier.history.v1.history_service_pb2 import ImportTicketsRequest
 from services.runtime.rules import violations_of
 
@@ -109,7 +110,7 @@ def _renamed(given: Sequence[str], kind: Kind) -> Mapping[str, str]:
         column, _, name = each.rpartition("=")
         if kind.field_named(name) is None or not column:
             known = ", ".join(field.name for field in kind.fields)
-            raise DossierError(
+            raise UsageError(
                 f"--map {each!r} names no field of {kind.name}.",
                 hint=f'Write "Their Column=field"; the fields are: {known}.',
             )
@@ -161,7 +162,8 @@ def _shown(summary: Summary, rows: Rows, *, dry_run: bool) -> RenderableType:
     if not summary.rows:
         parts.append(Text("There was no row in it.", style="yellow"))
     if dry_run:
-        parts.append(Text(f"{summary.rows} rows, {summary.rejected} would be rejected; nothing was sent."))
+        rows_read = number_of(summary.rows, "row")
+        parts.append(Text(f"{rows_read}, {summary.rejected} would be rejected; nothing was sent."))
     else:
         parts.append(
             Text(

@@ -149,6 +149,7 @@ def update(
 
     Example: dossier knowledge-base update wiki --mode both --deadline 4
     """
+    options = pairs("--option", option)
 
     def updated(bases: list[KnowledgeBase]) -> Sequence[KnowledgeBase]:
         base = named(name, bases)
@@ -160,7 +161,7 @@ def update(
             if gone not in base.options:
                 raise DossierError(f"{name} has no option {gone}.", hint="`list --json` shows those it has.")
             del base.options[gone]
-        _set(base, options=pairs("--option", option), mode=mode, every=every, deadline=deadline)
+        _set(base, options=options, mode=mode, every=every, deadline=deadline)
         return bases
 
     given = any(each is not None for each in (base_url, mode, every, deadline, pause))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.instance import Instance
 from cli.migrate.dbmate import ServiceStatus
 from cli.migrate.roles import PASSWORD_VARIABLE
@@ -47,7 +47,7 @@ def migrate(
     url = _database_url(data_dir)
     if down is not None:
         if service is None:
-            raise DossierError("Whose migrations?", hint="Add --service history, for instance.")
+            raise UsageError("Whose migrations?", hint="Add --service history, for instance.")
         undone = asyncio.run(roll_back(url, service=service, steps=down))
         files: list[Json] = [f"{file.service}/{file.file}" for file in undone]
         output.result({"rolled_back": files}, shown=_lines("rolled back", files))

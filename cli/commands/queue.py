@@ -71,7 +71,7 @@ def set_rules(
     They are settings of the client's: `dossier tenant update` changes them as well.
     """
     if weight is None and max_in_progress is None:
-        raise DossierError("There is nothing to set.", hint="Give --weight, --max-in-progress or both.")
+        raise UsageError("There is nothing to set.", hint="Give --weight, --max-in-progress or both.")
     request = pb.UpdateQueueRequest(max_in_progress=max_in_progress)
     if weight is not None:
         request.weight = QueueWeight.ValueType(value_of(QueueWeight.DESCRIPTOR, weight))

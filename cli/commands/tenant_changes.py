@@ -1,6 +1,7 @@
 """`tenant update|suspend|resume|set-credentials`: changes of a client."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -181,6 +182,7 @@ def update(
         "articles.floor": articles_floor,
     }
     own_retrieval = retrieval_of(rankings)
+    options, sources = pairs("--option", option), pairs("--source", source)
     paths = [path for path, value in given.items() if value is not None]
     paths += set_words(
         words, sections=sections_of(section, everything=all_sections), notes=notes, weight=weight
@@ -205,11 +207,11 @@ def update(
         new.limits.CopyFrom(own_limits)
         new.budget.CopyFrom(own_budget)
         new.retrieval.CopyFrom(own_retrieval)
-        new.ticketing.options.update({**now.ticketing.options, **pairs("--option", option)})
+        new.ticketing.options.update({**now.ticketing.options, **options})
         for gone in no_option or ():
             _require(gone in new.ticketing.options, "option", gone)
             del new.ticketing.options[gone]
-        new.sources.extend(_sources(now, source, no_source))
+        new.sources.extend(_sources(now, sources, no_source))
         return new
 
     async def ask() -> pb.UpdateTenantResponse:
@@ -325,9 +327,9 @@ def set_credentials(
     return tried.exit_code
 
 
-def _sources(now: Tenant, given: list[str] | None, gone: list[str] | None) -> list[ContextSource]:
+def _sources(now: Tenant, given: Mapping[str, str], gone: list[str] | None) -> list[ContextSource]:
     kept = {each.name: each for each in now.sources}
-    for name, target in pairs("--source", given).items():
+    for name, target in given.items():
         before = kept.get(name, ContextSource())
         kept[name] = ContextSource(name=name, target=target, deadline_ms=before.deadline_ms)
     for name in gone or ():

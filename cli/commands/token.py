@@ -68,4 +68,4 @@ def token(
 
 def _one_of(option: str, value: str, known: list[str] | tuple[str, ...]) -> None:
     if value not in known:
-        raise UsageError(f"--{option}: {value!r} is none.", hint=f"One of: {', '.join(known)}.")
+        raise UsageError(f"--{option}: {value!r} is no {option}.", hint=f"One of: {', '.join(known)}.")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from cli.errors import DossierError
+from cli.errors import DossierError, UsageError
 from cli.evaluating.asking import Answers, Kind, answers, own_tickets
 from cli.evaluating.documents import absent_of
 from cli.evaluating.judgements import Qrels, Query, judged, read_qrels, read_queries
@@ -32,11 +32,11 @@ def given_judgements(
         given = " and ".join(
             option for option, path in (("--queries", queries), ("--qrels", qrels)) if path is not None
         )
-        raise DossierError(
+        raise UsageError(
             f"--own and {given} exclude each other." if given else "--own judges tickets only.",
             hint="--own needs no judgements; leave it out to judge tickets or articles by your own.",
         )
-    raise DossierError(
+    raise UsageError(
         "Judged by what?",
         hint="Give --own, which judges tickets by themselves, or both --queries and --qrels.",
     )

@@ -15,6 +15,7 @@ from cli.evaluating.measures import Difference, Measured
 from cli.evaluating.own import Labels
 from cli.evaluating.topics import HeldOut
 from cli.output import Json
+from cli.words import number_of
 from retrieval.relevance import Ranking
 
 WORDS: Final = {
@@ -172,7 +173,7 @@ def _table(measured: Mapping[str, Measured], queries: int, better: Mapping[str, 
         by = better.get(name)
         told = (f"{by.mean:+.3f}", f"{by.low:+.3f} to {by.high:+.3f}", f"{by.p_value:.3f}") if by else ()
         table.add_row(WORDS[name], f"{each.mean:.3f}", f"{each.low:.3f} to {each.high:.3f}", *told)
-    table.caption = f"{queries} judged queries"
+    table.caption = number_of(queries, "judged query", "judged queries")
     return table
 
 

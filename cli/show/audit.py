@@ -61,9 +61,7 @@ def in_words(found: Verdict, *, whole: bool, empty: str) -> str:
     gone = found.removed_events
     if not whole:
         told = "The log fits together, but the known hash is not in it: events were cut off, or written anew."
-        return (
-            f"{told} Or it was one of the {gone} oldest, which the retention has removed." if gone else told
-        )
+        return f"{told} Or it was among the {gone} oldest, which the retention has removed." if gone else told
     events = number_of(found.events, "event")
     told = f"The log is whole: {events}. Note the newest one's hash outside: {found.head_hash}."
-    return f"{told} {gone} older ones were removed by the retention." if gone else told
+    return f"{told} The retention has removed {number_of(gone, 'older one')}." if gone else told

@@ -58,7 +58,7 @@ class Shares:
             if failure.reason == "TENANT_NOT_FOUND":
                 raise TenantNotFound(tenant) from failure
             raise DependencyUnavailable("tenants", failure.detail) from failure
-        await self._keep(QueueShare(tenant_id=tenant, queue=changed))
+        await self._keep(QueueShare(tenant_id=tenant, queue=changed), answered=time.monotonic())
 
     async def _apply(self) -> None:
         asked = time.monotonic()
@@ -70,7 +70,7 @@ class Shares:
                 [each.tenant_id for each in shares],
                 [WEIGHTS[each.queue.weight] for each in shares],
                 [each.queue.max_in_progress for each in shares],
-                time.monotonic() - asked,
+                time.monotonic() - asked,  # since before this transaction's time: never taken to be newer
             )
             inherited = await connection.fetch("select * from orchestrator.inherited_shares()")
         for row in inherited:
@@ -87,24 +87,29 @@ class Shares:
             except PeerFailure as failure:
                 if failure.reason != "TENANT_NOT_FOUND":
                     raise
-                await self._keep(QueueShare(tenant_id=tenant, queue=QueueSettings(weight=weight_message(1))))
+                usual = QueueSettings(weight=weight_message(1))
+                await self._keep(QueueShare(tenant_id=tenant, queue=usual), answered=time.monotonic())
                 return
+        answered = time.monotonic()
         _log.info("queue_share_handed_over", tenant_id=tenant)
-        await self._keep(QueueShare(tenant_id=tenant, queue=share))
+        await self._keep(QueueShare(tenant_id=tenant, queue=share), answered=answered)
 
-    async def _keep(self, share: QueueShare) -> None:
+    async def _keep(self, share: QueueShare, *, answered: float) -> None:
+        """Keep what tenants answered then, unless a look that began later found something else."""
         async with self._database.tenant(share.tenant_id) as connection:
             await connection.execute(
                 """
-                insert into orchestrator.queue_policies (tenant_id, weight, max_in_progress, read_time)
-                values ($1, $2, nullif($3, 0), now())
+                insert into orchestrator.queue_policies as p (tenant_id, weight, max_in_progress, read_time)
+                values ($1, $2, nullif($3, 0), clock_timestamp() - make_interval(secs => $4))
                 on conflict (tenant_id) do update
                 set weight = excluded.weight, max_in_progress = excluded.max_in_progress, inherited = false,
                     read_time = excluded.read_time
+                where p.read_time <= excluded.read_time or p.read_time > clock_timestamp()
                 """,
                 share.tenant_id,
                 WEIGHTS[share.queue.weight],
                 share.queue.max_in_progress,
+                time.monotonic() - answered,
             )
 
     def _say(self, *, known: bool, why: str = "") -> None:

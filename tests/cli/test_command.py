@@ -90,8 +90,10 @@ def test_a_token_is_accepted_by_the_service_it_is_for(tmp_path: Path, audience: 
 def test_a_token_for_an_unknown_service_names_the_known_ones(tmp_path: Path) -> None:
     done = dossier("token", "--audience", "weather", "--json", DOSSIER_DATA_DIR=str(tmp_path))
 
-    assert done.returncode == 1
-    assert "history" in only_object(done.stderr)["error"]["hint"]
+    assert done.returncode == 2
+    error = only_object(done.stderr)["error"]
+    assert error["message"] == "--audience: 'weather' is no audience."
+    assert "history" in error["hint"]
 
 
 def test_migrating_twice_by_command_applies_nothing_the_second_time(database: TestDatabase) -> None:

@@ -103,8 +103,6 @@ async def test_json_is_one_object_and_nothing_else(
         (("enhancements", "retry-failed", "--reason", "NOPE"), "fails for NOPE", "TOOL_REJECTED, TICKET"),
         # A reason of the contract, but of a refused call.
         (("enhancements", "retry-failed", "--reason", "ROLE_REQUIRED"), "fails for ROLE", "WORKER_LOST"),
-        (("queue", "set"), "nothing to set", "--weight"),
-        (("queue", "show", "--all", "--tenant", "acme"), "exclude", "one of them"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -123,6 +121,32 @@ async def test_what_is_wrong_is_told_with_the_next_step(
     assert done.code == 1
     assert told in done.error["message"]
     assert next_step in done.error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("queue", "set"), "There is nothing to set."),
+        (("queue", "show", "--all", "--tenant", "acme"), "--tenant and --all exclude each other."),
+        (("enhance", " "), "There is no text."),
+        (("enhance", "VPN drops", "--deliver"), "There is no ticket to post the brief at."),
+        (("import", "tickets", "x.csv", "--map", "Title"), "--map 'Title' names no field of tickets."),
+        (("evaluate", "retrieval"), "Judged by what?"),
+        (
+            ("tenant", "audit", "list", "acme", "--since", "Value error, "),
+            "'--since': 'Value error, ' does",
+        ),
+        (("knowledge-base", "update", "wiki", "--option", "spaces"), "A value of --option is not a pair."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_a_line_that_is_not_understood_ends_with_two(
+    verb: Verb, *, arguments: tuple[str, ...], told: str
+) -> None:
+    done = await verb(*arguments, "--json")
+
+    assert done.code == 2, done.problems
+    assert told in done.error["message"]
 
 
 async def test_a_cancelled_run_is_shown_as_cancelled_and_can_be_taken_up_again(verb: Verb) -> None:

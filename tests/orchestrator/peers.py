@@ -277,6 +277,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         self.revision = 1
         self.queues: dict[str, QueueSettings] = {}
         self.shares_asked: list[Message] = []
+        self.shares_answered = 0
         self.shares_held: asyncio.Event | None = None
         """Shares as they were when they were asked for are answered once this is set."""
 
@@ -291,6 +292,7 @@ class Tenants(tenants_grpc.TenantServiceServicer):
         )
         if self.shares_held is not None:
             await self.shares_held.wait()
+        self.shares_answered += 1
         return answer
 
     async def UpdateTenant(

@@ -180,10 +180,43 @@ async def test_shares_that_were_asked_for_before_a_change_do_not_undo_it(
     changed = (await acme.stub.UpdateQueue(request, metadata=acme.acting("operator"))).queue
     assert changed.weight == QUEUE_WEIGHT_PREMIUM
 
+    answered = peers.tenants.shares_answered
     held.set()
-    ends = asyncio.get_running_loop().time() + 1
-    while asyncio.get_running_loop().time() < ends:
+    # The next look begins when that answer was applied.
+    while len(peers.tenants.shares_asked) < asked + 2:
         assert (await queue_of(acme)).weight == QUEUE_WEIGHT_PREMIUM
+        await asyncio.sleep(0.02)
+    assert peers.tenants.shares_answered > answered, "the look was given up"
+
+
+async def test_a_share_from_a_clock_that_went_back_is_replaced(
+    acme: Client, globex: Client, database: TestDatabase, peers: Peers
+) -> None:
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(
+        "insert into orchestrator.queue_policies (tenant_id, weight, max_in_progress, read_time)"
+        " values ('acme', 2, 9, now() + interval '1 day'), ('globex', 4, 9, now() + interval '1 day')"
+        " on conflict (tenant_id) do update set weight = excluded.weight,"
+        " max_in_progress = excluded.max_in_progress, read_time = excluded.read_time"
+    )
+    await connection.close()
+    peers.tenants.queues["acme"] = PREMIUM
+
+    await share_becomes(acme, QUEUE_WEIGHT_PREMIUM, 9)
+    await share_becomes(globex, QUEUE_WEIGHT_STANDARD, 4)
+
+
+async def test_a_replica_of_the_version_before_goes_on_to_apply_shares(database: TestDatabase) -> None:
+    """Which says nothing of when it asked."""
+    connection = await asyncpg.connect(database.url("orchestrator"))
+    await connection.execute("select orchestrator.apply_shares($1, $2, $3)", ["acme"], [4], [9])
+    await connection.close()
+
+    admin = await asyncpg.connect(database.admin_url)
+    row = await admin.fetchrow("select weight, max_in_progress from orchestrator.queue_policies")
+    await admin.close()
+    assert row is not None
+    assert tuple(row) == (4, 9)
 
 
 async def test_the_queue_of_a_client_that_there_is_not_has_no_share(acme: Client, peers: Peers) -> None:
