@@ -136,6 +136,7 @@ async def test_what_is_wrong_is_told_with_the_next_step(
             ("tenant", "audit", "list", "acme", "--since", "Value error, "),
             "'--since': 'Value error, ' does",
         ),
+        (("tenant", "create", "fine", "--credential", "no-pair"), "A value of --credential is not a pair."),
         (("knowledge-base", "update", "wiki", "--option", "spaces"), "A value of --option is not a pair."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -107,10 +107,7 @@ def test_without_waiting_the_id_is_given_at_once(on_mesh: Command) -> None:
         (("tenant", "show", "nobody"), "TENANT_NOT_FOUND"),
         (("tenant", "create", "acme", "--name", "Acme again"), "TENANT_EXISTS"),
         (("tenant", "create", "Not A Label", "--name", "x"), "INVALID_ARGUMENT"),
-        (("tenant", "create", "fine", "--credential", "no-pair"), "pair"),
         (("tenant", "create", "fine", "--tool", "no_such_tool"), "TOOL_UNKNOWN"),
-        (("enhance", "text", "--deliver"), "no ticket"),
-        (("enhance", "  "), "no text"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
