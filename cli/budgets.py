@@ -9,7 +9,8 @@ from dossier.tenants.v1.tenant_pb2 import Budget
 
 METAVAR: Final = "DOLLARS|none"
 _NONE: Final = "none"
-_MICRO: Final = "_micro_dollars"
+MICRO: Final = "_micro_dollars"
+"""How the contract ends the names of amounts."""
 _DECIMALS: Final = 6
 # No longer than what the contract has a number for.
 _AMOUNT: Final = re.compile(r"(?P<whole>[0-9]{1,12})(?:\.(?P<decimals>[0-9]{1,6}))?")
@@ -20,7 +21,7 @@ def budget_of(given: Mapping[str, str | None]) -> Budget:
     budget = Budget()
     for name, text in given.items():
         if text is not None and text != _NONE:
-            setattr(budget, name, _micro_dollars(text, option=f"--budget-{name.removesuffix(_MICRO)}"))
+            setattr(budget, name, _micro_dollars(text, option=f"--budget-{name.removesuffix(MICRO)}"))
     return budget
 
 

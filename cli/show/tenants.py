@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.budgets import dollars
+from cli.budgets import MICRO, dollars
 from cli.instance import Instance
 from cli.output import Json
 from cli.show.knowledge_bases import knowledge_base_json
@@ -20,8 +19,6 @@ from dossier.tenants.v1.api_key_pb2 import ApiKey, Role
 from dossier.tenants.v1.audit_pb2 import AuditEvent, FieldChange
 from dossier.tenants.v1.tenant_pb2 import NoteVisibility, Retention, Tenant, TenantState
 from dossier.tenants.v1.webhook_secret_version_pb2 import WebhookSecretVersion
-
-_MICRO: Final = "_micro_dollars"
 
 
 def tenant_json(each: Tenant, instance: Instance) -> dict[str, Json]:
@@ -118,7 +115,7 @@ def tenant_facts(each: Tenant, instance: Instance) -> Table:
         field.name.removesuffix("_days"): number_of(days, "day")
         for field, days in each.retention.ListFields()
     }
-    budget = {field.name.removesuffix(_MICRO): dollars(amount) for field, amount in each.budget.ListFields()}
+    budget = {field.name.removesuffix(MICRO): dollars(amount) for field, amount in each.budget.ListFields()}
     bases = [f"{base.name}: {base.connector}, {base.base_url}" for base in each.knowledge_bases]
     told: dict[str, Json] = {"retention": retention, "budget": budget, "knowledge_bases": bases}
     return facts(tenant_json(each, instance) | told)
@@ -151,7 +148,7 @@ def changes_table(changes: Sequence[FieldChange]) -> Table:
     table = _table("field", "before", "after")
     for each in changes:
         cells = (
-            each.field.removesuffix(_MICRO),
+            each.field.removesuffix(MICRO),
             *(_amount(each.field, cell) for cell in (each.before, each.after)),
         )
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
@@ -159,7 +156,7 @@ def changes_table(changes: Sequence[FieldChange]) -> Table:
 
 
 def _amount(field: str, value: str) -> str:
-    return dollars(int(value)) if field.endswith(_MICRO) and value.isdigit() else value
+    return dollars(int(value)) if field.endswith(MICRO) and value.isdigit() else value
 
 
 def keys_table(keys: Iterable[ApiKey]) -> Table:

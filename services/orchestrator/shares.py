@@ -87,12 +87,10 @@ class Shares:
             except PeerFailure as failure:
                 if failure.reason != "TENANT_NOT_FOUND":
                     raise
-                usual = QueueSettings(weight=weight_message(1))
-                await self._keep(QueueShare(tenant_id=tenant, queue=usual), answered=time.monotonic())
-                return
-        answered = time.monotonic()
-        _log.info("queue_share_handed_over", tenant_id=tenant)
-        await self._keep(QueueShare(tenant_id=tenant, queue=share), answered=answered)
+                share = QueueSettings(weight=weight_message(1))
+            else:
+                _log.info("queue_share_handed_over", tenant_id=tenant)
+        await self._keep(QueueShare(tenant_id=tenant, queue=share), answered=time.monotonic())
 
     async def _keep(self, share: QueueShare, *, answered: float) -> None:
         """Keep what tenants answered then, unless a look that began later found something else."""

@@ -124,30 +124,40 @@ async def test_what_is_wrong_is_told_with_the_next_step(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "told", "next_step"),
     [
-        (("queue", "set"), "There is nothing to set."),
-        (("queue", "show", "--all", "--tenant", "acme"), "--tenant and --all exclude each other."),
-        (("enhance", " "), "There is no text."),
-        (("enhance", "VPN drops", "--deliver"), "There is no ticket to post the brief at."),
-        (("import", "tickets", "x.csv", "--map", "Title"), "--map 'Title' names no field of tickets."),
-        (("evaluate", "retrieval"), "Judged by what?"),
+        (("queue", "set"), "There is nothing to set.", "--weight"),
+        (("queue", "show", "--all", "--tenant", "acme"), "--tenant and --all exclude each", "one of them"),
+        (("enhance", " "), "There is no text.", "dossier enhance"),
+        (("enhance", "VPN drops", "--deliver"), "There is no ticket to post the brief at.", "--ticket-id"),
+        (("import", "tickets", "x.csv", "--map", "Title"), "--map 'Title' names no field of", "fields are"),
+        (("evaluate", "retrieval"), "Judged by what?", "--own"),
         (
             ("tenant", "audit", "list", "acme", "--since", "Value error, "),
             "'--since': 'Value error, ' does",
+            "--help",
         ),
-        (("tenant", "create", "fine", "--credential", "no-pair"), "A value of --credential is not a pair."),
-        (("knowledge-base", "update", "wiki", "--option", "spaces"), "A value of --option is not a pair."),
+        (
+            ("tenant", "create", "fine", "--credential", "no-pair"),
+            "A value of --credential is not a pair.",
+            "--credential name=value",
+        ),
+        (
+            ("knowledge-base", "update", "wiki", "--option", "spaces"),
+            "A value of --option is not a pair.",
+            "--option name=value",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 async def test_a_line_that_is_not_understood_ends_with_two(
-    verb: Verb, *, arguments: tuple[str, ...], told: str
+    verb: Verb, *, arguments: tuple[str, ...], told: str, next_step: str
 ) -> None:
     done = await verb(*arguments, "--json")
 
     assert done.code == 2, done.problems
     assert told in done.error["message"]
+    assert next_step in done.error["hint"]
 
 
 async def test_a_cancelled_run_is_shown_as_cancelled_and_can_be_taken_up_again(verb: Verb) -> None:
